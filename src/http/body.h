@@ -1,0 +1,24 @@
+// Where the bytes of a message body come from. Pull: the producer is read no faster than the consumer asks.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "async/task.h"
+
+namespace llmd::http {
+
+class BodyReader {
+ public:
+  virtual ~BodyReader() = default;
+  // The next bytes, as they arrive; empty at the end. The view is valid until the next call.
+  virtual Task<Result<std::string_view>> next() = 0;
+  // Content-Length when the sender gave one.
+  virtual std::optional<std::uint64_t> length() const = 0;
+};
+
+// Collects a whole body; more than `limit` bytes is resource_exhausted.
+Task<Result<std::string>> read_all(BodyReader& body, std::size_t limit);
+
+}  // namespace llmd::http

@@ -1,0 +1,72 @@
+// HTTP/1.1 client with a keep-alive pool per upstream address. One loop; not thread-safe.
+//
+// An idle pooled connection that turns out to be closed is replaced silently when no byte of the request was
+// answered and the body can be sent again.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "http/body.h"
+#include "http/message.h"
+#include "net/stream.h"
+
+namespace llmd::http {
+
+// All waits of one call. Each expiry is DeadlineExceeded naming what was waited for.
+struct Timeouts {
+  Duration connect = std::chrono::seconds(5);
+  Duration first_byte = std::chrono::seconds(60);  // from the request sent to the response head
+  Duration idle = std::chrono::seconds(60);        // between two reads of the body
+  async::Deadline total = async::Deadline::never();
+};
+
+class ClientResponse {
+ public:
+  virtual ~ClientResponse() = default;
+  virtual const ResponseHead& head() const = 0;
+  int status() const { return head().status; }
+  // Reading to the end returns the connection to the pool; destroying the response earlier closes it, which tells
+  // the server to stop.
+  virtual BodyReader& body() = 0;
+  // After 101: the raw connection.
+  virtual std::unique_ptr<net::Stream> upgrade() = 0;
+};
+
+struct ClientRequest {
+  net::Address address;      // where to connect
+  RequestHead head;          // Host is set from the address unless present
+  std::string_view content;  // whole body; sent with Content-Length; must outlive the call
+  BodyReader* stream = nullptr;  // instead of content: sent chunked (or with its length) while it arrives
+  Timeouts timeouts;
+};
+
+struct ClientOptions {
+  std::shared_ptr<const net::TlsClient> tls;  // null: http
+  std::size_t max_idle_per_address = 64;
+  Duration idle_lifetime = std::chrono::seconds(30);
+  std::size_t max_header_bytes = 64 * 1024;
+};
+
+class ClientPool {
+ public:
+  ClientPool(async::EventLoop& loop, ClientOptions options = {});
+  ~ClientPool();
+  Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request);
+  void close_idle();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// The simple case: whole answer in memory, bounded; a status of 400 and more is NOT an error.
+struct Answer {
+  int status = 0;
+  Headers headers;
+  std::string body;
+};
+Task<Result<Answer>> fetch(ClientPool& pool, ClientRequest request, std::size_t limit = 16 * 1024 * 1024);
+
+}  // namespace llmd::http
