@@ -26,6 +26,7 @@ Value make_merge_patch(const Value& before, const Value& after);
 
 struct PatchLimits {
   std::size_t max_operations = 10'000;  // Kubernetes' limit
+  std::size_t max_copied_values = 100'000;
 };
 
 // All operations or none. A wrong patch is InvalidArgument ("[2].path: ..."), a path that does not exist
