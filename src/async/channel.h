@@ -1,5 +1,5 @@
-// Channel<T>: a bounded queue between tasks of one loop. send() waits while it is full, receive() while it is empty.
-// After close(), receive() drains what is left and then gives nullopt; send() gives a cancelled error.
+// Channel<T>: a bounded queue between tasks of one loop. send() waits while it is full, receive() while it is
+// empty. After close(), receive() drains what is left and then gives nullopt; send() gives a cancelled error.
 #pragma once
 
 #include <deque>

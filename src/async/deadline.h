@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "async/task.h"
@@ -31,10 +32,16 @@ Task<void> sleep(Duration duration);
 Task<void> sleep_until(TimePoint time);
 
 // Runs `task`; if the deadline passes first, the task is cancelled, unwound and waited for, and the result is
-// deadline_exceeded("<waited_for>: no answer within ..."). Costs two allocations and a timer: for control paths.
-// Hot paths use net::Stream::set_deadline, which costs nothing per operation.
+// deadline_exceeded("<waited_for>: no answer within ..."). Costs two allocations and a timer: for control
+// paths. Hot paths use net::Stream::set_deadline, which costs nothing per operation.
 template <typename T>
 Task<Result<T>> with_deadline(Deadline deadline, std::string_view waited_for, Task<Result<T>> task);
+
+// Runs `work`; if `stop` completes first, work is cancelled, unwound and waited for, and the result is
+// nullopt.
+//   auto answer = co_await unless(exchange.client_gone(), generate());
+template <typename T>
+Task<std::optional<T>> unless(Task<void> stop, Task<T> work);
 
 }  // namespace llmd::async
 

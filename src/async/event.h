@@ -12,7 +12,7 @@ class Event {
  public:
   explicit Event(Executor executor);
   ~Event();
-  void set();    // wakes all waiters
+  void set();  // wakes all waiters
   void reset();
   bool is_set() const;
   Task<void> wait();

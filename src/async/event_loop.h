@@ -29,11 +29,16 @@ class EventLoop {
   boost::asio::io_context& context() { return context_; }
 
  private:
+  void run_until_done(Task<void> task);
+
   boost::asio::io_context context_;
 };
 
 // The loop the calling task runs on.
 Task<Executor> current_executor();
+
+// EventLoop::post for code that holds only an executor. Any thread.
+void post_to(Executor executor, std::function<void()> function);
 
 }  // namespace llmd::async
 

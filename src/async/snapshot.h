@@ -1,5 +1,5 @@
-// Snapshot<T>: shared immutable state. Readers on any thread take the current version and keep it as long as they
-// like; a writer builds the next version and swaps it in.
+// Snapshot<T>: shared immutable state. Readers on any thread take the current version and keep it as long as
+// they like; a writer builds the next version and swaps it in.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,8 @@ namespace llmd::async {
 template <typename T>
 class Snapshot {
  public:
-  explicit Snapshot(std::shared_ptr<const T> first = std::make_shared<const T>()) : current_(std::move(first)) {}
+  explicit Snapshot(std::shared_ptr<const T> first = std::make_shared<const T>())
+      : current_(std::move(first)) {}
 
   std::shared_ptr<const T> load() const {
     const std::lock_guard lock(mutex_);

@@ -1,11 +1,12 @@
 // Stream: a connected byte stream, plain or TLS. Lives on one loop.
 //
-// Every wait is bounded by the stream's deadline: set it before an operation, it stays until changed. When it passes,
-// the operation in flight fails with DeadlineExceeded naming what was waited for. Setting a deadline is two stores;
-// a single timer per stream is re-armed lazily.
+// Every wait is bounded by the stream's deadline: set it before an operation, it stays until changed. When it
+// passes, the operation in flight fails with DeadlineExceeded naming what was waited for. Setting a deadline
+// is two stores; a single timer per stream is re-armed lazily.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -18,6 +19,8 @@ namespace llmd::net {
 
 class Stream {
  public:
+  Stream() = default;
+  Stream(const Stream&) = delete;
   virtual ~Stream() = default;
 
   // 0 means the peer closed its side in order.
@@ -32,11 +35,21 @@ class Stream {
   virtual void close() = 0;
   // TLS close_notify / TCP FIN of our side; best effort.
   virtual Task<void> shutdown() = 0;
-  // True when the peer has closed or sent unexpected bytes: an idle pooled connection that must not be reused.
+  // True when the peer has closed or sent unexpected bytes: an idle pooled connection that must not be
+  // reused.
   virtual bool is_stale() = 0;
-  // Completes when the peer closes or resets the connection, or bytes arrive (returns false then). Consumes nothing.
-  // Servers use it to notice a client that left while a handler works.
+  // Completes when the peer closes or resets the connection, or bytes arrive (returns false then). Consumes
+  // nothing. Servers use it to notice a client that left while a handler works.
   virtual Task<bool> wait_for_hangup() = 0;
+  // The peer has closed its side or reset the connection, though bytes from before may still be unread.
+  virtual bool peer_gone() = 0;
+
+  // Reads without a task: `done` gets the result from the loop. For servers that keep reading while a handler
+  // works: it notices a client that leaves and costs nothing when the next request comes. Not bounded by the
+  // deadline. The buffer must live until `done` was called or the stream is destroyed (`done` is not called
+  // then). At most one, and no read_some() meanwhile.
+  using ReadDone = std::function<void(Result<std::size_t>)>;
+  virtual void start_read(std::span<char> buffer, ReadDone done) = 0;
 
   virtual Address local_address() const = 0;
   virtual Address peer_address() const = 0;
@@ -60,7 +73,8 @@ struct ListenOptions {
 class Listener {
  public:
   // Port 0 takes a free port; address() tells which.
-  static Result<std::unique_ptr<Listener>> open(async::EventLoop& loop, const Address& address, ListenOptions options);
+  static Result<std::unique_ptr<Listener>> open(async::EventLoop& loop, const Address& address,
+                                                ListenOptions options);
   virtual ~Listener() = default;
   // Connected but, with TLS, not yet shaken hands: call handshake() in the connection's own task.
   virtual Task<Result<std::unique_ptr<Stream>>> accept() = 0;

@@ -1,0 +1,94 @@
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "net/tls_context.h"
+
+namespace llmd::net {
+namespace {
+
+constexpr unsigned char kAlpn[] = "\x08http/1.1";
+constexpr unsigned kAlpnSize = sizeof(kAlpn) - 1;
+
+int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
+                unsigned offered_size, void*) {
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, kAlpn, kAlpnSize, offered, offered_size) !=
+      OPENSSL_NPN_NEGOTIATED) {
+    return SSL_TLSEXT_ERR_NOACK;  // a client that offers other protocols only may still speak HTTP/1.1
+  }
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+void set_common(asio::ssl::context& context) {
+  SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
+  SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS);
+}
+
+Error tls_error(std::string_view what, const async::ErrorCode& error) {
+  return invalid_argument("{}: {}", what, error.message());
+}
+
+Result<std::shared_ptr<TlsClientContext>> make_client() {
+  auto client = std::make_shared<TlsClientContext>();
+  set_common(client->context);
+  SSL_CTX_set_alpn_protos(client->context.native_handle(), kAlpn, kAlpnSize);
+  async::ErrorCode error;
+  client->context.set_verify_mode(asio::ssl::verify_peer, error);
+  if (error) {
+    return tls_error("TLS client", error);
+  }
+  return client;
+}
+
+}  // namespace
+
+Result<void> TlsServerContext::reload() {
+  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+  set_common(*context);
+  SSL_CTX_set_alpn_select_cb(context->native_handle(), select_alpn, nullptr);
+  async::ErrorCode error;
+  context->use_certificate_chain_file(certificate_.string(), error);
+  if (error) {
+    return tls_error(certificate_.string(), error);
+  }
+  context->use_private_key_file(key_.string(), asio::ssl::context::pem, error);
+  if (error) {
+    return tls_error(key_.string(), error);
+  }
+  if (SSL_CTX_check_private_key(context->native_handle()) != 1) {
+    return invalid_argument("{}: does not belong to the certificate in {}", key_.string(),
+                            certificate_.string());
+  }
+  current_.store(std::move(context));
+  return {};
+}
+
+Result<std::shared_ptr<TlsServer>> TlsServer::from_files(const std::filesystem::path& certificate,
+                                                         const std::filesystem::path& key) {
+  auto server = std::make_shared<TlsServerContext>(certificate, key);
+  LLMD_TRY_VOID(server->reload());
+  return server;
+}
+
+Result<std::shared_ptr<TlsClient>> TlsClient::system_trust() {
+  LLMD_TRY(auto client, make_client());
+  async::ErrorCode error;
+  client->context.set_default_verify_paths(error);
+  if (error) {
+    return tls_error("the system's trusted certificates", error);
+  }
+  return client;
+}
+
+Result<std::shared_ptr<TlsClient>> TlsClient::from_ca_pem(const std::string& pem) {
+  LLMD_TRY(auto client, make_client());
+  async::ErrorCode error;
+  client->context.add_certificate_authority(asio::buffer(pem), error);
+  if (error) {
+    return tls_error("certificate authority", error);
+  }
+  return client;
+}
+
+}  // namespace llmd::net

@@ -1,0 +1,34 @@
+// The OpenSSL side of TLS contexts. Private to net.
+#pragma once
+
+#include <boost/asio/ssl.hpp>
+
+#include "async/asio.h"
+#include "async/snapshot.h"
+#include "net/tls.h"
+
+namespace llmd::net {
+
+namespace asio = boost::asio;
+
+// Every TlsServer is one of these, and every TlsClient is a TlsClientContext.
+class TlsServerContext final : public TlsServer {
+ public:
+  TlsServerContext(std::filesystem::path certificate, std::filesystem::path key)
+      : certificate_(std::move(certificate)), key_(std::move(key)), current_(nullptr) {}
+  Result<void> reload() override;
+  std::shared_ptr<const asio::ssl::context> current() const { return current_.load(); }
+
+ private:
+  std::filesystem::path certificate_;
+  std::filesystem::path key_;
+  async::Snapshot<asio::ssl::context> current_;
+};
+
+class TlsClientContext final : public TlsClient {
+ public:
+  TlsClientContext() : context(asio::ssl::context::tls_client) {}
+  mutable asio::ssl::context context;
+};
+
+}  // namespace llmd::net
