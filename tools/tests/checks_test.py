@@ -14,6 +14,7 @@ layer 1 json text   # comment
 layer 2 async
 layer 7 gateway node testing
 edge text json
+private gateway/secret.h
 """
 
 
@@ -49,6 +50,8 @@ class CheckLayers(unittest.TestCase):
             ("src/async/asio.h", "#include <boost/asio/post.hpp>"),
             ("src/gateway/a.cc", "#include <openssl/ssl.h>"),
             ("src/gateway/a.h", "#include <boost/json.hpp>"),
+            ("src/gateway/secret.h", "#include <boost/asio/ssl.hpp>"),
+            ("src/gateway/a.cc", '#include "gateway/secret.h"'),
             ("src/gateway/a.h", '// #include "node/a.h"'),
         ]:
             with self.subTest(path=path, line=line):
@@ -62,6 +65,8 @@ class CheckLayers(unittest.TestCase):
             ("src/gateway/a.cc", '#include "testing/fake.h"', "only tests and benchmarks"),
             ("src/gateway/a.h", "#include <boost/beast/core.hpp>", "belongs into .cc files"),
             ("src/gateway/a.h", "#include <sqlite3.h>", "belongs into .cc files"),
+            ("src/gateway/a.h", '#include "gateway/secret.h"', "private to the .cc files of gateway"),
+            ("src/node/a.cc", '#include "gateway/secret.h"', "private to the .cc files of gateway"),
             ("src/gateway/a.cc", '#include "a.h"', 'write the path from src/, for instance "gateway/a.h"'),
             ("src/gateway/a.cc", '#include "unknown/a.h"', "'unknown' is not in tools/layers.txt"),
         ]:
