@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,8 @@ class Client {
   virtual ~Client() = default;
 
   virtual Task<Result<Object>> get(const Resource& resource, ObjectKey key) = 0;
-  virtual Task<Result<List>> list(const Resource& resource, std::string name_space, ListOptions options = {}) = 0;
+  virtual Task<Result<List>> list(const Resource& resource, std::string name_space,
+                                  ListOptions options = {}) = 0;
   virtual Task<Result<Object>> create(const Resource& resource, Object object) = 0;
   // Whole object with resourceVersion: Conflict when somebody was faster.
   virtual Task<Result<Object>> update(const Resource& resource, Object object) = 0;
@@ -67,11 +69,12 @@ class Client {
                                            std::string subresource = {}) = 0;
   virtual Task<Result<void>> remove(const Resource& resource, ObjectKey key,
                                     Propagation propagation = Propagation::Background,
-                                    std::string uid_precondition = {}) = 0;
-  // Delivers events from `resource_version` on until the server ends the watch (returns the last resource version
-  // seen) or fails. 410 Gone is FailedPrecondition: list again. `name_space` empty: all.
-  virtual Task<Result<std::string>> watch(const Resource& resource, std::string name_space, ListOptions options,
-                                          std::string resource_version,
+                                    std::string uid_precondition = {},
+                                    std::optional<int> grace_period_seconds = {}) = 0;
+  // Delivers events from `resource_version` on until the server ends the watch (returns the last resource
+  // version seen) or fails. 410 Gone is FailedPrecondition: list again. `name_space` empty: all.
+  virtual Task<Result<std::string>> watch(const Resource& resource, std::string name_space,
+                                          ListOptions options, std::string resource_version,
                                           std::function<void(WatchEvent)> on_event) = 0;
 };
 

@@ -1,5 +1,5 @@
-// Informer: a local, always up-to-date copy of a collection (list, then watch with resume and back-off), and the
-// notifications that drive controllers. One loop.
+// Informer: a local, always up-to-date copy of a collection (list, then watch with resume and back-off), and
+// the notifications that drive controllers. One loop.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,8 @@ class Informer {
            ListOptions options = {});
   ~Informer();
 
-  // Called for every change after it is in the copy: object before (null when added) and after (null when deleted).
-  // Register before run().
+  // Called for every change after it is in the copy: object before (null when added) and after (null when
+  // deleted). Register before run().
   void on_change(std::function<void(const Object* before, const Object* after)> callback);
 
   // Lists and watches until cancelled; never gives up (back-off 0.2 s to 10 s, logged once per outage).

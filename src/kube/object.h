@@ -1,5 +1,5 @@
-// API objects as JSON with accessors: no field is ever lost, known or not. Typed views (LLMInferenceService, ...) are
-// decoded from these where a program needs to understand them.
+// API objects as JSON with accessors: no field is ever lost, known or not. Typed views (LLMInferenceService,
+// ...) are decoded from these where a program needs to understand them.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -33,7 +33,8 @@ bool is_being_deleted(const Object& object);
 std::string_view label_of(const Object& object, std::string_view key);  // "" when absent
 std::string_view annotation_of(const Object& object, std::string_view key);
 
-// Values below a dotted path ("spec.replicas"); null when any step is missing. Path segments never contain dots here.
+// Values below a dotted path ("spec.replicas"); null when any step is missing. Path segments never contain
+// dots here.
 const boost::json::value* find(const Object& object, std::string_view path);
 const Object* find_object(const Object& object, std::string_view path);
 const boost::json::array* find_array(const Object& object, std::string_view path);

@@ -8,14 +8,15 @@
 namespace llmd::kube {
 
 struct Resource {
-  std::string_view group;    // "" for core
+  std::string_view group;  // "" for core
   std::string_view version;
   std::string_view plural;
   std::string_view kind;
   bool namespaced = true;
 
   std::string api_version() const;  // "v1", "apps/v1"
-  // "/apis/apps/v1/namespaces/default/deployments/x"; empty namespace: all namespaces; empty name: the collection.
+  // "/apis/apps/v1/namespaces/default/deployments/x"; empty namespace: all namespaces; empty name: the
+  // collection.
   std::string path(std::string_view name_space, std::string_view name = {}) const;
   bool operator==(const Resource&) const = default;
 };
@@ -33,9 +34,11 @@ inline constexpr Resource kReplicaSets{"apps", "v1", "replicasets", "ReplicaSet"
 inline constexpr Resource kEndpointSlices{"discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"};
 inline constexpr Resource kLeases{"coordination.k8s.io", "v1", "leases", "Lease"};
 inline constexpr Resource kGateways{"gateway.networking.k8s.io", "v1", "gateways", "Gateway"};
-inline constexpr Resource kGatewayClasses{"gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", false};
+inline constexpr Resource kGatewayClasses{"gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass",
+                                          false};
 inline constexpr Resource kHttpRoutes{"gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"};
-inline constexpr Resource kLlmServices{"serving.kserve.io", "v1alpha1", "llminferenceservices", "LLMInferenceService"};
+inline constexpr Resource kLlmServices{"serving.kserve.io", "v1alpha1", "llminferenceservices",
+                                       "LLMInferenceService"};
 inline constexpr Resource kLlmConfigs{"serving.kserve.io", "v1alpha1", "llminferenceserviceconfigs",
                                       "LLMInferenceServiceConfig"};
 
