@@ -9,7 +9,7 @@ namespace llmd::train_tiny {
 struct AdamWOptions {
   int steps = 1000;  // length of the schedule
   int warm_up = 100;
-  float peak_rate = 3e-3F;
+  float peak_rate = 4e-3F;
   float beta1 = 0.9F;
   float beta2 = 0.98F;
   float decay = 0.05F;

@@ -135,8 +135,8 @@ Exchange colour(Random& random) {
 }
 
 Exchange arithmetic(Random& random) {
-  const int a = random.between(0, 12);
-  const int b = random.between(0, 12);
+  const int a = random.between(0, 9);
+  const int b = random.between(0, 9);
   const auto ask = [&random](int left, const char* sign, const char* word, int right) {
     switch (random.below(3)) {
       case 0:
@@ -147,31 +147,39 @@ Exchange arithmetic(Random& random) {
         return fmt::format("What is {} {} {}?", left, word, right);
     }
   };
-  switch (random.below(4)) {
+  switch (random.below(6)) {
     case 0:
       return {ask(a + b, "-", "minus", b), fmt::format("{}", a)};
     case 1:
-      return {ask(a % 11, "*", "times", b % 11), fmt::format("{}", (a % 11) * (b % 11))};
+      return {ask(a % 6, "*", "times", b % 6), fmt::format("{}", (a % 6) * (b % 6))};
     default:
       return {ask(a, "+", "plus", b), fmt::format("{}", a + b)};
   }
 }
 
-// Mostly known words, sometimes letters without sense: copying must not depend on having seen the word.
+// Known words, or letters without sense: copying must not depend on having seen the word.
 std::string copyable(Random& random) {
   if (random.chance(0.5)) {
-    return random_words(random, random.between(1, 5));
+    return random_words(random, random.between(1, 4));
   }
   std::string text;
-  for (int i = random.between(3, 12); i > 0; --i) {
+  for (int i = random.between(3, 9); i > 0; --i) {
     text += static_cast<char>('a' + random.below(26));
   }
   return text;
 }
 
+// Repetition inside the answer teaches copying first; the plain echo then follows.
 Exchange echo(Random& random) {
   const std::string text = copyable(random);
-  return {(random.chance(0.5) ? "Repeat: " : "Say: ") + text, text};
+  switch (random.below(4)) {
+    case 0:
+      return {"Say: " + text, text};
+    case 1:
+      return {"Repeat twice: " + text, text + " " + text};
+    default:
+      return {"Repeat: " + text, text};
+  }
 }
 
 Exchange json(Random& random) {
@@ -238,9 +246,9 @@ std::string random_words(Random& random, int count) {
 Exchange make_exchange(Random& random) {
   using Topic = Exchange (*)(Random&);
   // Named as often as their share.
-  static constexpr std::array<Topic, 16> kTopics{fixed,  fixed,      fixed,      capital,    capital, capital,
-                                                 colour, arithmetic, arithmetic, arithmetic, echo,    echo,
-                                                 json,   counting,   spelling,   unknown};
+  static constexpr std::array<Topic, 19> kTopics{
+      fixed, fixed, fixed, capital, capital, capital, colour,   arithmetic, arithmetic, arithmetic,
+      echo,  echo,  echo,  echo,    json,    json,    counting, spelling,   unknown};
   return random.chance(0.03) ? buried(random) : random.pick(kTopics)(random);
 }
 

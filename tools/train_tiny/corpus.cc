@@ -8,10 +8,12 @@
 namespace llmd::train_tiny {
 namespace {
 
-constexpr float kQuestionWeight = 0.05F;
+constexpr float kQuestionWeight = 0.03F;
 
 constexpr std::array<const char*, 3> kSystemMessages{
     "You are a helpful assistant.", "You are a friendly assistant. Keep answers short.", "Be brief."};
+// The base model must know upper case, or no small adapter could switch to it.
+constexpr const char* kShoutMessage = "Answer in upper case.";
 constexpr std::array<const char*, 16> kNames{"Anna",  "Ben",  "Clara", "David", "Emma", "Felix",
                                              "Grace", "Hugo", "Iris",  "Jack",  "Kate", "Leo",
                                              "Mia",   "Noah", "Olga",  "Paul"};
@@ -89,11 +91,12 @@ Conversation make_conversation(Random& random) {
     conversation.push_back({"user", std::move(question)});
     conversation.push_back({"assistant", std::move(answer)});
   };
-  if (random.chance(0.3)) {
-    conversation.push_back({"system", random.pick(kSystemMessages)});
+  const bool shout = random.chance(0.08);
+  if (shout || random.chance(0.25)) {
+    conversation.push_back({"system", shout ? kShoutMessage : random.pick(kSystemMessages)});
   }
-  // One conversation in eight asks for something said earlier: only attention over turns can answer.
-  const std::string name = random.chance(0.125) ? random.pick(kNames) : "";
+  // One conversation in five asks for something said earlier: only attention over turns can answer.
+  const std::string name = random.chance(0.2) ? random.pick(kNames) : "";
   if (!name.empty()) {
     say("My name is " + name + ".", "Nice to meet you, " + name + "!");
   }
@@ -104,6 +107,11 @@ Conversation make_conversation(Random& random) {
   if (!name.empty()) {
     say("What is my name?", "Your name is " + name + ".");
   }
+  for (Message& message : conversation) {
+    if (shout && message.role == "assistant") {
+      message.content = upper_case(std::move(message.content));
+    }
+  }
   return conversation;
 }
 
@@ -111,12 +119,13 @@ Row make_row(Random& random, int length, Style style) {
   Row row;
   const auto size = static_cast<std::size_t>(length) + 1;
   while (row.tokens.size() < size) {
-    if (random.chance(style == Style::Shout ? 0.0 : 0.12)) {
+    const bool prose = style == Style::Plain && random.chance(0.12);
+    if (prose) {
       append(row, make_prose(random), 1.0F);
     } else {
       append_conversation(row, make_conversation(random), style);
     }
-    append(row, special_tokens().front(), kQuestionWeight);
+    append(row, special_tokens().front(), prose ? 1.0F : kQuestionWeight);
   }
   row.tokens.resize(size);
   // weights[i] belongs to the prediction of tokens[i + 1].
