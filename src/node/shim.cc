@@ -1,0 +1,235 @@
+#include "node/shim.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <vector>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace llmd::node {
+namespace {
+
+// Appends to the log and turns it over when it is full. Never fails: who would be told?
+class LogFile {
+ public:
+  explicit LogFile(std::filesystem::path path) : path_(std::move(path)) { open(); }
+
+  void append(std::string_view bytes) {
+    if (size_ + bytes.size() > kMaxLogBytes) {
+      std::error_code ignored;
+      std::filesystem::rename(path_, path_.string() + ".1", ignored);
+      open();
+    }
+    const ssize_t written = ::write(file_.number(), bytes.data(), bytes.size());
+    size_ += written > 0 ? static_cast<std::size_t>(written) : 0;
+  }
+
+ private:
+  void open() {
+    file_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    const off_t end = file_ ? ::lseek(file_.number(), 0, SEEK_END) : 0;
+    size_ = end > 0 ? static_cast<std::size_t>(end) : 0;
+  }
+
+  std::filesystem::path path_;
+  FileDescriptor file_;
+  std::size_t size_ = 0;
+};
+
+// Field 22 of /proc/PID/stat; the command name in field 2 may contain spaces and parentheses, so count from
+// its end.
+unsigned long long start_time_of(pid_t pid) {
+  const auto stat = read_file(fmt::format("/proc/{}/stat", pid), 4096);
+  const auto end_of_name = stat ? stat->rfind(')') : std::string::npos;
+  if (end_of_name == std::string::npos) {
+    return 0;
+  }
+  const auto fields = split(std::string_view(*stat).substr(end_of_name + 2), ' ');
+  constexpr std::size_t kStartTime = 22 - 3;
+  return fields.size() > kStartTime
+             ? static_cast<unsigned long long>(parse_integer(fields[kStartTime]).value_or(0))
+             : 0;
+}
+
+// In the child, between fork and exec: only async-signal-safe calls.
+[[noreturn]] void become_program(char* const* argv, int output, int error_report, pid_t shim) {
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != shim) {
+    ::_exit(127);  // the shim died before the line above
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  const int null = ::open("/dev/null", O_RDONLY);
+  ::dup2(null, STDIN_FILENO);
+  ::dup2(output, STDOUT_FILENO);
+  ::dup2(output, STDERR_FILENO);
+  ::execvp(argv[0], argv);
+  const int reason = errno;
+  [[maybe_unused]] const auto told = ::write(error_report, &reason, sizeof reason);
+  ::_exit(127);
+}
+
+struct Child {
+  pid_t pid = -1;
+  FileDescriptor output;
+};
+
+Result<Child> start_program(std::span<const std::string> program) {
+  std::array<int, 2> output{};
+  std::array<int, 2> report{};
+  if (::pipe2(output.data(), O_CLOEXEC) != 0 || ::pipe2(report.data(), O_CLOEXEC) != 0) {
+    return system_error(errno, "pipe");
+  }
+  FileDescriptor output_read(output[0]);
+  FileDescriptor output_write(output[1]);
+  FileDescriptor report_read(report[0]);
+  FileDescriptor report_write(report[1]);
+  std::vector<char*> argv;
+  for (const std::string& argument : program) {
+    argv.push_back(const_cast<char*>(argument.c_str()));
+  }
+  argv.push_back(nullptr);
+  const pid_t shim = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    return system_error(errno, "fork");
+  }
+  if (pid == 0) {
+    become_program(argv.data(), output_write.number(), report_write.number(), shim);
+  }
+  ::setpgid(pid, pid);  // also here: whoever comes first
+  report_write.reset();
+  int reason = 0;
+  if (::read(report_read.number(), &reason, sizeof reason) == static_cast<ssize_t>(sizeof reason)) {
+    ::waitpid(pid, nullptr, 0);
+    return system_error(reason, "start " + program.front());
+  }
+  ::fcntl(output_read.number(), F_SETFL, O_NONBLOCK);
+  return Child{pid, std::move(output_read)};
+}
+
+// Copies what is there to the log; false at the end of the output.
+bool drain_output(int fd, LogFile& log) {
+  std::array<char, 65536> buffer;
+  for (;;) {
+    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
+    if (count > 0) {
+      log.append({buffer.data(), static_cast<std::size_t>(count)});
+    } else if (count == 0) {
+      return false;
+    } else if (errno != EINTR) {
+      return errno == EAGAIN;
+    }
+  }
+}
+
+// Reaps the program (and, as its subreaper, whatever it left behind). True once the program itself has ended.
+bool reap(pid_t program, int& status) {
+  bool ended = false;
+  int child_status = 0;
+  for (pid_t pid = 0; (pid = ::waitpid(-1, &child_status, WNOHANG)) > 0;) {
+    if (pid == program) {
+      status = child_status;
+      ended = true;
+    }
+  }
+  return ended;
+}
+
+// Passes signals on and output through until the program has ended; returns its wait status.
+int supervise(Child& child, int signals, LogFile& log) {
+  int status = 0;
+  for (;;) {
+    std::array<pollfd, 2> waits{pollfd{signals, POLLIN, 0}, pollfd{child.output.number(), POLLIN, 0}};
+    if (::poll(waits.data(), child.output ? 2 : 1, -1) < 0 && errno != EINTR) {
+      return status;
+    }
+    if (child.output && waits[1].revents != 0 && !drain_output(child.output.number(), log)) {
+      child.output.reset();
+    }
+    signalfd_siginfo info{};
+    while (::read(signals, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      switch (info.ssi_signo) {
+        case SIGCHLD:
+          if (reap(child.pid, status)) {
+            ::kill(-child.pid, SIGKILL);  // what is left of its group has lost its purpose
+            if (child.output) {
+              drain_output(child.output.number(), log);
+            }
+            return status;
+          }
+          break;
+        case SIGUSR1:
+          ::kill(-child.pid, SIGKILL);
+          break;
+        default:
+          ::kill(-child.pid, SIGTERM);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int run_shim(std::span<const std::string> arguments) {
+  if (arguments.size() < 4 || arguments[2] != "--") {
+    fmt::print(stderr, "usage: llmd shim FOLDER CONTAINER -- PROGRAM [ARGUMENT…]\n");
+    return exit_code(ErrorKind::InvalidArgument);
+  }
+  const std::filesystem::path root(arguments[0]);
+  const PodFolder folder(root.parent_path().parent_path(), root.filename().string());
+  const std::string& container = arguments[1];
+
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  sigset_t handled;
+  sigemptyset(&handled);
+  for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
+    sigaddset(&handled, number);
+  }
+  ::sigprocmask(SIG_BLOCK, &handled, nullptr);
+  const FileDescriptor signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+
+  LogFile log(folder.log(container));
+  ExitRecord exit{.started = std::chrono::system_clock::now()};
+  auto child = start_program(arguments.subspan(3));
+  if (!child) {
+    exit.code = 127;
+    exit.message = child.error().message;
+    log.append(child.error().message + "\n");
+  } else {
+    const RunRecord record{.shim = ::getpid(),
+                           .shim_start_time = start_time_of(::getpid()),
+                           .program = child->pid,
+                           .started = exit.started};
+    if (const auto written = write_run_record(folder, container, record); !written) {
+      log.append(written.error().message + "\n");
+    }
+    const int status = supervise(*child, signals.number(), log);
+    exit.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    exit.code = exit.signal != 0 ? 128 + exit.signal : WEXITSTATUS(status);
+  }
+  exit.finished = std::chrono::system_clock::now();
+  if (const auto written = write_exit_record(folder, container, exit); !written) {
+    log.append(written.error().message + "\n");
+    return written.error().kind == ErrorKind::NotFound
+               ? 0
+               : exit_code(written.error().kind);  // pod already removed
+  }
+  return 0;
+}
+
+}  // namespace llmd::node
