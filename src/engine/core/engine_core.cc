@@ -126,10 +126,12 @@ void EngineCore::take_results(const Plan& plan, TimePoint now) {
     const Chunk& chunk = plan.chunks[i];
     Live& live = *live_.at(chunk.sequence->id);
     ChunkResult& result = results_[i];
-    // A prompt computed again after a preemption gives the scores that are already there.
-    const std::size_t wanted = static_cast<std::size_t>(live.sequence.prompt_length - 1);
-    for (std::size_t k = 0; k < result.prompt_logprobs.size() && live.prompt_logprobs.size() < wanted; ++k) {
-      live.prompt_logprobs.push_back(std::move(result.prompt_logprobs[k]));
+    // Scores that were there before a preemption come again.
+    std::size_t position = static_cast<std::size_t>(live.sequence.computed - chunk.tokens);
+    for (PositionLogprobs& scores : result.prompt_logprobs) {
+      if (position++ == live.prompt_logprobs.size()) {
+        live.prompt_logprobs.push_back(std::move(scores));
+      }
     }
     if (!chunk.samples) {
       continue;
