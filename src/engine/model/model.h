@@ -1,11 +1,11 @@
 // A decoder model and its paged KV cache: tokens in, logits out. Knows nothing of requests, text or HTTP.
 //
-// The promise everything else is built on: the logits of a token depend only on its own sequence. Who shares the
-// batch, how a prompt is cut into chunks, which blocks the cache hands out and how many threads compute changes no
-// bit of them (docs/adr/0003-batch-invariance.md).
+// The promise everything else is built on: the logits of a token depend only on its own sequence. Who shares
+// the batch, how a prompt is cut into chunks, which blocks the cache hands out and how many threads compute
+// changes no bit of them (docs/adr/0003-batch-invariance.md).
 //
-// Threads: forward() is called by one thread (the engine's scheduler) and spreads its work over the model's own pool.
-// Everything else is const and may be called from anywhere.
+// Threads: forward() is called by one thread (the engine's scheduler) and spreads its work over the model's
+// own pool. Everything else is const and may be called from anywhere.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ enum class Family { Llama, Qwen2 };
 // What the file says about the model, whatever its container. Counts are elements, not bytes.
 struct ModelConfig {
   Family family = Family::Llama;
-  std::string name;           // general.name or the folder's name; for people
+  std::string name;  // general.name or the folder's name; for people
   int vocab_size = 0;
   int hidden_size = 0;
   int layers = 0;
@@ -34,7 +34,7 @@ struct ModelConfig {
   int kv_heads = 0;
   int head_dim = 0;
   int feed_forward = 0;
-  int max_positions = 0;      // context length the model was trained for
+  int max_positions = 0;  // context length the model was trained for
   float rope_theta = 10000;
   float norm_epsilon = 1e-5F;
   bool tied_embeddings = false;
@@ -50,7 +50,8 @@ class KvCache {
   virtual std::size_t bytes() const = 0;
 };
 
-// Low-rank update of some matrices: y += scale * B(A x). Loaded from adapter_config.json + adapter_model.safetensors.
+// Low-rank update of some matrices: y += scale * B(A x). Loaded from adapter_config.json +
+// adapter_model.safetensors.
 class LoraAdapter {
  public:
   virtual ~LoraAdapter() = default;

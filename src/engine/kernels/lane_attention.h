@@ -1,0 +1,206 @@
+// Attention over a paged cache, written in terms of Lanes (see lanes.h for the rules).
+//
+// Per row: all scores first, then their maximum, then exponentials and their sum (16 lanes, position p in
+// lane p mod 16, fixed tree), then the weighted values in order of position. No running rescale: the result
+// has no trace of how positions were grouped. A score sums over dimensions in order.
+#pragma once
+
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/lanes.h"
+
+namespace llmd::engine {
+namespace {
+
+LLMD_INLINE int groups_per_block(const AttentionCall& call) {
+  return (call.block_size + kKeyGroup - 1) / kKeyGroup;
+}
+
+// Where group g of the sequence's positions lies. The last group of a block may be partly used when the block
+// size is no multiple of 16.
+struct KeyGroup {
+  const std::uint16_t* keys;
+  const std::uint16_t* values;
+  int first;     // position of lane 0
+  int capacity;  // lanes that hold positions at all
+};
+LLMD_INLINE KeyGroup key_group(const AttentionCall& call, int group, int value_width) {
+  const int per_block = groups_per_block(call);
+  const int block = group / per_block;
+  const int inner = group % per_block;
+  const std::uint16_t* const base = call.keys + call.block_table[block] * call.block_stride;
+  const int left = call.block_size - inner * kKeyGroup;
+  return {base + static_cast<std::ptrdiff_t>(inner) * kKeyGroup * call.head_dim,
+          base + call.values + static_cast<std::ptrdiff_t>(inner) * kKeyGroup * value_width,
+          block * call.block_size + inner * kKeyGroup, left < kKeyGroup ? left : kKeyGroup};
+}
+LLMD_INLINE int groups_for(const AttentionCall& call, int length) {
+  const int blocks = length / call.block_size;
+  const int rest = length - blocks * call.block_size;
+  return blocks * groups_per_block(call) + (rest + kKeyGroup - 1) / kKeyGroup;
+}
+LLMD_INLINE int lanes_seen(const KeyGroup& group, int length) {
+  const int seen = length - group.first;
+  return seen < group.capacity ? seen : group.capacity;
+}
+
+template <int kRows, int kGroups>
+LLMD_INLINE void score_groups(const AttentionCall& call, int group, int value_width) {
+  const std::uint16_t* keys[kGroups];
+  for (int g = 0; g < kGroups; ++g) {
+    keys[g] = key_group(call, group + g, value_width).keys;
+  }
+  Lanes sum[kRows][kGroups] = {};
+  for (int d = 0; d < call.head_dim; ++d) {
+    for (int g = 0; g < kGroups; ++g) {
+      const Lanes key = load_half(keys[g] + d * kKeyGroup);
+      for (int r = 0; r < kRows; ++r) {
+        sum[r][g] = fma(key, Lanes(call.queries[r][d]), sum[r][g]);
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int g = 0; g < kGroups; ++g) {
+      store(call.scores + r * call.score_stride + (group + g) * kKeyGroup, sum[r][g] * call.scale);
+    }
+  }
+}
+
+// Turns a row's scores into exponentials; returns their sum. Lanes past the row's length become zero.
+LLMD_INLINE float soften(const AttentionCall& call, int row, int value_width) {
+  float* const scores = call.scores + row * call.score_stride;
+  const int length = call.lengths[row];
+  const int groups = groups_for(call, length);
+  const IntLanes lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const bool whole_blocks = call.block_size % kKeyGroup == 0;
+  Lanes top = -__builtin_inff();
+  for (int g = 0; g < groups; ++g) {
+    Lanes score = load(scores + g * kKeyGroup);
+    if (!whole_blocks || g == groups - 1) {
+      const IntLanes seen = lanes_seen(key_group(call, g, value_width), length);
+      score = lane < seen ? score : Lanes(-__builtin_inff());
+      store(scores + g * kKeyGroup, score);
+    }
+    top = larger(top, score);
+  }
+  const Lanes largest = largest_lane(top);
+  Lanes sum = 0.0F;
+  for (int g = 0; g < groups; ++g) {
+    const Lanes score = load(scores + g * kKeyGroup);
+    Lanes weight = exponential(score - largest);
+    weight = score > -__builtin_inff() ? weight : Lanes(0.0F);
+    store(scores + g * kKeyGroup, weight);
+    sum = sum + weight;
+  }
+  return add_lanes(sum);
+}
+
+// Adds positions first_position .. of one group for kRows rows starting at `row`.
+template <int kRows, int kVectors>
+LLMD_INLINE void add_values(const AttentionCall& call, int row, const std::uint16_t* values, int width,
+                            int slot, int count, Lanes (&sum)[kRows][kVectors]) {
+  for (int j = 0; j < count; ++j, values += width) {
+    Lanes value[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      value[v] = load_half(values + v * kLanes);
+    }
+    for (int r = 0; r < kRows; ++r) {
+      const Lanes weight = call.scores[(row + r) * call.score_stride + slot + j];
+      for (int v = 0; v < kVectors; ++v) {
+        sum[r][v] = fma(value[v], weight, sum[r][v]);
+      }
+    }
+  }
+}
+
+// kVectors * 16 dimensions from `dimension` of the weighted values of all rows. Groups that every row sees
+// whole are shared; the rest is done row by row, so that a row never touches a position it does not see.
+template <int kRows, int kVectors>
+LLMD_INLINE void mix_values(const AttentionCall& call, int dimension, int width, const float* sums) {
+  int shortest = call.lengths[0];
+  for (int r = 1; r < kRows; ++r) {
+    shortest = call.lengths[r] < shortest ? call.lengths[r] : shortest;
+  }
+  Lanes sum[kRows][kVectors] = {};
+  const int all = groups_for(call, shortest);
+  int shared = 0;
+  for (; shared < all; ++shared) {
+    const KeyGroup group = key_group(call, shared, width);
+    if (group.first + group.capacity > shortest) {
+      break;
+    }
+    add_values<kRows, kVectors>(call, 0, group.values + dimension, width, shared * kKeyGroup, group.capacity,
+                                sum);
+  }
+  for (int r = 0; r < kRows; ++r) {
+    Lanes one[1][kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      one[0][v] = sum[r][v];
+    }
+    for (int g = shared; g < groups_for(call, call.lengths[r]); ++g) {
+      const KeyGroup group = key_group(call, g, width);
+      add_values<1, kVectors>(call, r, group.values + dimension, width, g * kKeyGroup,
+                              lanes_seen(group, call.lengths[r]), one);
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      const Lanes result = one[0][v] * (1.0F / sums[r]);
+      const int first = dimension + v * kLanes;
+      for (int i = 0; i < kLanes && first + i < call.head_dim; ++i) {
+        call.out[r][first + i] = result[i];
+      }
+    }
+  }
+}
+
+template <int kRows>
+void attend_rows(const AttentionCall& call) {
+  const int width = (call.head_dim + kLanes - 1) / kLanes * kLanes;
+  int longest = 0;
+  for (int r = 0; r < kRows; ++r) {
+    longest = call.lengths[r] > longest ? call.lengths[r] : longest;
+  }
+  constexpr int kGroups = kRows * 2 <= kMostRows ? 2 : 1;
+  const int groups = groups_for(call, longest);
+  int g = 0;
+  for (; g + kGroups <= groups; g += kGroups) {
+    score_groups<kRows, kGroups>(call, g, width);
+  }
+  for (; g < groups; ++g) {
+    score_groups<kRows, 1>(call, g, width);
+  }
+  float sums[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    sums[r] = soften(call, r, width);
+  }
+  int d = 0;
+  for (; d + kValueVectors * kLanes <= width; d += kValueVectors * kLanes) {
+    mix_values<kRows, kValueVectors>(call, d, width, sums);
+  }
+  for (; d < width; d += kLanes) {
+    mix_values<kRows, 1>(call, d, width, sums);
+  }
+}
+
+// Rows are independent; they only share loads. So a call may be cut into smaller ones.
+template <int kRows>
+void attend_up_to(const AttentionCall& call) {
+  AttentionCall rest = call;
+  while (rest.rows >= kRows) {
+    attend_rows<kRows>(rest);
+    rest.rows -= kRows;
+    rest.queries += kRows;
+    rest.out += kRows;
+    rest.lengths += kRows;
+  }
+  if constexpr (kRows > 1) {
+    if (rest.rows > 0) {
+      attend_up_to<kRows - 1>(rest);
+    }
+  }
+}
+
+void attend(const AttentionCall& call) {
+  attend_up_to<kMostRows>(call);
+}
+
+}  // namespace
+}  // namespace llmd::engine
