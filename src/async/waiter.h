@@ -27,6 +27,14 @@ class WaitList {
       resume(*waiting_.front());
     }
   }
+  // Runs the first continuation inside this call, which must be the caller's last statement. Saves a turn of
+  // the loop.
+  void resume_first_now() {
+    if (!waiting_.empty()) {
+      Handler handler = take(*waiting_.front());
+      handler();
+    }
+  }
   bool empty() const { return waiting_.empty(); }
   Executor executor() const { return executor_; }
 
@@ -37,11 +45,15 @@ class WaitList {
     std::list<Entry*>::iterator position;
   };
 
-  void resume(Entry& entry) {
+  Handler take(Entry& entry) {
     waiting_.erase(entry.position);
     Handler handler = std::move(*entry.handler);
     entry.handler.reset();
-    asio::post(executor_, [handler = std::move(handler)]() mutable { handler(); });
+    return handler;
+  }
+
+  void resume(Entry& entry) {
+    asio::post(executor_, [handler = take(entry)]() mutable { handler(); });
   }
 
   Task<void> wait_for(bool cancellable) {

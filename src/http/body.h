@@ -1,7 +1,9 @@
 // Where the bytes of a message body come from. Pull: the producer is read no faster than the consumer asks.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,10 @@ class BodyReader {
   virtual Task<Result<std::string_view>> next() = 0;
   // Content-Length when the sender gave one.
   virtual std::optional<std::uint64_t> length() const = 0;
+  // next() would return without waiting: bytes are there, or the end is known.
+  virtual bool ready() { return false; }
+  // Everything has been read; next() would return empty without waiting.
+  virtual bool ended() const { return false; }
 };
 
 // Collects a whole body; more than `limit` bytes is resource_exhausted.

@@ -27,17 +27,17 @@ class ClientResponse {
   virtual ~ClientResponse() = default;
   virtual const ResponseHead& head() const = 0;
   int status() const { return head().status; }
-  // Reading to the end returns the connection to the pool; destroying the response earlier closes it, which tells
-  // the server to stop.
+  // Reading to the end returns the connection to the pool; destroying the response earlier closes it, which
+  // tells the server to stop.
   virtual BodyReader& body() = 0;
   // After 101: the raw connection.
   virtual std::unique_ptr<net::Stream> upgrade() = 0;
 };
 
 struct ClientRequest {
-  net::Address address;      // where to connect
-  RequestHead head;          // Host is set from the address unless present
-  std::string_view content;  // whole body; sent with Content-Length; must outlive the call
+  net::Address address;          // where to connect
+  RequestHead head;              // Host is set from the address unless present
+  std::string_view content;      // whole body; sent with Content-Length; must outlive the call
   BodyReader* stream = nullptr;  // instead of content: sent chunked (or with its length) while it arrives
   Timeouts timeouts;
 };
@@ -56,8 +56,10 @@ class ClientPool {
   Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request);
   void close_idle();
 
+ public:
+  struct State;  // private to http
+
  private:
-  struct State;
   std::shared_ptr<State> state_;
 };
 

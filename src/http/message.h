@@ -20,7 +20,8 @@ class Headers {
   // The first value of that name.
   std::optional<std::string_view> find(std::string_view name) const;
   bool has(std::string_view name) const { return find(name).has_value(); }
-  // True when a comma-separated header lists `token` (case ignored): Connection: close, Transfer-Encoding: chunked.
+  // True when a comma-separated header lists `token` (case ignored): Connection: close, Transfer-Encoding:
+  // chunked.
   bool lists(std::string_view name, std::string_view token) const;
 
   auto begin() const { return fields_.begin(); }
@@ -37,8 +38,8 @@ struct RequestHead {
   std::string target = "/";  // as it stands in the request line: path and query, never decoded
   Headers headers;
 
-  std::string_view path() const;                                  // target up to '?'
-  std::string_view query() const;                                 // after '?', without it
+  std::string_view path() const;                                            // target up to '?'
+  std::string_view query() const;                                           // after '?', without it
   std::optional<std::string> query_parameter(std::string_view name) const;  // percent-decoded
 };
 

@@ -34,21 +34,28 @@ class Exchange {
   virtual Task<Result<void>> respond(ResponseHead head, std::string_view body) = 0;
   Task<Result<void>> respond(int status, std::string_view content_type, std::string_view body);
 
-  // A streamed response: start, any number of writes, finish. Each write goes to the socket at once (one packet per
-  // SSE event; TCP_NODELAY). Content-Length in `head` is respected, otherwise chunked (HTTP/1.0: close).
-  virtual Task<Result<void>> start(ResponseHead head) = 0;
+  // A streamed response: start, any number of writes, finish. Each write goes to the socket at once (one
+  // packet per SSE event; TCP_NODELAY). Content-Length in `head` is respected, otherwise chunked (HTTP/1.0:
+  // close). `first` and `last` travel in the same packet as the head and the end.
+  virtual Task<Result<void>> start(ResponseHead head, std::string_view first = {}) = 0;
   virtual Task<Result<void>> write(std::string_view bytes) = 0;
-  virtual Task<Result<void>> finish() = 0;
+  virtual Task<Result<void>> finish(std::string_view last = {}) = 0;
   virtual bool started() const = 0;
 
-  // Completes when the client has gone away. Race it against work: `(co_await ...) || exchange.client_gone()`.
+  // Completes when the client has gone away. Race it against work: `(co_await ...) ||
+  // exchange.client_gone()`.
   virtual Task<void> client_gone() = 0;
+  // The same without a task, for relays: called on the loop, at most once, while the handler runs. An empty
+  // function takes it back. Works once the request body has been read; costs nothing per request otherwise.
+  virtual void on_client_gone(std::function<void()> callback) = 0;
 
   // Takes the connection over after a 101 response (WebSocket, SPDY): bytes already read come first.
   virtual std::unique_ptr<net::Stream> upgrade() = 0;
 };
 
-// A handler must answer; one that returns without answering yields a 500. Errors of writes mean the client is gone.
+// A handler must answer; one that returns without answering yields a 500. Errors of writes mean the client is
+// gone. After an error of body().next() a handler may just return: the server then answers 413, 408 or 400
+// itself.
 using Handler = std::function<Task<void>(Exchange&)>;
 
 struct ServerOptions {
@@ -58,10 +65,14 @@ struct ServerOptions {
   std::size_t max_body_bytes = 32 * 1024 * 1024;  // more is answered 413
   std::size_t max_connections = 10000;            // more wait in the backlog
   Duration header_timeout = std::chrono::seconds(30);
-  Duration idle_timeout = std::chrono::seconds(120);   // between requests of a connection
+  Duration idle_timeout = std::chrono::seconds(120);      // between requests of a connection
   Duration body_idle_timeout = std::chrono::seconds(30);  // between two reads of a request body
   Duration write_timeout = std::chrono::seconds(60);      // a client that reads nothing
   std::string server_header = "llmd";
+  // Body and content type of the answers the server gives by itself (malformed requests, limits).
+  std::function<std::string(int status, std::string_view message)>
+      error_body;  // default: the message as text
+  std::string error_content_type = "text/plain; charset=utf-8";
 };
 
 class Server {

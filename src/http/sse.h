@@ -1,5 +1,5 @@
-// Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): splitting a byte stream into
-// events, and writing them.
+// Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): splitting a byte
+// stream into events, and writing them.
 #pragma once
 
 #include <string>
@@ -23,8 +23,14 @@ class SseParser {
   Result<std::vector<SseEvent>> feed(std::string_view bytes);
 
  private:
+  void line(std::string_view line, std::vector<SseEvent>& events);
+
   std::size_t limit_;
-  std::string pending_;
+  std::string pending_;  // an unfinished line
+  SseEvent current_;
+  bool has_data_ = false;
+  std::string last_id_;
+  bool at_start_ = true;  // a byte order mark may come
 };
 
 // "data: <payload>\n\n"

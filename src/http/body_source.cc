@@ -1,0 +1,47 @@
+#include "http/body_source.h"
+
+namespace llmd::http {
+namespace {
+
+constexpr std::uint64_t kSmallestRead = 4 * 1024;
+constexpr std::uint64_t kLargestRead = 64 * 1024;
+
+}  // namespace
+
+void BodySource::start(const Framing& framing) {
+  decoder_.start(framing);
+  failure_.reset();
+}
+
+std::expected<std::string_view, Refusal> BodySource::take() {
+  if (failure_) {
+    return std::unexpected(*failure_);
+  }
+  char* first = nullptr;
+  std::size_t size = 0;
+  while (!decoder_.done() && !buffer_.unread().empty()) {
+    const auto step = decoder_.step(buffer_.unread());
+    if (!step) {
+      failure_ = step.error();
+      if (size > 0) {
+        break;  // what was good goes out first
+      }
+      return std::unexpected(*failure_);
+    }
+    buffer_.consume(step->consumed);
+    const std::string_view data = step->data;
+    if (first == nullptr) {
+      first = const_cast<char*>(data.data());  // the buffer is ours and writable
+    } else if (!data.empty()) {
+      std::memmove(first + size, data.data(), data.size());
+    }
+    size += data.size();
+  }
+  return std::string_view(first, size);
+}
+
+std::span<char> BodySource::room() {
+  return buffer_.room(static_cast<std::size_t>(std::clamp(decoder_.expected(), kSmallestRead, kLargestRead)));
+}
+
+}  // namespace llmd::http

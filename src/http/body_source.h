@@ -1,0 +1,29 @@
+// The body bytes of one message, out of a connection's read buffer. Private to http.
+#pragma once
+
+#include "http/body_decoder.h"
+#include "http/read_buffer.h"
+
+namespace llmd::http {
+
+class BodySource {
+ public:
+  explicit BodySource(ReadBuffer& buffer) : buffer_(buffer) {}
+  void start(const Framing& framing);
+
+  // All body bytes that have arrived, in one piece: chunks are moved together inside the buffer, so that what
+  // came in one packet goes on in one packet. Empty: read more, or done().
+  std::expected<std::string_view, Refusal> take();
+  bool done() const { return decoder_.done(); }
+  bool end_of_input() { return decoder_.end_of_input(); }
+  std::uint64_t received() const { return decoder_.received(); }
+  // Where to read more into, as much as is worth reading at once.
+  std::span<char> room();
+
+ private:
+  ReadBuffer& buffer_;
+  BodyDecoder decoder_;
+  std::optional<Refusal> failure_;
+};
+
+}  // namespace llmd::http

@@ -1,0 +1,139 @@
+#include "http/server.h"
+
+#include "async/event.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "http/server_connection.h"
+
+namespace llmd::http {
+
+struct Server::State {
+  State(async::EventLoop& used, ServerOptions chosen, Handler handling)
+      : loop(used), options(std::move(chosen)), handler(std::move(handling)), changed(used.executor()) {}
+
+  async::EventLoop& loop;
+  ServerOptions options;
+  Handler handler;
+  std::unique_ptr<net::Listener> listener;
+  std::list<ServerConnection*> connections;
+  async::Scope* scope = nullptr;  // of run(), while it runs
+  bool draining = false;
+  async::Event changed;  // a connection ended, or draining began
+
+  Task<void> accept(async::Scope& spawned);
+  Task<void> serve(std::unique_ptr<net::Stream> stream);
+};
+
+Task<Result<void>> Exchange::respond(int status, std::string_view content_type, std::string_view body) {
+  ResponseHead head{status, {{"Content-Type", std::string(content_type)}}};
+  co_return co_await respond(std::move(head), body);
+}
+
+namespace {
+
+// Keeps the list right however the connection's task ends.
+class Listed {
+ public:
+  Listed(std::list<ServerConnection*>& list, ServerConnection& connection, async::Event& changed)
+      : list_(list), position_(list.insert(list.end(), &connection)), changed_(changed) {}
+  Listed(const Listed&) = delete;
+  ~Listed() {
+    list_.erase(position_);
+    changed_.set();
+  }
+
+ private:
+  std::list<ServerConnection*>& list_;
+  std::list<ServerConnection*>::iterator position_;
+  async::Event& changed_;
+};
+
+}  // namespace
+
+Server::Server(async::EventLoop& loop, ServerOptions options, Handler handler)
+    : state_(std::make_shared<State>(loop, std::move(options), std::move(handler))) {}
+
+Server::~Server() = default;
+
+Result<net::Address> Server::listen(const net::Address& address) {
+  LLMD_TRY(state_->listener,
+           net::Listener::open(state_->loop, address,
+                               {.tls = state_->options.tls, .reuse_port = state_->options.reuse_port}));
+  return state_->listener->address();
+}
+
+std::size_t Server::connections() const {
+  return state_->connections.size();
+}
+
+Task<void> Server::State::serve(std::unique_ptr<net::Stream> stream) {
+  const auto ready = co_await net::handshake(*stream, async::Deadline::after(options.header_timeout));
+  if (!ready) {
+    co_return;
+  }
+  ServerConnection connection({options, handler, draining}, std::move(stream), loop.executor());
+  const Listed listed(connections, connection, changed);
+  co_await connection.serve();
+}
+
+Task<void> Server::State::accept(async::Scope& spawned) {
+  while (!draining) {
+    if (connections.size() >= options.max_connections) {
+      changed.reset();
+      co_await changed.wait();
+      continue;
+    }
+    auto stream = co_await listener->accept();
+    if (stream) {
+      spawned.spawn("http connection", serve(std::move(*stream)));
+      continue;
+    }
+    if (draining || stream.error().kind == ErrorKind::Cancelled) {
+      break;
+    }
+    log::warning("cannot accept connections", {{"error", stream.error().text()}});
+    co_await async::sleep(std::chrono::milliseconds(100));  // out of descriptors: waiting may free some
+  }
+}
+
+Task<void> Server::run() {
+  const auto state = state_;
+  LLMD_ASSERT(state->listener != nullptr, "Server::listen() comes before run()");
+  auto body = [state](async::Scope& scope) -> Task<void> {
+    state->scope = &scope;
+    co_await state->accept(scope);
+    co_await scope.join();
+  };
+  struct Closing {
+    State& state;
+    ~Closing() {
+      state.scope = nullptr;
+      state.listener->close();
+    }
+  } closing{*state};
+  co_await async::with_scope(state->loop.executor(), body);
+}
+
+Task<void> Server::drain(async::Deadline deadline) {
+  const auto state = state_;
+  state->draining = true;
+  state->changed.set();
+  if (state->listener) {
+    state->listener->close();
+  }
+  for (ServerConnection* connection : state->connections) {
+    if (connection->idle()) {
+      connection->close();
+    }
+  }
+  while (!state->connections.empty()) {
+    state->changed.reset();
+    const bool changed = co_await state->changed.wait_until(deadline);
+    if (!changed && state->scope != nullptr) {
+      state->scope->cancel();
+      break;
+    }
+  }
+}
+
+}  // namespace llmd::http

@@ -1,0 +1,449 @@
+#include "http/server_connection.h"
+
+#include <array>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "http/head_writer.h"
+#include "http/upgraded_stream.h"
+
+namespace llmd::http {
+namespace {
+
+using async::Deadline;
+
+// An unread request body up to this size is read away to keep the connection; a larger one closes it.
+constexpr std::uint64_t kWorthDraining = 256 * 1024;
+constexpr auto kLingerTime = std::chrono::seconds(2);
+
+Refusal refusal_of(const Error& error) {
+  return error.kind == ErrorKind::DeadlineExceeded ? Refusal{408, "the request body did not arrive in time"}
+                                                   : Refusal{400, "the request body is incomplete"};
+}
+
+}  // namespace
+
+ServerConnection::ServerConnection(Context context, std::unique_ptr<net::Stream> stream, Executor executor)
+    : context_(context),
+      stream_(std::move(stream)),
+      source_(buffer_),
+      changed_(executor),
+      leavers_(executor) {}
+
+Task<void> ServerConnection::serve() {
+  while (!gone_) {
+    idle_ = true;
+    const bool received = co_await receive_head();
+    if (!received) {
+      co_return;
+    }
+    co_await handle();
+    if (stream_ == nullptr || gone_) {
+      co_return;  // upgraded, or nobody is there to say goodbye to
+    }
+    if (!finished_) {
+      stream_->close();  // cut off visibly: the client must not take half an answer for a whole one
+      co_return;
+    }
+    const bool clean = co_await clear_request_body();
+    if (!keep_alive_ || !clean) {
+      co_await (clean ? stream_->shutdown() : linger());
+      co_return;
+    }
+    buffer_.shrink_when_empty();
+  }
+}
+
+// --- reading requests
+
+void ServerConnection::reset_exchange() {
+  started_ = finished_ = chunked_ = bodyless_ = continue_due_ = false;
+  announced_left_.reset();
+  body_failure_.reset();
+  prefetched_ = {};
+  request_.head.method.clear();
+  request_.http_1_0 = false;
+}
+
+Task<bool> ServerConnection::receive_head() {
+  reset_exchange();
+  scanner_.reset();
+  bool head_began = false;
+  stream_->set_deadline(Deadline::after(context_.options.idle_timeout), "the next request");
+  while (true) {
+    const auto size = scanner_.scan(buffer_.unread());
+    if (!size) {
+      co_await refuse(size.error());
+      co_return false;
+    }
+    if (*size && **size == 2) {  // empty lines before a request are allowed
+      buffer_.consume(2);
+      scanner_.reset();
+      continue;
+    }
+    if (*size && **size <= context_.options.max_header_bytes) {
+      co_return co_await accept_head(**size);
+    }
+    if (buffer_.unread().size() > context_.options.max_header_bytes) {
+      co_await refuse({431, "the request head is larger than the server accepts"});
+      co_return false;
+    }
+    if (!head_began && !buffer_.unread().empty()) {
+      head_began = true;
+      idle_ = false;
+      stream_->set_deadline(Deadline::after(context_.options.header_timeout), "the request head");
+    }
+    const bool more = co_await read_more_of_head(head_began);
+    if (!more) {
+      co_return false;
+    }
+  }
+}
+
+// False when the connection is over.
+Task<bool> ServerConnection::read_more_of_head(bool head_began) {
+  if (reading_ahead_) {
+    co_await changed_.wait();
+    co_return !gone_;
+  }
+  const std::span<char> room = buffer_.room(1024);
+  const auto size = co_await stream_->read_some(room);
+  if (size && *size > 0) {
+    buffer_.added(*size);
+    co_return true;
+  }
+  if (!size && head_began && size.error().kind == ErrorKind::DeadlineExceeded) {
+    co_await refuse({408, "the request head did not arrive in time"});
+  }
+  co_return false;
+}
+
+Task<bool> ServerConnection::accept_head(std::size_t size) {
+  idle_ = false;
+  const auto refusal = parse_request(buffer_.unread().substr(0, size), request_);
+  buffer_.consume(size);
+  if (refusal) {
+    co_await refuse(*refusal);
+    co_return false;
+  }
+  if (request_.framing.length > context_.options.max_body_bytes) {
+    co_await refuse({413, "the request body is larger than the server accepts"});
+    co_return false;
+  }
+  source_.start(request_.framing);
+  continue_due_ = request_.expects_continue;
+  co_return true;
+}
+
+Task<void> ServerConnection::handle() {
+  std::string failure;
+  try {
+    co_await context_.handler(*this);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == boost::asio::error::operation_aborted) {
+      throw;  // cancellation
+    }
+    failure = error.what();
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  watching_ = false;
+  on_gone_ = nullptr;
+  if (!failure.empty()) {
+    log::error("request handler threw", {{"target", request_.head.target}, {"exception", failure}});
+  }
+  if (!started_ && stream_ != nullptr && !gone_) {
+    co_await answer_for_handler();
+  }
+}
+
+Task<void> ServerConnection::answer_for_handler() {
+  co_await refuse(body_failure_.value_or(Refusal{500, "the server gave no answer"}));
+}
+
+Task<void> ServerConnection::refuse(Refusal refusal) {
+  const auto& make_body = context_.options.error_body;
+  const std::string body =
+      make_body ? make_body(refusal.status, refusal.reason) : std::string(refusal.reason) + "\n";
+  ResponseHead head{refusal.status,
+                    {{"Content-Type", context_.options.error_content_type}, {"Connection", "close"}}};
+  const auto sent = co_await respond(std::move(head), body);
+  if (sent) {
+    co_await linger();
+  }
+}
+
+// Closing while bytes of the client are unread would reset the connection, and the client would lose our
+// answer.
+Task<void> ServerConnection::linger() {
+  co_await stream_->shutdown();
+  stream_->set_deadline(Deadline::after(kLingerTime), "the client closing");
+  while (!reading_ahead_) {
+    buffer_.consume(buffer_.unread().size());
+    const std::span<char> room = buffer_.room(4096);
+    const auto size = co_await stream_->read_some(room);
+    if (!size || *size == 0) {
+      break;
+    }
+  }
+  stream_->close();
+}
+
+// True when the next request can follow.
+Task<bool> ServerConnection::clear_request_body() {
+  if (source_.done()) {
+    co_return true;
+  }
+  if (continue_due_ || body_failure_ || !keep_alive_) {
+    co_return false;
+  }
+  const std::uint64_t limit = source_.received() + kWorthDraining;
+  while (!source_.done()) {
+    const auto piece = co_await next();
+    if (!piece || source_.received() > limit) {
+      co_return false;
+    }
+  }
+  co_return true;
+}
+
+// --- the request body
+
+std::optional<std::uint64_t> ServerConnection::length() const {
+  if (request_.framing.kind == Framing::Kind::Chunked) {
+    return std::nullopt;
+  }
+  return request_.framing.length;
+}
+
+Result<std::string_view> ServerConnection::take_body() {
+  const auto piece = source_.take();
+  if (!piece) {
+    body_failure_ = piece.error();
+    return invalid_argument("request body: {}", piece.error().reason);
+  }
+  if (source_.received() > context_.options.max_body_bytes) {
+    body_failure_ = Refusal{413, "the request body is larger than the server accepts"};
+    return resource_exhausted("request body: more than {} bytes", context_.options.max_body_bytes);
+  }
+  if (source_.done() && watching_) {
+    read_ahead();
+  }
+  return *piece;
+}
+
+bool ServerConnection::ready() {
+  if (prefetched_.empty() && !source_.done() && !body_failure_) {
+    prefetched_ = take_body().value_or(std::string_view());
+  }
+  return !prefetched_.empty() || source_.done() || body_failure_;
+}
+
+Task<Result<std::string_view>> ServerConnection::next() {
+  if (!prefetched_.empty()) {
+    co_return std::exchange(prefetched_, std::string_view());
+  }
+  while (true) {
+    LLMD_CO_TRY(const std::string_view piece, take_body());
+    if (!piece.empty() || source_.done()) {
+      co_return piece;
+    }
+    if (continue_due_) {
+      continue_due_ = false;
+      static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+      LLMD_CO_TRY_VOID(co_await send(std::span(&kContinue, 1)));
+    }
+    stream_->set_deadline(Deadline::after(context_.options.body_idle_timeout), "the request body");
+    const std::span<char> room = source_.room();
+    auto size = co_await stream_->read_some(room);
+    stream_->set_deadline(Deadline::never(), "client");
+    if (!size) {
+      body_failure_ = refusal_of(size.error());
+      co_return std::unexpected(std::move(size).error().within("request body"));
+    }
+    if (*size == 0) {
+      body_failure_ = Refusal{400, "the request body is incomplete"};
+      lost_client();
+      co_return unavailable("request body: the client closed the connection");
+    }
+    buffer_.added(*size);
+  }
+}
+
+// --- the response
+
+void ServerConnection::begin_response(const ResponseHead& head, std::optional<std::uint64_t> length) {
+  started_ = true;
+  const bool no_body = head.status < 200 || head.status == 204 || head.status == 304;
+  bodyless_ = no_body || request_.head.method == "HEAD";
+  const bool upload_goes_on = !source_.done() && (continue_due_ || request_.framing.length > kWorthDraining);
+  keep_alive_ = request_.keep_alive && !context_.draining && !upload_goes_on && !body_failure_ &&
+                !head.headers.lists("Connection", "close");
+  chunked_ = !length && !no_body && !request_.http_1_0;
+  if (!length && !no_body && request_.http_1_0) {
+    keep_alive_ = false;  // the end of the connection is the end of the body
+  }
+  announced_left_ = length;
+  out_.clear();
+  append_response(out_, head,
+                  {.content_length = no_body ? std::nullopt : length,
+                   .chunked = chunked_,
+                   .keep_alive = keep_alive_,
+                   .http_1_0 = request_.http_1_0},
+                  context_.options.server_header);
+}
+
+Task<Result<void>> ServerConnection::send(std::span<const std::string_view> pieces) {
+  if (gone_) {
+    co_return cancelled("the client has left");
+  }
+  stream_->set_deadline(Deadline::after(context_.options.write_timeout), "the client reading its answer");
+  auto written = co_await stream_->write(pieces);
+  stream_->set_deadline(Deadline::never(), "client");
+  if (!written) {
+    lost_client();
+  }
+  co_return written;
+}
+
+Task<Result<void>> ServerConnection::respond(ResponseHead head, std::string_view body) {
+  if (started_) {
+    co_return failed_precondition("the response has been started already");
+  }
+  begin_response(head, body.size());
+  finished_ = true;
+  const std::array<std::string_view, 2> pieces{out_, bodyless_ ? std::string_view() : body};
+  co_return co_await send(pieces);
+}
+
+Task<Result<void>> ServerConnection::start(ResponseHead head, std::string_view first) {
+  if (started_) {
+    co_return failed_precondition("the response has been started already");
+  }
+  std::optional<std::uint64_t> length;
+  if (const auto announced = head.headers.find("Content-Length")) {
+    const auto number = parse_integer(*announced);
+    if (!number || *number < 0) {
+      co_return internal_error("response: Content-Length '{}' is not a number", *announced);
+    }
+    length = static_cast<std::uint64_t>(*number);
+  }
+  begin_response(head, length);
+  co_return co_await send_body_piece(out_, first, false);
+}
+
+Task<Result<void>> ServerConnection::write(std::string_view bytes) {
+  co_return co_await send_body_piece({}, bytes, false);
+}
+
+Task<Result<void>> ServerConnection::finish(std::string_view last) {
+  if (announced_left_ && *announced_left_ != last.size() && !bodyless_) {
+    co_return internal_error("response: {} bytes are missing from what Content-Length announced",
+                             *announced_left_ - last.size());
+  }
+  auto sent = co_await send_body_piece({}, last, true);
+  finished_ = sent.has_value();
+  co_return sent;
+}
+
+Task<Result<void>> ServerConnection::send_body_piece(std::string_view head, std::string_view bytes,
+                                                     bool last) {
+  if (!started_ || finished_) {
+    co_return failed_precondition("the response is not open for writing");
+  }
+  if (bodyless_) {
+    bytes = {};
+  }
+  if (announced_left_ && bytes.size() > *announced_left_) {
+    co_return internal_error("response: more bytes than Content-Length announced");
+  }
+  if (announced_left_) {
+    *announced_left_ -= bytes.size();
+  }
+  const bool framed = chunked_ && !bodyless_;
+  std::array<char, 20> space;
+  std::array<std::string_view, 5> pieces;
+  std::size_t count = 0;
+  if (!head.empty()) {
+    pieces[count++] = head;
+  }
+  if (!bytes.empty()) {
+    if (framed) {
+      pieces[count++] = chunk_size_line(bytes.size(), space);
+    }
+    pieces[count++] = bytes;
+    if (framed) {
+      pieces[count++] = last ? std::string_view("\r\n0\r\n\r\n") : std::string_view("\r\n");
+    }
+  } else if (framed && last) {
+    pieces[count++] = "0\r\n\r\n";
+  }
+  if (count == 0) {
+    co_return Result<void>();
+  }
+  co_return co_await send(std::span(pieces).first(count));
+}
+
+std::unique_ptr<net::Stream> ServerConnection::upgrade() {
+  std::string leftover(buffer_.unread());
+  buffer_.consume(leftover.size());
+  return std::make_unique<UpgradedStream>(std::move(stream_), std::move(leftover));
+}
+
+// --- noticing a client that leaves: the next request is read while the handler works
+
+void ServerConnection::read_ahead() {
+  const std::span<char> tail = buffer_.tail();
+  if (reading_ahead_ || gone_ || tail.empty()) {
+    return;
+  }
+  reading_ahead_ = true;
+  stream_->start_read(tail, [this](Result<std::size_t> size) { read_ahead_done(std::move(size)); });
+}
+
+void ServerConnection::read_ahead_done(Result<std::size_t> size) {
+  reading_ahead_ = false;
+  if (!size || *size == 0) {
+    lost_client();
+  } else {
+    buffer_.added(*size);
+    if (watching_) {
+      read_ahead();  // a pipelined request; go on as long as there is room
+    }
+  }
+  changed_.resume_first_now();
+}
+
+void ServerConnection::lost_client() {
+  gone_ = true;
+  leavers_.resume_all();
+  if (auto callback = std::exchange(on_gone_, nullptr)) {
+    callback();
+  }
+}
+
+void ServerConnection::on_client_gone(std::function<void()> callback) {
+  on_gone_ = std::move(callback);
+  watching_ = static_cast<bool>(on_gone_);
+  if (watching_ && source_.done()) {
+    read_ahead();
+  }
+}
+
+Task<void> ServerConnection::client_gone() {
+  watching_ = true;
+  if (source_.done()) {
+    read_ahead();
+  }
+  while (!gone_) {
+    if (reading_ahead_ || !source_.done()) {
+      co_await leavers_.wait();  // body reads and writes notice, too
+    } else if (stream_->peer_gone()) {
+      lost_client();  // pipelined requests fill the buffer: all that is left is to ask now and then
+    } else {
+      co_await async::sleep(std::chrono::milliseconds(100));
+    }
+  }
+}
+
+}  // namespace llmd::http
