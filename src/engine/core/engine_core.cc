@@ -183,13 +183,13 @@ void EngineCore::accept(Live& live, ChunkResult result, TimePoint now) {
   if (result.logprobs) {
     update.logprobs.push_back(std::move(*result.logprobs));
   }
-  update.finish = check_end(live, result.token);
+  update.finish = check_end(live, result.token, result.last);
   update.text = update.finish ? live.text.finish() : live.text.take();
   publish(live, std::move(update), now);
 }
 
 // The order decides which reason is given: end tokens, stop strings, length.
-std::optional<Finish> EngineCore::check_end(Live& live, Token token) {
+std::optional<Finish> EngineCore::check_end(Live& live, Token token, bool last) {
   const Sequence& sequence = live.sequence;
   const SamplingParams& params = sequence.params;
   const auto contains = [token](const std::vector<Token>& tokens) {
@@ -216,7 +216,7 @@ std::optional<Finish> EngineCore::check_end(Live& live, Token token) {
       static_cast<int>(sequence.tokens.size()) >= config_.max_model_len) {
     return Finish{FinishReason::Length, {}, {}};
   }
-  return std::nullopt;
+  return last ? std::optional(Finish{FinishReason::Stop, {}, {}}) : std::nullopt;
 }
 
 void EngineCore::publish(Live& live, Update update, TimePoint now) {

@@ -66,7 +66,7 @@ class EngineCore {
   void take_results(const Plan& plan, TimePoint now);
   bool deliver_due(TimePoint now);
   void accept(Live& live, ChunkResult result, TimePoint now);
-  std::optional<Finish> check_end(Live& live, Token token);
+  std::optional<Finish> check_end(Live& live, Token token, bool last);
   void publish(Live& live, Update update, TimePoint now);
   void finish(Live& live, FinishReason reason, TimePoint now);
 

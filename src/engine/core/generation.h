@@ -36,7 +36,8 @@ struct GenerationRequest {
   std::string cache_salt;
   std::shared_ptr<const NamedAdapter> adapter;  // null: the base model
   TimePoint arrival = {};                       // of the HTTP request
-  std::vector<Token> echo;                      // simulation only: what mode "echo" answers with
+  bool limited = true;      // the client gave max_tokens: the simulation draws its length under it
+  std::vector<Token> echo;  // simulation: what mode "echo" answers with
 };
 
 enum class FinishReason { Stop, Length, Abort, Error };

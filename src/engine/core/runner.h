@@ -16,6 +16,7 @@ struct ChunkResult {
   Token token = 0;                                // when the chunk samples
   std::optional<PositionLogprobs> logprobs;       // of `token`, when asked for
   std::vector<PositionLogprobs> prompt_logprobs;  // of the tokens after each prompt position of the chunk
+  bool last = false;                              // simulation: the text ends with this token
   Duration delay = {};                            // simulated time until the token is there
 };
 

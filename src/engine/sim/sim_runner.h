@@ -1,0 +1,32 @@
+// Stands in for the model: takes tokens from each sequence's script and says how long they would have taken.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "engine/core/runner.h"
+#include "engine/sim/options.h"
+
+namespace llmd::engine::sim {
+
+class SimRunner final : public Runner {
+ public:
+  SimRunner(Timing timing, int max_running) : timing_(timing), max_running_(max_running) {}
+
+  void add_script(SequenceId id, std::vector<Token> script) { scripts_[id] = std::move(script); }
+  void drop_script(SequenceId id) { scripts_.erase(id); }
+
+  void run(std::span<const Chunk> chunks, std::span<ChunkResult> results) override;
+  // Sequences that hold a slot: the load that factor_under_load is about.
+  void set_running(int running) { running_ = running; }
+
+ private:
+  Duration delay(const Sequence& sequence) const;
+
+  const Timing timing_;
+  const int max_running_;
+  int running_ = 0;
+  std::unordered_map<SequenceId, std::vector<Token>> scripts_;
+};
+
+}  // namespace llmd::engine::sim
