@@ -63,10 +63,12 @@ auto start_race(Executor executor, Task<void> stop, Task<void> work) {
     auto slot = asio::get_associated_cancellation_slot(handler);
     auto parent = std::make_shared<RaceParent<Handler>>(std::move(handler));
     parent->race.running = 2;
-    slot.assign([parent](asio::cancellation_type) {
-      parent->race.decided = true;
-      parent->race.cancel_both();
-    });
+    if (slot.is_connected()) {
+      slot.assign([parent](asio::cancellation_type) {
+        parent->race.decided = true;
+        parent->race.cancel_both();
+      });
+    }
     asio::co_spawn(
         executor, std::move(work),
         asio::bind_cancellation_slot(parent->race.work_signal.slot(), [parent](std::exception_ptr failure) {

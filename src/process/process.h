@@ -24,11 +24,11 @@ struct ExitStatus {
 };
 
 struct SpawnOptions {
-  std::vector<std::string> arguments;               // arguments[0] is the program; searched on PATH unless it has '/'
-  std::map<std::string, std::string> environment;   // exactly this, nothing inherited
-  std::filesystem::path working_directory;          // empty: ours
-  int stdin_fd = -1;                                // -1: /dev/null
-  int stdout_fd = -1;                               // -1: inherited
+  std::vector<std::string> arguments;  // arguments[0] is the program; searched on PATH unless it has '/'
+  std::map<std::string, std::string> environment;  // exactly this, nothing inherited
+  std::filesystem::path working_directory;         // empty: ours
+  int stdin_fd = -1;                               // -1: /dev/null
+  int stdout_fd = -1;                              // -1: inherited
   int stderr_fd = -1;
   bool new_session = true;       // its own session and process group, so that a signal reaches all of it
   bool die_with_parent = false;  // SIGKILL when our thread ends (PR_SET_PDEATHSIG)
@@ -38,9 +38,10 @@ class Process {
  public:
   // Errors: program not found (NotFound with the PATH searched), not executable, out of processes.
   static Result<std::unique_ptr<Process>> spawn(async::EventLoop& loop, const SpawnOptions& options);
-  // Takes over a process started by somebody else, if it is still the one with that start time (/proc/PID/stat field
-  // 22). Its exit status is unknown to us (code -1).
-  static Result<std::unique_ptr<Process>> adopt(async::EventLoop& loop, pid_t pid, unsigned long long start_time);
+  // Takes over a process started by somebody else, if it is still the one with that start time
+  // (/proc/PID/stat field 22). Its exit status is unknown to us (code -1).
+  static Result<std::unique_ptr<Process>> adopt(async::EventLoop& loop, pid_t pid,
+                                                unsigned long long start_time);
   virtual ~Process() = default;  // does not kill
 
   virtual pid_t pid() const = 0;
