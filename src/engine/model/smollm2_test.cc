@@ -1,6 +1,10 @@
-// The real model against what llama.cpp computed with the same file (testdata/smollm2_greedy.json). llama.cpp
-// quantises activations to 8 bits as we do, in other block sums, so equality is demanded only where it was
-// sure of itself.
+// The real model against what llama.cpp computed with the same file (testdata/smollm2_greedy.json).
+//
+// llama.cpp rounds activations to 8 bits and attention to 16, as we do in other places; thirty layers amplify
+// the difference. Exact arithmetic (double precision, nothing rounded) differs from its log-probabilities by
+// 0.04 on average for the most likely token, by 0.09 for the ten most likely ones and by 0.5 at worst: the
+// bounds here are those with a little room, and token ids must be equal wherever llama.cpp's own margin is
+// larger than that.
 
 #include <gtest/gtest.h>
 
@@ -19,8 +23,10 @@
 namespace llmd::engine {
 namespace {
 
-constexpr double kSureMargin = 0.5;  // between best and second logit
-constexpr double kLogprobTolerance = 0.1;
+constexpr double kSureMargin = 0.5;    // between best and second logit
+constexpr double kMeanOfFirst = 0.08;  // of the most likely token, over all prompts
+constexpr double kMeanOfAll = 0.12;    // of the ten most likely
+constexpr double kWorst = 0.7;
 
 std::filesystem::path model_path() {
   if (const char* const named = std::getenv("LLMD_SMOLLM2"); named != nullptr) {
@@ -82,15 +88,27 @@ double log_sum(const std::vector<float>& logits) {
 }
 
 TEST_F(SmolLm2, FirstTokenProbabilitiesAgreeWithLlamaCpp) {
-  for (const auto& entry : oracle_.at("cases").as_array()) {
+  double sum = 0;
+  double sum_of_first = 0;
+  double count = 0;
+  const auto& cases = oracle_.at("cases").as_array();
+  for (const auto& entry : cases) {
     const auto logits = logits_after(boost::json::value_to<std::vector<Token>>(entry.at("prompt_ids")), 0);
     const double total = log_sum(logits);
-    for (const auto& pair : entry.at("first_logprobs").as_array()) {
-      const auto token = pair.at(0).to_number<std::size_t>();
-      EXPECT_NEAR(logits[token] - total, pair.at(1).to_number<double>(), kLogprobTolerance)
-          << "token " << token;
+    const auto& pairs = entry.at("first_logprobs").as_array();
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      const auto token = pairs[i].at(0).to_number<std::size_t>();
+      const double difference = std::abs(logits[token] - total - pairs[i].at(1).to_number<double>());
+      EXPECT_LT(difference, kWorst) << "token " << token;
+      sum += difference;
+      sum_of_first += i == 0 ? difference : 0;
+      ++count;
     }
   }
+  EXPECT_LT(sum / count, kMeanOfAll);
+  EXPECT_LT(sum_of_first / static_cast<double>(cases.size()), kMeanOfFirst);
+  RecordProperty("mean", std::to_string(sum / count));
+  RecordProperty("mean_of_first", std::to_string(sum_of_first / static_cast<double>(cases.size())));
 }
 
 TEST_F(SmolLm2, GreedyContinuationsAgreeWithLlamaCppWhileItIsSure) {
