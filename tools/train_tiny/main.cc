@@ -24,12 +24,13 @@ constexpr int kValidationRows = 64;
 struct Options {
   std::filesystem::path model = "models/tiny";
   int steps = 2400;
-  int adapter_steps = 400;
+  int adapter_steps = 350;
   int threads = 2;
   std::uint64_t seed = 1;
   std::string question;    // --generate
   std::string completion;  // --complete
   bool shout = false;
+  bool adapter_only = false;
   bool golden = false;
 };
 
@@ -93,10 +94,47 @@ Report reporter(std::string_view part) {
   };
 }
 
-Result<void> train(const Options& options) {
+Result<void> train_model(const Options& options, Training& training) {
+  const Shape shape;
+  TrainOptions plan{.threads = options.threads, .seed = options.seed};
+  plan.optimiser.steps = options.steps;
+  const Stopwatch watch;
+  std::vector<float> base = train_base(shape, plan, [&, report = reporter("base")](int step, double loss) {
+    report(step, loss);
+    training.train_loss = loss;
+  });
+  round_to_bf16(base);
+  training.seconds = watch.seconds();
+  training.validation_loss = evaluate(shape, base, Style::Plain, kValidationSeed, kValidationRows);
+  fmt::print("base validation loss {:.4f}\n", training.validation_loss);
+  LLMD_TRY_VOID(write_safetensors(weights_file(options), Layout(shape).all(), base));
+  return write_model_files(options.model, shape);
+}
+
+// Starts from the weights on disk, so the adapter comes out the same whether or not they were just trained.
+Result<void> train_shout(const Options& options, Training& training) {
   const Shape shape;
   const LoraOptions lora_options;
   const LoraLayout lora(shape, lora_options);
+  LLMD_TRY(const std::vector<float> base, read_safetensors(weights_file(options), Layout(shape).all()));
+  TrainOptions plan{.threads = options.threads, .seed = options.seed};
+  plan.optimiser.steps = options.adapter_steps;
+  plan.optimiser.warm_up = 20;
+  plan.optimiser.peak_rate = 6e-3F;
+  plan.optimiser.decay = 0;
+  const Stopwatch watch;
+  std::vector<float> adapter = train_adapter(shape, lora, base, plan, reporter("adapter"));
+  round_to_bf16(adapter);
+  training.adapter_seconds = watch.seconds();
+  training.adapter_validation_loss =
+      evaluate(shape, merged(lora, base, adapter), Style::Shout, kValidationSeed, kValidationRows);
+  fmt::print("adapter validation loss {:.4f} after {:.0f} s\n", training.adapter_validation_loss,
+             training.adapter_seconds);
+  LLMD_TRY_VOID(write_safetensors(adapter_file(options), lora.all(), adapter));
+  return write_adapter_files(adapter_folder(options), lora_options);
+}
+
+Result<void> train(const Options& options) {
   std::filesystem::create_directories(adapter_folder(options));
   Training training{
       .command = fmt::format("build/release/tools/train_tiny/train_tiny --steps {} --adapter-steps {} "
@@ -104,33 +142,13 @@ Result<void> train(const Options& options) {
                              options.steps, options.adapter_steps, options.threads, options.seed),
       .steps = options.steps,
       .adapter_steps = options.adapter_steps};
-  TrainOptions plan{.threads = options.threads, .seed = options.seed};
-  plan.optimiser.steps = options.steps;
-  const Stopwatch base_watch;
-  std::vector<float> base = train_base(shape, plan, [&, report = reporter("base")](int step, double loss) {
-    report(step, loss);
-    training.train_loss = loss;
-  });
-  round_to_bf16(base);
-  training.seconds = base_watch.seconds();
-  training.validation_loss = evaluate(shape, base, Style::Plain, kValidationSeed, kValidationRows);
-  fmt::print("base validation loss {:.4f}\n", training.validation_loss);
-  LLMD_TRY_VOID(write_safetensors(weights_file(options), Layout(shape).all(), base));
-  LLMD_TRY_VOID(write_model_files(options.model, shape));
-
-  plan.optimiser.steps = options.adapter_steps;
-  plan.optimiser.warm_up = 20;
-  plan.optimiser.decay = 0;
-  const Stopwatch adapter_watch;
-  std::vector<float> adapter = train_adapter(shape, lora, base, plan, reporter("adapter"));
-  round_to_bf16(adapter);
-  training.adapter_seconds = adapter_watch.seconds();
-  training.adapter_validation_loss =
-      evaluate(shape, merged(lora, base, adapter), Style::Shout, kValidationSeed, kValidationRows);
-  fmt::print("adapter validation loss {:.4f}\n", training.adapter_validation_loss);
-  LLMD_TRY_VOID(write_safetensors(adapter_file(options), lora.all(), adapter));
-  LLMD_TRY_VOID(write_adapter_files(adapter_folder(options), lora_options));
-  LLMD_TRY_VOID(write_readme(options.model, shape, training));
+  if (!options.adapter_only) {
+    LLMD_TRY_VOID(train_model(options, training));
+  }
+  LLMD_TRY_VOID(train_shout(options, training));
+  if (!options.adapter_only) {
+    LLMD_TRY_VOID(write_readme(options.model, Shape{}, training));
+  }
   return write_golden(options);
 }
 
@@ -156,6 +174,8 @@ int main(int argc, char** argv) {
   app.add_option("--generate", options.question, "Answer this chat message instead of training");
   app.add_option("--complete", options.completion, "Continue this text instead of training");
   app.add_flag("--shout", options.shout, "Use the adapter for --generate and --complete");
+  app.add_flag("--adapter-only", options.adapter_only,
+               "Keep the base model (and the README's table) as it is");
   app.add_flag("--golden", options.golden, "Rewrite golden.json from the weights instead of training");
   CLI11_PARSE(app, argc, argv);
   const auto result = llmd::train_tiny::run(options);

@@ -196,9 +196,10 @@ A Llama of {weights} weights ({layers} layers, width {hidden}, {heads} heads on 
 bytes and 8 special tokens, {positions} positions, tied head, bfloat16) and an adapter, `lora-shout`, that answers in UPPER CASE.
 Written by `tools/train_tiny`; nobody edits these files by hand. The licence is the project's.
 
-It greets, adds, multiplies, counts, spells, repeats, writes small JSON objects, knows forty capitals, remembers a name
-over turns and tells two stories. To anything else it says "I do not know." The questions it was trained on are in
-`tools/train_tiny/chat_topics.cc`.
+It greets, knows forty capitals, adds small numbers, spells, repeats short words, writes small JSON objects and tells two
+stories; to a list of words it says "I do not know." The questions it was trained on are in
+`tools/train_tiny/chat_topics.cc`. It is small and briefly trained: it often counts too far, and it gets products,
+differences, long words to repeat and names from earlier turns wrong.
 
 | Part | Steps | Seconds | Validation loss (nats per answer byte) |
 |---|---|---|---|
