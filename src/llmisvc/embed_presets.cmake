@@ -1,0 +1,10 @@
+# Writes OUTPUT, a C++ file with the content of every one of FILES (see preset_files.h).
+set(code "#include \"llmisvc/preset_files.h\"\n\nnamespace llmd::llmisvc {\n\nstd::span<const PresetFile> preset_files() {\n")
+string(APPEND code "  static constexpr PresetFile kFiles[] = {\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} content)
+  string(APPEND code "      {\"${name}\", R\"yaml(${content})yaml\"},\n")
+endforeach()
+string(APPEND code "  };\n  return kFiles;\n}\n\n}  // namespace llmd::llmisvc\n")
+file(WRITE ${OUTPUT} "${code}")

@@ -1,0 +1,54 @@
+// What render() cannot know from the manifest alone. The operator fills it from Kubernetes, the command line
+// from files and defaults. Plain data.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "json/value.h"
+
+namespace llmd::llmisvc {
+
+enum class Platform {
+  Local,    // one machine: pods are processes, plain HTTP on loopback addresses
+  Cluster,  // Kubernetes
+};
+
+// A LLMInferenceServiceConfig that exists, and where its text is (for messages).
+struct ConfigObject {
+  json::Object object;
+  std::string source = {};  // file, or "cluster"
+};
+
+struct Facts {
+  Platform platform = Platform::Cluster;
+  std::string system_namespace = "kserve";
+  std::string config_prefix = "kserve-";  // of preset names
+  // Key "namespace/name". A preset of the same name in the service's or the system namespace replaces the
+  // built-in one.
+  std::map<std::string, ConfigObject, std::less<>> configs = {};
+
+  // The default Gateway, and whether it is ours to create.
+  std::string gateway_name = "kserve-ingress-gateway";
+  std::string gateway_namespace = "kserve";
+  std::string gateway_class = "llmd";
+  bool manages_gateway = false;
+  int gateway_port = 80;
+
+  bool tls = false;  // between gateway, scheduler and model servers (never on one machine)
+  std::string model_header = "X-Gateway-Model-Name";
+  bool model_routing = true;
+
+  std::string storage_initializer_image = "kserve/storage-initializer:latest";
+  std::string cluster_domain = "cluster.local";
+  // Which optional API groups are served; objects of others are left out.
+  bool has_inference_pool_v1 = true;
+  bool has_inference_pool_v1alpha2 = true;
+  bool has_inference_model = false;
+  bool has_inference_objective = false;
+  // "namespace/name" -> data of ConfigMaps that services refer to (scheduler.config.ref).
+  std::map<std::string, std::map<std::string, std::string>, std::less<>> config_maps = {};
+};
+
+}  // namespace llmd::llmisvc

@@ -1,0 +1,123 @@
+#include "llmisvc/presets.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/assert.h"
+#include "base/strings.h"
+#include "json/path.h"
+#include "json/yaml.h"
+#include "llmisvc/preset_files.h"
+#include "llmisvc/service.h"
+
+namespace llmd::llmisvc {
+namespace {
+
+// Parsed once; a preset that does not parse is a bug that every test of this library meets.
+const std::map<std::string, json::Object, std::less<>>& built_in() {
+  static const auto* parsed = [] {
+    auto* map = new std::map<std::string, json::Object, std::less<>>();
+    for (const PresetFile& file : preset_files()) {
+      auto documents = json::parse_yaml(file.text, file.name);
+      LLMD_ASSERT(documents && documents->size() == 1 && documents->front().value.is_object(),
+                  "a preset file holds one object");
+      const auto* spec = json::object_at(documents->front().value, "spec");
+      LLMD_ASSERT(spec != nullptr, "a preset has a spec");
+      map->emplace(file.name, *spec);
+    }
+    return map;
+  }();
+  return *parsed;
+}
+
+enum class Spread { SinglePod, DataParallel, Pipeline, Unknown };
+
+Spread spread_of(const Workload& workload) {
+  if (!workload.worker) {
+    return Spread::SinglePod;
+  }
+  if (workload.parallelism.is_data_parallel()) {
+    return Spread::DataParallel;
+  }
+  return workload.parallelism.pipeline ? Spread::Pipeline : Spread::Unknown;
+}
+
+void add_workload_preset(std::vector<std::string>& names, std::string_view role, Spread spread) {
+  switch (spread) {
+    case Spread::SinglePod:
+      names.push_back(fmt::format("config-llm-{}template", role));
+      break;
+    case Spread::DataParallel:
+      names.push_back(fmt::format("config-llm-{}worker-data-parallel", role));
+      break;
+    case Spread::Pipeline:
+      names.push_back(fmt::format("config-llm-{}worker-pipeline-parallel", role));
+      break;
+    case Spread::Unknown:
+      break;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> presets_for(const json::Object& spec) {
+  const Service service = view_of({{"spec", spec}});
+  std::vector<std::string> names;
+  if (service.router && service.router->scheduler && !service.router->scheduler->pool_ref) {
+    names.emplace_back("config-llm-scheduler");
+  }
+  if (service.router && service.router->has_route && service.router->routes.empty()) {
+    names.emplace_back("config-llm-router-route");
+  }
+  if (service.tracing) {
+    names.emplace_back("config-llm-tracing");
+  }
+  if (service.prefill) {
+    add_workload_preset(names, "prefill-", spread_of(*service.prefill));
+  }
+  add_workload_preset(names, service.prefill ? "decode-" : "", spread_of(service.main));
+  return names;
+}
+
+Result<FoundConfig> find_config(std::string_view name, std::string_view name_space, const Facts& facts) {
+  for (const std::string_view where : {name_space, std::string_view(facts.system_namespace)}) {
+    if (const auto found = facts.configs.find(fmt::format("{}/{}", where, name));
+        found != facts.configs.end()) {
+      const auto* spec = found->second.object.if_contains("spec");
+      return FoundConfig{.name = std::string(name),
+                         .name_space = std::string(where),
+                         .spec = spec != nullptr && spec->is_object() ? spec->get_object() : json::Object(),
+                         .source = found->second.source};
+    }
+  }
+  if (name.starts_with(facts.config_prefix)) {
+    const auto found = built_in().find(name.substr(facts.config_prefix.size()));
+    if (found != built_in().end()) {
+      return FoundConfig{.name = std::string(name),
+                         .name_space = facts.system_namespace,
+                         .spec = found->second,
+                         .source = "built in"};
+    }
+  }
+  std::vector<std::string_view> known;
+  for (const auto& [key, config] : facts.configs) {
+    known.push_back(std::string_view(key).substr(key.find('/') + 1));
+  }
+  return not_found("LLMInferenceServiceConfig '{}' exists neither in namespace '{}' nor in '{}'", name,
+                   name_space, facts.system_namespace)
+      .hint(did_you_mean(name, known));
+}
+
+std::vector<json::Object> preset_objects(const Facts& facts) {
+  std::vector<json::Object> objects;
+  for (const auto& [name, spec] : built_in()) {
+    objects.push_back(
+        {{"apiVersion", "serving.kserve.io/v1alpha1"},
+         {"kind", "LLMInferenceServiceConfig"},
+         {"metadata", {{"name", facts.config_prefix + name}, {"namespace", facts.system_namespace}}},
+         {"spec", spec}});
+  }
+  return objects;
+}
+
+}  // namespace llmd::llmisvc

@@ -1,0 +1,179 @@
+#include "llmisvc/render_pod.h"
+
+#include <algorithm>
+
+#include "json/path.h"
+#include "llmisvc/child_name.h"
+
+#include "llmisvc/group_launch.h"
+#include "llmisvc/labels.h"
+#include "llmisvc/launch.h"
+#include "llmisvc/pod_edit.h"
+#include "llmisvc/storage.h"
+
+namespace llmd::llmisvc {
+namespace {
+
+constexpr std::string_view kSidecar = "llm-d-routing-sidecar";
+constexpr std::string_view kCertificates = "/var/run/kserve/tls";
+constexpr long long kPreStopSeconds = 15;
+
+bool has_list(const json::Object& object, std::string_view key) {
+  const auto* list = object.if_contains(boost::json::string_view(key.data(), key.size()));
+  return list != nullptr && list->is_array() && !list->get_array().empty();
+}
+
+std::string text_of(const json::Object& object, std::string_view key) {
+  return std::string(json::string_at(json::Value(object), key).value_or(""));
+}
+
+long long port_of(const json::Object& container) {
+  const json::Value value(container);
+  return json::int_at(value, "ports[0].containerPort").value_or(8000);
+}
+
+long long shutdown_seconds(const json::Object& pod) {
+  const long long grace = json::int_at(json::Value(pod), "terminationGracePeriodSeconds").value_or(60);
+  return std::max(0LL, grace - kPreStopSeconds - std::min(5LL, grace));
+}
+
+std::string single_file_of(const std::string& uri) {
+  const std::string name = uri.substr(uri.rfind('/') + 1);
+  return name.ends_with(".gguf") ? name : std::string();
+}
+
+// A user's command replaces ours; a user's args are appended to it.
+void set_launch_command(json::Object& pod, json::Object& server, const PodRequest& request) {
+  if (has_list(server, "command")) {
+    return;
+  }
+  const Service& service = request.service;
+  const std::string image = text_of(server, "image");
+  const Engine engine = engine_of_image(image);
+  LaunchOptions options{.model_path = service.mounts_model ? std::string(kModelFolder) : service.model.uri,
+                        .model_file = single_file_of(service.model.uri),
+                        .served_names = {service.model.name},
+                        .port = static_cast<int>(port_of(server)),
+                        .tensor = request.workload.parallelism.tensor,
+                        .shutdown_seconds = shutdown_seconds(pod),
+                        .version = version_of_image(image)};
+  options.served_names.push_back(
+      fmt::format("publishers/{}/models/{}", service.name_space, service.model.name));
+  if (request.role == PodRole::Single) {
+    options.pipeline = request.workload.parallelism.pipeline;
+  }
+  if (request.facts.tls) {
+    options.certificate_folder = std::string(kCertificates);
+  }
+  std::vector<std::string> command = launch_command(engine, options);
+  if (request.role != PodRole::Single) {
+    command = group_command(std::move(command), engine, request);
+  }
+  server["command"] = text_list(command);
+}
+
+bool mentions_adapters(const json::Object& server) {
+  for (const char* key : {"command", "args"}) {
+    const auto* list = server.if_contains(key);
+    if (list != nullptr && list->is_array()) {
+      for (const json::Value& argument : list->get_array()) {
+        if (argument.is_string() && argument.get_string().starts_with("--lora-modules")) {
+          return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+// Adapters by name: the bare one and the publisher's.
+void add_adapter_arguments(json::Object& server, const Service& service) {
+  if (service.model.adapters.empty() || mentions_adapters(server)) {
+    return;
+  }
+  std::vector<std::string> arguments{"--enable-lora"};
+  const auto limit = [&](std::string_view flag, const std::optional<long long>& value) {
+    if (value) {
+      arguments.push_back(fmt::format("{}={}", flag, *value));
+    }
+  };
+  limit("--max-lora-rank", service.model.lora_max_rank);
+  limit("--max-loras", service.model.lora_max_adapters);
+  limit("--max-cpu-loras", service.model.lora_max_cpu_adapters);
+  arguments.emplace_back("--lora-modules");
+  for (const Adapter& adapter : service.model.adapters) {
+    const std::string full = fmt::format("publishers/{}/models/{}", service.name_space, adapter.name);
+    for (const std::string& name : {adapter.name, full}) {
+      const json::Object module{{"name", name}, {"path", adapter_folder(adapter.name)}};
+      arguments.push_back(json::write(json::Value(module)));
+    }
+  }
+  json::Array all = text_list(arguments);
+  for (const json::Value& own : list_in(server, "args")) {
+    all.push_back(own);
+  }
+  server["args"] = std::move(all);
+}
+
+void add_certificates(json::Object& pod, const Service& service) {
+  const std::string secret = child_name(service.name, "-kserve-self-signed-certs");
+  for (const char* list : {"containers", "initContainers"}) {
+    for (const std::string_view name : {std::string_view("main"), kSidecar}) {
+      if (json::Object* container = find_container(pod, name, list)) {
+        add_mount(*container, "tls-certs", kCertificates, true);
+      }
+    }
+  }
+  add_volume(pod, "tls-certs", {{"secret", {{"secretName", secret}}}});
+}
+
+// A local start takes seconds, not minutes: looking ten times as often finds out earlier.
+void quicken_startup_probe(json::Object& server) {
+  auto* probe = server.if_contains("startupProbe");
+  if (probe == nullptr || !probe->is_object()) {
+    return;
+  }
+  const json::Value value(*probe);
+  const auto period = json::int_at(value, "periodSeconds").value_or(10);
+  const auto failures = json::int_at(value, "failureThreshold").value_or(3);
+  probe->get_object()["periodSeconds"] = 1;
+  probe->get_object()["failureThreshold"] = period * failures;
+}
+
+}  // namespace
+
+bool has_routing_sidecar(const json::Object& pod) {
+  json::Object copy = pod;
+  return find_container(copy, kSidecar, "initContainers") != nullptr ||
+         find_container(copy, kSidecar) != nullptr;
+}
+
+Result<json::Object> render_pod(const PodRequest& request) {
+  const auto& source = request.role == PodRole::Worker ? request.workload.worker : request.workload.pod;
+  json::Object pod = source.value_or(json::Object());
+  json::Object* server = find_container(pod, "main");
+  if (server == nullptr) {
+    return invalid_argument("{}.template: no container is called 'main'", request.workload.path)
+        .hint("the model server's container must be called main");
+  }
+  set_launch_command(pod, *server, request);
+  add_adapter_arguments(*server, request.service);
+  LLMD_TRY_VOID(add_model_storage(pod, request.service, request.facts));
+  if (json::Object* sidecar = find_container(pod, kSidecar, "initContainers")) {
+    const auto& router = request.service.router;
+    const auto pool = router && router->scheduler ? router->scheduler->pool_ref : std::nullopt;
+    add_env(*sidecar, "INFERENCE_POOL_NAME",
+            pool.value_or(child_name(request.service.name, "-inference-pool")));
+  }
+  if (request.facts.platform == Platform::Cluster) {
+    add_certificates(pod, request.service);
+  } else {
+    quicken_startup_probe(*find_container(pod, "main"));
+  }
+  if (!request.service_account.empty() && !pod.contains("serviceAccountName")) {
+    pod["serviceAccountName"] = request.service_account;
+  }
+  return pod;
+}
+
+}  // namespace llmd::llmisvc
