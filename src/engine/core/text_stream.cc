@@ -5,7 +5,7 @@
 namespace llmd::engine {
 
 std::optional<std::size_t> TextStream::push(std::string_view bytes, bool may_stop) {
-  repair_.push(bytes, text_);
+  text_ += utf8_.push(bytes);
   if (!may_stop) {
     exempt_ = searched_ = text_.size();
     return std::nullopt;
@@ -45,7 +45,7 @@ std::string TextStream::take() {
 
 std::string TextStream::finish() {
   if (!stopped_) {
-    repair_.finish(text_);
+    text_ += utf8_.flush();
   }
   stopped_ = true;
   return take();

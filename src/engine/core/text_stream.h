@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/core/utf8.h"
+#include "tokenizer/detokenize.h"
 
 namespace llmd::engine {
 
@@ -34,7 +34,7 @@ class TextStream {
 
   const std::vector<std::string> stops_;
   const bool include_stop_;
-  Utf8Repair repair_;
+  tokenizer::Utf8Stream utf8_;
   std::string text_;          // not taken yet
   std::size_t searched_ = 0;  // no stop string ends in the first this-many bytes of it
   std::size_t exempt_ = 0;    // and none begins before this one

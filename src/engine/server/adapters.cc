@@ -5,9 +5,8 @@
 namespace llmd::engine {
 
 std::shared_ptr<const NamedAdapter> AdapterRegistry::find(std::string_view name) const {
-  const auto found = std::ranges::find(adapters_, name, [](const auto& adapter) -> std::string_view {
-    return adapter->name;
-  });
+  const auto found = std::ranges::find(adapters_, name,
+                                       [](const auto& adapter) -> std::string_view { return adapter->name; });
   return found == adapters_.end() ? nullptr : *found;
 }
 

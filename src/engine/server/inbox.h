@@ -1,6 +1,6 @@
-// The way back from the engine's thread to the task of one HTTP request: the updates of all its sequences, in order.
-// Bounded by max_tokens: a slow client does not make the engine wait, and a client that reads nothing is cut off by
-// the server's write timeout.
+// The way back from the engine's thread to the task of one HTTP request: the updates of all its sequences, in
+// order. Bounded by max_tokens: a slow client does not make the engine wait, and a client that reads nothing
+// is cut off by the server's write timeout.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// Small pieces of JSON, appended to a string: answers are written by hand because every streamed token needs one.
+// Small pieces of JSON, appended to a string: answers are written by hand because every streamed token needs
+// one.
 #pragma once
 
 #include <fmt/format.h>

@@ -57,13 +57,15 @@ json::Value json_encode(const PromptList& list) {
 
 BOOST_DESCRIBE_STRUCT(StreamOptions, (), (include_usage, continuous_usage_stats))
 BOOST_DESCRIBE_STRUCT(CommonRequest, (),
-                      (model, n, stream, stream_options, max_tokens, stop, seed, temperature, top_p, top_k, min_p,
-                       repetition_penalty, presence_penalty, frequency_penalty, logit_bias, stop_token_ids,
-                       allowed_token_ids, bad_words, include_stop_str_in_output, ignore_eos, min_tokens,
-                       skip_special_tokens, prompt_logprobs, truncate_prompt_tokens, echo, priority, request_id,
-                       cache_salt, return_tokens_as_token_ids, return_token_ids, use_beam_search, response_format,
-                       structured_outputs, guided_json, guided_regex, guided_choice, guided_grammar))
-BOOST_DESCRIBE_STRUCT(CompletionRequest, (CommonRequest), (prompt, logprobs, best_of, suffix, add_special_tokens))
+                      (model, n, stream, stream_options, max_tokens, stop, seed, temperature, top_p, top_k,
+                       min_p, repetition_penalty, presence_penalty, frequency_penalty, logit_bias,
+                       stop_token_ids, allowed_token_ids, bad_words, include_stop_str_in_output, ignore_eos,
+                       min_tokens, skip_special_tokens, prompt_logprobs, truncate_prompt_tokens, echo,
+                       priority, request_id, cache_salt, return_tokens_as_token_ids, return_token_ids,
+                       use_beam_search, response_format, structured_outputs, guided_json, guided_regex,
+                       guided_choice, guided_grammar))
+BOOST_DESCRIBE_STRUCT(CompletionRequest, (CommonRequest),
+                      (prompt, logprobs, best_of, suffix, add_special_tokens))
 BOOST_DESCRIBE_STRUCT(ChatRequest, (CommonRequest),
                       (messages, max_completion_tokens, logprobs, top_logprobs, tools, tool_choice, documents,
                        add_generation_prompt, continue_final_message, add_special_tokens, chat_template,
@@ -78,8 +80,8 @@ namespace {
 
 // All mistakes in one message, at most ten of them.
 ApiError schema_error(const std::vector<json::Mistake>& mistakes) {
-  ApiError error{400, "Bad Request", fmt::format("{} validation error{}:", mistakes.size(),
-                                                 mistakes.size() == 1 ? "" : "s"),
+  ApiError error{400, "Bad Request",
+                 fmt::format("{} validation error{}:", mistakes.size(), mistakes.size() == 1 ? "" : "s"),
                  mistakes.front().path.empty() ? std::string("body") : "body." + mistakes.front().path};
   for (std::size_t i = 0; i < std::min<std::size_t>(10, mistakes.size()); ++i) {
     error.message += (i == 0 ? " " : "; ") + mistakes[i].text();
@@ -91,7 +93,8 @@ template <typename T>
 Api<T> parse(std::string_view body) {
   Result<json::Value> value = json::parse(body);
   if (!value) {
-    return std::unexpected(ApiError{400, "Bad Request", "the body is not JSON: " + value.error().text(), "body"});
+    return std::unexpected(
+        ApiError{400, "Bad Request", "the body is not JSON: " + value.error().text(), "body"});
   }
   auto decoded = json::decode_all<T>(*value, {.unknown_fields = json::UnknownFields::Ignore, .root = {}});
   if (!decoded.mistakes.empty()) {

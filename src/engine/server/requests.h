@@ -1,5 +1,5 @@
-// Request bodies as typed structs. Field names are the wire's; unknown fields are ignored; wrong types are a 400 that
-// names the field. Defaults that depend on the model are applied later (generation.h).
+// Request bodies as typed structs. Field names are the wire's; unknown fields are ignored; wrong types are a
+// 400 that names the field. Defaults that depend on the model are applied later (generation.h).
 #pragma once
 
 #include <cstdint>
