@@ -1,0 +1,120 @@
+// file://: hard links where the file system allows, else copies that share blocks where it can.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/file.h"
+#include "storage/sources.h"
+
+namespace llmd::storage {
+namespace {
+
+Error source_error(int error_number, const std::filesystem::path& path) {
+  Error error = system_error(error_number, path.string());
+  if (error.kind == ErrorKind::NotFound) {
+    error.advice = "the path of a file:// URI is a path on this machine";
+  }
+  return error;
+}
+
+// For file systems that cannot copy inside the kernel.
+Result<void> copy_slowly(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code error;
+  std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, error);
+  if (error) {
+    ::unlink(to.c_str());
+    return std::unexpected(disk_error(error.value(), to));
+  }
+  return {};
+}
+
+Result<void> copy_in_kernel(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const FileDescriptor in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in) {
+    return std::unexpected(source_error(errno, from));
+  }
+  const FileDescriptor out(::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!out) {
+    return std::unexpected(disk_error(errno, to));
+  }
+  while (true) {
+    const ssize_t copied =
+        ::copy_file_range(in.number(), nullptr, out.number(), nullptr, std::size_t{64} << 20, 0);
+    if (copied == 0) {
+      return {};
+    }
+    if (copied < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
+      return copy_slowly(from, to);
+    }
+    if (copied < 0 && errno != EINTR) {
+      const int reason = errno;
+      ::unlink(to.c_str());
+      return std::unexpected(disk_error(reason, to));
+    }
+  }
+}
+
+// Leaves `to` as another name of the same bytes, or as a copy of them; replaces what was there.
+Result<void> link_or_copy(const std::filesystem::path& from, const std::filesystem::path& to) {
+  ::unlink(to.c_str());
+  // Follows a symbolic link: the target must not depend on where it points to tomorrow.
+  if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+    return {};
+  }
+  if (errno == ENOENT || errno == ENOTDIR) {
+    return std::unexpected(source_error(errno, from));
+  }
+  return copy_in_kernel(from, to);  // another file system, a protected file, or one without hard links
+}
+
+}  // namespace
+
+Result<void> link_folder(const std::filesystem::path& from, const std::filesystem::path& to) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::create_directories(to, error);
+  if (error) {
+    return std::unexpected(disk_error(error.value(), to));
+  }
+  if (fs::equivalent(from, to, error)) {
+    return {};
+  }
+  for (fs::directory_iterator entries(from, error), end; !error && entries != end; entries.increment(error)) {
+    const fs::path target = to / entries->path().filename();
+    if (entries->is_directory(error)) {
+      LLMD_TRY_VOID(link_folder(entries->path(), target));
+      continue;
+    }
+    // Finished under a hidden name first, so that nobody sees half a copy.
+    const fs::path part = to / fmt::format(".{}.part", target.filename().string());
+    LLMD_TRY_VOID(link_or_copy(entries->path(), part));
+    if (::rename(part.c_str(), target.c_str()) != 0) {
+      return std::unexpected(disk_error(errno, target));
+    }
+    ::unlink(part.c_str());  // rename does nothing when both names are the same file already
+  }
+  if (error) {
+    return std::unexpected(source_error(error.value(), from));
+  }
+  return {};
+}
+
+Task<Result<FetchRecord>> fetch_file(FetchJob& job, FileSource source) {
+  struct stat file{};
+  if (::stat(source.path.c_str(), &file) != 0) {
+    co_return source_error(errno, source.path);
+  }
+  if (!S_ISREG(file.st_mode)) {
+    co_return invalid_argument("{}: neither a file nor a folder", source.path.string());
+  }
+  const auto size = static_cast<std::uint64_t>(file.st_size);
+  job.report(Progress::Step::Copying, 0, size);
+  const auto work = [from = source.path, to = job.target.part_path()] { return link_or_copy(from, to); };
+  LLMD_CO_TRY_VOID(co_await job.worker.run(work));
+  job.report(Progress::Step::Copying, size, size);
+  co_return FetchRecord{.size = size};
+}
+
+}  // namespace llmd::storage
