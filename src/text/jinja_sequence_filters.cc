@@ -132,6 +132,9 @@ Value unique_filter(Runtime& runtime, const Value& value, const Arguments& argum
 
 // map('upper'), map(attribute='a', default=x)
 Value map_filter(Runtime& runtime, const Value& value, const Arguments& arguments) {
+  if (!truthy(value)) {
+    return generator({});  // nothing at all, so that none passes too
+  }
   std::vector<Value> result;
   const auto* attribute = arguments.find("attribute");
   if (arguments.positional.empty() && attribute == nullptr)
@@ -154,6 +157,9 @@ Value map_filter(Runtime& runtime, const Value& value, const Arguments& argument
 
 template <bool keep, bool by_attribute>
 Value select_filter(Runtime& runtime, const Value& value, const Arguments& arguments) {
+  if (!truthy(value)) {
+    return generator({});
+  }
   const std::size_t used = by_attribute ? 1 : 0;
   if (arguments.positional.size() < used)
     fail("selectattr and rejectattr need an attribute");

@@ -1,4 +1,5 @@
-// Text to token ids and back, exactly as the model's authors do it. Byte-level BPE from a GGUF file or tokenizer.json.
+// Text to token ids and back, exactly as the model's authors do it. Byte-level BPE from a GGUF file or
+// tokenizer.json.
 //
 // A Tokenizer is immutable after loading; any thread may use it.
 #pragma once
@@ -7,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +29,8 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   virtual std::vector<Token> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
-  // The bytes of one token; special tokens give "" when skip_special. Pieces of several tokens concatenate to the
-  // whole text, but one piece alone may end inside a UTF-8 sequence: see Utf8Stream in detokenize.h.
+  // The bytes of one token; special tokens give "" when skip_special. Pieces of several tokens concatenate to
+  // the whole text, but one piece alone may end inside a UTF-8 sequence: see Utf8Stream in detokenize.h.
   virtual std::string piece(Token token, bool skip_special = true) const = 0;
   virtual std::string decode(std::span<const Token> tokens, bool skip_special = true) const = 0;
 
