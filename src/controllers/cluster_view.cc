@@ -41,8 +41,8 @@ Task<void> ClusterView::synced() {
   }
 }
 
-std::vector<const kube::Object*> ClusterView::owned(const kube::Resource& resource, std::string_view name_space,
-                                                    std::string_view owner_uid) {
+std::vector<const kube::Object*> ClusterView::owned(const kube::Resource& resource,
+                                                    std::string_view name_space, std::string_view owner_uid) {
   std::vector<const kube::Object*> found;
   for (const auto& [key, object] : of(resource).objects()) {
     const auto* controller = key.name_space == name_space ? kube::controller_of(object) : nullptr;

@@ -22,7 +22,8 @@ class ClusterView {
   kube::Informer& of(const kube::Resource& resource);
   // Calls back for every change of every kind.
   void on_any_change(
-      std::function<void(const kube::Resource&, const kube::Object* before, const kube::Object* after)> callback);
+      std::function<void(const kube::Resource&, const kube::Object* before, const kube::Object* after)>
+          callback);
 
   void start(async::Scope& scope);  // spawns all informers
   Task<void> synced();

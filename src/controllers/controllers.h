@@ -1,5 +1,6 @@
-// The controllers a Kubernetes cluster has and one machine needs: Deployment, ReplicaSet, EndpointSlice, garbage
-// collection, namespaces, and binding pods to the one node. Ordinary clients of the API; they keep nothing of their own.
+// The controllers a Kubernetes cluster has and one machine needs: Deployment, ReplicaSet, EndpointSlice,
+// garbage collection, namespaces, and binding pods to the one node. Ordinary clients of the API; they keep
+// nothing of their own.
 #pragma once
 
 #include <memory>

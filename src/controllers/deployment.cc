@@ -65,11 +65,12 @@ kube::Object replica_set_for(const kube::Object& deployment, const std::string& 
   kube::Object labels = kube::at(pod_template, "metadata.labels").as_object();
   return {{"apiVersion", "apps/v1"},
           {"kind", "ReplicaSet"},
-          {"metadata", kube::Object{{"name", fmt::format("{}-{}", kube::name_of(deployment), hash)},
-                                    {"namespace", kube::namespace_of(deployment)},
-                                    {"labels", std::move(labels)},
-                                    {"annotations", kube::Object{{kRevision, std::to_string(revision)}}},
-                                    {"ownerReferences", boost::json::array{kube::controller_reference(deployment)}}}},
+          {"metadata",
+           kube::Object{{"name", fmt::format("{}-{}", kube::name_of(deployment), hash)},
+                        {"namespace", kube::namespace_of(deployment)},
+                        {"labels", std::move(labels)},
+                        {"annotations", kube::Object{{kRevision, std::to_string(revision)}}},
+                        {"ownerReferences", boost::json::array{kube::controller_reference(deployment)}}}},
           {"spec", kube::Object{{"replicas", 0}, {"selector", selector}, {"template", pod_template}}}};
 }
 
@@ -91,21 +92,25 @@ std::string template_hash(const kube::Object& pod_template) {
 }
 
 DeploymentController::DeploymentController(ClusterView& view)
-    : view_(view), controller_(view.loop(), "deployment", [this](kube::ObjectKey key) { return reconcile(std::move(key)); }) {
+    : view_(view), controller_(view.loop(), "deployment", [this](kube::ObjectKey key) {
+        return reconcile(std::move(key));
+      }) {
   view.of(kube::kDeployments).on_change([this](const kube::Object* before, const kube::Object* after) {
     controller_.enqueue(kube::key_of(after != nullptr ? *after : *before));
   });
   view.of(kube::kReplicaSets).on_change([this](const kube::Object* before, const kube::Object* after) {
     const kube::Object& replica_set = after != nullptr ? *after : *before;
     if (const auto* owner = kube::controller_of(replica_set)) {
-      controller_.enqueue({std::string(kube::namespace_of(replica_set)), std::string(kube::find_string(*owner, "name"))});
+      controller_.enqueue(
+          {std::string(kube::namespace_of(replica_set)), std::string(kube::find_string(*owner, "name"))});
     }
   });
 }
 
 Task<Result<kube::Outcome>> DeploymentController::reconcile(kube::ObjectKey key) {
   const auto* found = view_.of(kube::kDeployments).find(key);
-  if (found == nullptr || kube::is_being_deleted(*found) || kube::find_object(*found, "spec.template") == nullptr) {
+  if (found == nullptr || kube::is_being_deleted(*found) ||
+      kube::find_object(*found, "spec.template") == nullptr) {
     co_return kube::Outcome{};
   }
   const kube::Object deployment = *found;  // the informer's copy may change while we wait
@@ -116,7 +121,8 @@ Task<Result<kube::Outcome>> DeploymentController::reconcile(kube::ObjectKey key)
   std::ranges::sort(owned, {}, revision_of);
   LLMD_CO_TRY(const auto newest, co_await newest_replica_set(deployment, owned));
   std::vector<kube::Object> older = owned;
-  std::erase_if(older, [&](const kube::Object& each) { return kube::name_of(each) == kube::name_of(newest); });
+  std::erase_if(older,
+                [&](const kube::Object& each) { return kube::name_of(each) == kube::name_of(newest); });
   LLMD_CO_TRY_VOID(co_await roll(deployment, newest, older));
   LLMD_CO_TRY_VOID(co_await write_status(deployment, newest, owned));
   LLMD_CO_TRY_VOID(co_await forget_old(deployment, std::move(older)));
@@ -137,7 +143,8 @@ Task<Result<kube::Object>> DeploymentController::newest_replica_set(const kube::
     // Rolled back to an earlier template: its ReplicaSet becomes the newest revision.
     kube::Object patch;
     kube::at(patch, "metadata.annotations").emplace_object()[kRevision] = std::to_string(last + 1);
-    co_return co_await view_.client().merge_patch(kube::kReplicaSets, kube::key_of(replica_set), std::move(patch));
+    co_return co_await view_.client().merge_patch(kube::kReplicaSets, kube::key_of(replica_set),
+                                                  std::move(patch));
   }
   kube::Object wanted = replica_set_for(deployment, hash, last + 1);
   const auto wanted_key = kube::key_of(wanted);
@@ -153,8 +160,8 @@ Task<Result<void>> DeploymentController::scale(const kube::Object& replica_set, 
     co_return Result<void>();
   }
   kube::Object patch{{"spec", kube::Object{{"replicas", replicas}}}};
-  LLMD_CO_TRY(const auto scaled,
-              co_await view_.client().merge_patch(kube::kReplicaSets, kube::key_of(replica_set), std::move(patch)));
+  LLMD_CO_TRY(const auto scaled, co_await view_.client().merge_patch(
+                                     kube::kReplicaSets, kube::key_of(replica_set), std::move(patch)));
   co_return Result<void>();
 }
 
@@ -162,11 +169,12 @@ Task<Result<void>> DeploymentController::roll(const kube::Object& deployment, co
                                               const std::vector<kube::Object>& older) {
   const int replicas = static_cast<int>(kube::find_int(deployment, "spec.replicas", 1));
   const bool paused = kube::find_bool(deployment, "spec.paused", false);
-  const auto limits = fenced(
-      {.max_surge = scaled_limit(kube::find(deployment, "spec.strategy.rollingUpdate.maxSurge"), replicas, true),
-       .max_unavailable =
-           scaled_limit(kube::find(deployment, "spec.strategy.rollingUpdate.maxUnavailable"), replicas, false),
-       .recreate = kube::find_string(deployment, "spec.strategy.type") == "Recreate"});
+  const auto limits =
+      fenced({.max_surge = scaled_limit(kube::find(deployment, "spec.strategy.rollingUpdate.maxSurge"),
+                                        replicas, true),
+              .max_unavailable = scaled_limit(
+                  kube::find(deployment, "spec.strategy.rollingUpdate.maxUnavailable"), replicas, false),
+              .recreate = kube::find_string(deployment, "spec.strategy.type") == "Recreate"});
   std::vector<Generation> generations;
   for (const kube::Object& each : older) {
     generations.push_back(generation_of_set(each));
@@ -183,7 +191,8 @@ Task<Result<void>> DeploymentController::roll(const kube::Object& deployment, co
   co_return Result<void>();
 }
 
-Task<Result<void>> DeploymentController::forget_old(const kube::Object& deployment, std::vector<kube::Object> older) {
+Task<Result<void>> DeploymentController::forget_old(const kube::Object& deployment,
+                                                    std::vector<kube::Object> older) {
   const auto keep = static_cast<std::size_t>(
       std::max<std::int64_t>(0, kube::find_int(deployment, "spec.revisionHistoryLimit", 10)));
   std::erase_if(older, [](const kube::Object& each) {
@@ -199,26 +208,29 @@ Task<Result<void>> DeploymentController::forget_old(const kube::Object& deployme
   co_return Result<void>();
 }
 
-Task<Result<void>> DeploymentController::write_status(const kube::Object& deployment, const kube::Object& newest,
+Task<Result<void>> DeploymentController::write_status(const kube::Object& deployment,
+                                                      const kube::Object& newest,
                                                       const std::vector<kube::Object>& owned) {
   const std::string now = to_rfc3339(system_clock().wall_now());
   kube::Object status = deployment_status(deployment, newest, owned, now);
   const auto* current = kube::find_object(deployment, "status");
   std::string before;
   std::string after;
-  write_canonically(current == nullptr ? boost::json::value(kube::Object()) : boost::json::value(*current), before);
+  write_canonically(current == nullptr ? boost::json::value(kube::Object()) : boost::json::value(*current),
+                    before);
   write_canonically(boost::json::value(status), after);
   if (before != after) {
     kube::Object patch{{"status", std::move(status)}};
-    LLMD_CO_TRY(const auto written, co_await view_.client().merge_patch(kube::kDeployments, kube::key_of(deployment),
-                                                                        std::move(patch), "status"));
+    LLMD_CO_TRY(const auto written,
+                co_await view_.client().merge_patch(kube::kDeployments, kube::key_of(deployment),
+                                                    std::move(patch), "status"));
   }
   const auto revision = kube::annotation_of(newest, kRevision);
   if (!revision.empty() && kube::annotation_of(deployment, kRevision) != revision) {
     kube::Object patch;
     kube::at(patch, "metadata.annotations").emplace_object()[kRevision] = revision;
-    LLMD_CO_TRY(const auto noted,
-                co_await view_.client().merge_patch(kube::kDeployments, kube::key_of(deployment), std::move(patch)));
+    LLMD_CO_TRY(const auto noted, co_await view_.client().merge_patch(
+                                      kube::kDeployments, kube::key_of(deployment), std::move(patch)));
   }
   co_return Result<void>();
 }

@@ -14,7 +14,8 @@ class DeploymentController {
 
  private:
   Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key);
-  Task<Result<kube::Object>> newest_replica_set(const kube::Object& deployment, const std::vector<kube::Object>& owned);
+  Task<Result<kube::Object>> newest_replica_set(const kube::Object& deployment,
+                                                const std::vector<kube::Object>& owned);
   Task<Result<void>> scale(const kube::Object& replica_set, int replicas);
   Task<Result<void>> roll(const kube::Object& deployment, const kube::Object& newest,
                           const std::vector<kube::Object>& older);
@@ -29,7 +30,8 @@ class DeploymentController {
 // Stable over field order: the value of the label pod-template-hash.
 std::string template_hash(const kube::Object& pod_template);
 
-// status of a Deployment from its ReplicaSets; conditions Available and Progressing with Kubernetes' reasons. Pure.
+// status of a Deployment from its ReplicaSets; conditions Available and Progressing with Kubernetes' reasons.
+// Pure.
 kube::Object deployment_status(const kube::Object& deployment, const kube::Object& newest,
                                const std::vector<kube::Object>& owned, const std::string& now);
 

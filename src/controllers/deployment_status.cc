@@ -21,8 +21,8 @@ kube::Object deployment_status(const kube::Object& deployment, const kube::Objec
   const auto replicas = total(owned, "status.replicas");
   const auto available = total(owned, "status.availableReplicas");
   const auto updated = kube::find_int(newest, "status.replicas", 0);
-  const auto max_unavailable = scaled_limit(kube::find(deployment, "spec.strategy.rollingUpdate.maxUnavailable"),
-                                            static_cast<int>(wanted), false);
+  const auto max_unavailable = scaled_limit(
+      kube::find(deployment, "spec.strategy.rollingUpdate.maxUnavailable"), static_cast<int>(wanted), false);
   const bool enough = available >= wanted - max_unavailable;
   const bool complete = updated == wanted && replicas == wanted && available >= wanted;
 
@@ -30,11 +30,13 @@ kube::Object deployment_status(const kube::Object& deployment, const kube::Objec
   if (const auto* old = kube::find_array(deployment, "status.conditions")) {
     carrier["status"] = kube::Object{{"conditions", *old}};
   }
-  kube::set_condition(carrier, "Available", enough ? "True" : "False",
-                      enough ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
-                      enough ? "Deployment has minimum availability." : "Deployment does not have minimum availability.",
-                      now);
-  kube::set_condition(carrier, "Progressing", "True", complete ? "NewReplicaSetAvailable" : "ReplicaSetUpdated",
+  kube::set_condition(
+      carrier, "Available", enough ? "True" : "False",
+      enough ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
+      enough ? "Deployment has minimum availability." : "Deployment does not have minimum availability.",
+      now);
+  kube::set_condition(carrier, "Progressing", "True",
+                      complete ? "NewReplicaSetAvailable" : "ReplicaSetUpdated",
                       fmt::format("ReplicaSet \"{}\" {}", kube::name_of(newest),
                                   complete ? "has successfully progressed." : "is progressing."),
                       now);

@@ -1,5 +1,5 @@
-// What a controller has asked for and not yet seen come back through its informer. Without this, a reconcile that runs
-// before the watch has caught up would ask twice.
+// What a controller has asked for and not yet seen come back through its informer. Without this, a reconcile
+// that runs before the watch has caught up would ask twice.
 #pragma once
 
 #include <map>
@@ -22,8 +22,8 @@ class Expectations {
       waiting_.erase(found);
     }
   }
-  // True once everything asked for has been seen. An event that never comes (the object was changed again meanwhile)
-  // must not block for ever, so an expectation ends after half a minute.
+  // True once everything asked for has been seen. An event that never comes (the object was changed again
+  // meanwhile) must not block for ever, so an expectation ends after half a minute.
   bool met(const std::string& owner) {
     const auto found = waiting_.find(owner);
     if (found == waiting_.end()) {

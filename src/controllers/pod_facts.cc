@@ -22,7 +22,9 @@ bool goes_before(const kube::Object& a, const kube::Object& b) {
   if (rank(a) != rank(b)) {
     return rank(a) < rank(b);
   }
-  const auto created = [](const kube::Object& pod) { return kube::find_string(pod, "metadata.creationTimestamp"); };
+  const auto created = [](const kube::Object& pod) {
+    return kube::find_string(pod, "metadata.creationTimestamp");
+  };
   return created(a) != created(b) ? created(a) > created(b) : kube::name_of(a) > kube::name_of(b);
 }
 

@@ -40,16 +40,20 @@ kube::Object pod_from_template(const kube::Object& owner) {
   metadata["name"] = fmt::format("{}-{}", kube::name_of(owner), random_suffix());
   metadata["namespace"] = kube::namespace_of(owner);
   metadata["ownerReferences"] = boost::json::array{kube::controller_reference(owner)};
-  return {{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", std::move(metadata)}, {"spec", std::move(spec)}};
+  return {
+      {"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", std::move(metadata)}, {"spec", std::move(spec)}};
 }
 
 ReplicaSetController::ReplicaSetController(ClusterView& view)
-    : view_(view), controller_(view.loop(), "replicaset", [this](kube::ObjectKey key) { return reconcile(std::move(key)); }) {
+    : view_(view), controller_(view.loop(), "replicaset", [this](kube::ObjectKey key) {
+        return reconcile(std::move(key));
+      }) {
   view.of(kube::kReplicaSets).on_change([this](const kube::Object* before, const kube::Object* after) {
     controller_.enqueue(kube::key_of(after != nullptr ? *after : *before));
   });
-  view.of(kube::kPods).on_change(
-      [this](const kube::Object* before, const kube::Object* after) { observe_pod(before, after); });
+  view.of(kube::kPods).on_change([this](const kube::Object* before, const kube::Object* after) {
+    observe_pod(before, after);
+  });
 }
 
 void ReplicaSetController::observe_pod(const kube::Object* before, const kube::Object* after) {
@@ -117,7 +121,8 @@ Task<Result<void>> ReplicaSetController::delete_pods(const kube::Object& replica
   for (auto& [key, pod_uid] : victims) {
     expectations_.expect(uid, key.name);
     const std::string name = key.name;
-    const auto removed = co_await view_.client().remove(kube::kPods, std::move(key), kube::Propagation::Background, pod_uid);
+    const auto removed =
+        co_await view_.client().remove(kube::kPods, std::move(key), kube::Propagation::Background, pod_uid);
     if (!removed) {
       expectations_.seen(uid, name);
       if (removed.error().kind != ErrorKind::NotFound) {
@@ -130,24 +135,27 @@ Task<Result<void>> ReplicaSetController::delete_pods(const kube::Object& replica
 
 Task<Result<void>> ReplicaSetController::write_status(const kube::Object& replica_set,
                                                       const std::vector<const kube::Object*>& active) {
-  const auto ready = std::ranges::count_if(active, [](const kube::Object* pod) { return is_pod_ready(*pod); });
+  const auto ready =
+      std::ranges::count_if(active, [](const kube::Object* pod) { return is_pod_ready(*pod); });
   kube::Object status{{"replicas", active.size()},
                       {"fullyLabeledReplicas", active.size()},
                       {"readyReplicas", ready},
                       {"availableReplicas", ready},
                       {"observedGeneration", kube::generation_of(replica_set)}};
   const auto* current = kube::find_object(replica_set, "status");
-  const bool unchanged = current != nullptr && std::ranges::all_of(status, [&](const auto& field) {
-                           const auto* now = current->if_contains(field.key());
-                           return now != nullptr && boost::json::serialize(*now) == boost::json::serialize(field.value());
-                         });
+  const bool unchanged =
+      current != nullptr && std::ranges::all_of(status, [&](const auto& field) {
+        const auto* now = current->if_contains(field.key());
+        return now != nullptr && boost::json::serialize(*now) == boost::json::serialize(field.value());
+      });
   if (unchanged) {
     co_return Result<void>();
   }
   kube::Object patch{{"status", std::move(status)}};
-  const auto written =
-      co_await view_.client().merge_patch(kube::kReplicaSets, kube::key_of(replica_set), std::move(patch), "status");
-  co_return written || written.error().kind == ErrorKind::NotFound ? Result<void>() : std::unexpected(written.error());
+  const auto written = co_await view_.client().merge_patch(kube::kReplicaSets, kube::key_of(replica_set),
+                                                           std::move(patch), "status");
+  co_return written || written.error().kind == ErrorKind::NotFound ? Result<void>()
+                                                                   : std::unexpected(written.error());
 }
 
 }  // namespace llmd::controllers

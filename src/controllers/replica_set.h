@@ -16,8 +16,10 @@ class ReplicaSetController {
   void observe_pod(const kube::Object* before, const kube::Object* after);
   Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key);
   Task<Result<void>> create_pods(const kube::Object& replica_set, int count);
-  Task<Result<void>> delete_pods(const kube::Object& replica_set, std::vector<const kube::Object*> active, int count);
-  Task<Result<void>> write_status(const kube::Object& replica_set, const std::vector<const kube::Object*>& active);
+  Task<Result<void>> delete_pods(const kube::Object& replica_set, std::vector<const kube::Object*> active,
+                                 int count);
+  Task<Result<void>> write_status(const kube::Object& replica_set,
+                                  const std::vector<const kube::Object*>& active);
 
   ClusterView& view_;
   Expectations expectations_;

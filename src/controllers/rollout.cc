@@ -51,7 +51,8 @@ RolloutPlan plan_rollout(int replicas, const RolloutLimits& limits, const Genera
   // 1. The newest grows into what the surge allows, and shrinks when fewer are wanted.
   const int total = newest.wanted + sum(older, &Generation::wanted);
   const int room = std::max(0, replicas + limits.max_surge - total);
-  plan.newest = newest.wanted > replicas ? replicas : newest.wanted + std::min(room, replicas - newest.wanted);
+  plan.newest =
+      newest.wanted > replicas ? replicas : newest.wanted + std::min(room, replicas - newest.wanted);
   // 2. Older pods that are not available serve nobody: they go first and cost no availability.
   const int minimum = replicas - limits.max_unavailable;
   const int newest_unavailable = plan.newest - newest.available;

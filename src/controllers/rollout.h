@@ -16,8 +16,8 @@ struct Generation {
 };
 
 struct RolloutPlan {
-  int newest = 0;           // replicas the newest ReplicaSet shall have now
-  std::vector<int> older;   // and the older ones, in the order given
+  int newest = 0;          // replicas the newest ReplicaSet shall have now
+  std::vector<int> older;  // and the older ones, in the order given
 };
 
 struct RolloutLimits {
@@ -26,7 +26,8 @@ struct RolloutLimits {
   bool recreate = false;    // all old ones end before the first new one starts
 };
 
-// `value` is a number or "25%" of `replicas`; surges round up, unavailability rounds down. Both 0: one may be missing.
+// `value` is a number or "25%" of `replicas`; surges round up, unavailability rounds down. Both 0: one may be
+// missing.
 int scaled_limit(const boost::json::value* value, int replicas, bool round_up);
 RolloutLimits fenced(RolloutLimits limits);
 
