@@ -51,9 +51,9 @@ double relative_error(std::span<const float> logits, std::span<const double> exp
 }
 
 // Keys and values are kept as half floats: eleven bits each.
-constexpr double kHalfCacheError = 1e-3;
+constexpr double kHalfCacheError = 5e-4;
 // Activations are rounded to 8 bits per block before each product with quantised weights.
-constexpr double kQuantisedError = 4e-2;
+constexpr double kQuantisedError = 2e-2;
 
 std::vector<ModelShape> shapes() {
   return {
