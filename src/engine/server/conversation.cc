@@ -31,6 +31,7 @@ Api<std::string> part_text(const json::Value& part, const std::string& where) {
   return std::string(view(text->get_string()));
 }
 
+// Of a string, nothing, or a list of parts joined by newlines.
 Api<std::string> content_text(const json::Value& content, const std::string& where) {
   if (content.is_null()) {
     return std::string();
@@ -53,34 +54,16 @@ Api<std::string> content_text(const json::Value& content, const std::string& whe
   return joined;
 }
 
-// Templates want the arguments of tool calls as objects; clients send them as text.
-void parse_tool_arguments(json::Object& message) {
-  json::Value* calls = message.if_contains("tool_calls");
-  if (calls == nullptr || !calls->is_array()) {
-    return;
-  }
-  for (json::Value& call : calls->get_array()) {
-    json::Object* object = call.if_object();
-    json::Value* function = object == nullptr ? nullptr : object->if_contains("function");
-    json::Value* arguments = function == nullptr || !function->is_object()
-                                 ? nullptr
-                                 : function->get_object().if_contains("arguments");
-    if (arguments != nullptr && arguments->is_string()) {
-      if (auto parsed = json::parse(view(arguments->get_string()))) {
-        *arguments = std::move(*parsed);
-      }
-    }
-  }
+const json::Value& content_of(const json::Object& message) {
+  static const json::Value kNothing;
+  const json::Value* content = message.if_contains("content");
+  return content == nullptr ? kNothing : *content;
 }
 
-}  // namespace
-
-Api<json::Array> plain_messages(const json::Array& messages) {
+Api<> check_messages(const json::Array& messages) {
   if (messages.empty()) {
     return bad_request("messages: must not be empty", "messages");
   }
-  json::Array plain;
-  plain.reserve(messages.size());
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const std::string where = fmt::format("messages[{}]", i);
     const json::Object* message = messages[i].if_object();
@@ -88,25 +71,34 @@ Api<json::Array> plain_messages(const json::Array& messages) {
     if (role == nullptr || !role->is_string()) {
       return bad_request(where + ": must be an object with a role", "messages");
     }
-    json::Object copy = *message;
-    const json::Value* content = message->if_contains("content");
-    auto text = content_text(content == nullptr ? json::Value() : *content, where + ".content");
-    if (!text) {
+    if (auto text = content_text(content_of(*message), where + ".content"); !text) {
       return std::unexpected(text.error());
     }
-    copy["content"] = json::String(text->data(), text->size());
-    parse_tool_arguments(copy);
-    plain.emplace_back(std::move(copy));
   }
-  return plain;
+  return {};
 }
 
-std::string last_message_text(const json::Array& messages) {
-  const json::Value* content = messages.back().as_object().if_contains("content");
-  return content == nullptr || !content->is_string() ? "" : std::string(view(content->get_string()));
+Api<json::Array> list_or_nothing(const json::Value& value, std::string_view name) {
+  if (value.is_null()) {
+    return json::Array();
+  }
+  if (!value.is_array()) {
+    return bad_request(fmt::format("{}: must be a list", name), name);
+  }
+  return value.get_array();
 }
 
-Api<Conversation> conversation_of(const ChatRequest& request, const ServedModel& model) {
+}  // namespace
+
+std::string last_message_text(const json::Array& messages, std::string_view role) {
+  const json::Object& last = messages.back().as_object();
+  if (!role.empty() && view(last.at("role").as_string()) != role) {
+    return "";
+  }
+  return content_text(content_of(last), "").value_or("");
+}
+
+Api<tokenizer::ChatInput> conversation_of(const ChatRequest& request, const ServedModel& model) {
   if (request.continue_final_message && request.add_generation_prompt.value_or(false)) {
     return bad_request("continue_final_message and add_generation_prompt exclude each other",
                        "continue_final_message");
@@ -115,37 +107,37 @@ Api<Conversation> conversation_of(const ChatRequest& request, const ServedModel&
     return bad_request("chat_template: this server was not started with --trust-request-chat-template",
                        "chat_template");
   }
-  auto messages = plain_messages(*request.messages);
-  if (!messages) {
-    return std::unexpected(messages.error());
+  if (auto checked = check_messages(*request.messages); !checked) {
+    return std::unexpected(checked.error());
   }
-  return Conversation{.messages = std::move(*messages),
-                      .tools = request.tools,
-                      .documents = request.documents,
-                      .add_generation_prompt =
-                          request.add_generation_prompt.value_or(true) && !request.continue_final_message,
-                      .chat_template = request.chat_template,
-                      .extra = request.chat_template_kwargs};
+  auto tools = list_or_nothing(request.tools, "tools");
+  auto documents = list_or_nothing(request.documents, "documents");
+  if (!tools || !documents) {
+    return std::unexpected(!tools ? tools.error() : documents.error());
+  }
+  tokenizer::ChatInput input;
+  input.messages = *request.messages;
+  input.tools = std::move(*tools);
+  input.documents = std::move(*documents);
+  input.add_generation_prompt =
+      request.add_generation_prompt.value_or(true) && !request.continue_final_message;
+  input.continue_final_message = request.continue_final_message;
+  input.extra = request.chat_template_kwargs;
+  return input;
 }
 
-Api<std::vector<Token>> chat_prompt(const ServedModel& model, const Conversation& conversation,
-                                    ChatPromptOptions options) {
-  Result<std::string> text = model.format_chat(conversation);
+Api<std::vector<Token>> chat_prompt(const ServedModel& model, const tokenizer::ChatInput& conversation,
+                                    const std::string& chat_template, bool add_special_tokens) {
+  Result<std::string> text = model.format_chat(conversation, chat_template);
   if (!text) {
+    // A model without a template, or a template that refuses: the client's request cannot be served as it is.
     ApiError error = api_error(text.error());
+    error.status = error.status >= 500 ? error.status : 400;
+    error.type = error_type(error.status);
     error.param = "messages";
     return std::unexpected(std::move(error));
   }
-  if (options.continue_final_message) {
-    // The answer goes on where the last message ends: without what the template writes behind it.
-    const std::string last = last_message_text(conversation.messages);
-    const std::size_t at = text->rfind(last);
-    if (at != std::string::npos) {
-      text->resize(at + last.size());
-    }
-  }
-  std::vector<Token> tokens =
-      model.tokenizer->encode(*text, {.add_special_tokens = options.add_special_tokens});
+  std::vector<Token> tokens = model.tokenizer->encode(*text, {.add_special_tokens = add_special_tokens});
   if (tokens.empty()) {
     return bad_request("messages: the chat template made an empty prompt of them", "messages");
   }

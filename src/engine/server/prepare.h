@@ -34,18 +34,13 @@ struct OutputLimit {
 Api<SamplingParams> sampling_params(const CommonRequest& request, const ServedModel& model, OutputLimit limit,
                                     std::optional<int> logprobs, int prompt_length);
 
-// The messages with every content as one string; 400 for what a text model cannot read.
-Api<json::Array> plain_messages(const json::Array& messages);
-// The text of the last message, for echo.
-std::string last_message_text(const json::Array& messages);
+// The conversation, checked: 400 for what a text model cannot read.
+Api<tokenizer::ChatInput> conversation_of(const ChatRequest& request, const ServedModel& model);
+// The text of the last message, for echo; empty unless it has this role (an empty role is any).
+std::string last_message_text(const json::Array& messages, std::string_view role = {});
 
-struct ChatPromptOptions {
-  bool continue_final_message = false;
-  bool add_special_tokens = false;
-};
-Api<std::vector<Token>> chat_prompt(const ServedModel& model, const Conversation& conversation,
-                                    ChatPromptOptions options);
-Api<Conversation> conversation_of(const ChatRequest& request, const ServedModel& model);
+Api<std::vector<Token>> chat_prompt(const ServedModel& model, const tokenizer::ChatInput& conversation,
+                                    const std::string& chat_template, bool add_special_tokens);
 Api<std::vector<Token>> completion_prompt(const ServedModel& model, const Prompt& prompt,
                                           bool add_special_tokens);
 // truncate_prompt_tokens: keeps the end; -1: as much as the model takes.

@@ -8,23 +8,15 @@
 #include <vector>
 
 #include "base/result.h"
-#include "json/value.h"
+#include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace llmd::engine {
 
-// A conversation, as a chat template sees it.
-struct Conversation {
-  json::Array messages;  // contents are strings
-  json::Value tools;
-  json::Value documents;
-  bool add_generation_prompt = true;
-  std::string chat_template;  // instead of the model's; empty: the model's
-  json::Object extra;         // chat_template_kwargs
-};
-
-// The text of a conversation; InvalidArgument when the template refuses it.
-using ChatFormat = std::function<Result<std::string>(const Conversation&)>;
+// The text of a conversation, by the model's template or, unless it is empty, by this one; InvalidArgument
+// when the template refuses it.
+using ChatFormat =
+    std::function<Result<std::string>(const tokenizer::ChatInput&, const std::string& chat_template)>;
 
 // generation_config.json and --override-generation-config.
 struct GenerationDefaults {
