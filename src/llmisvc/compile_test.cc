@@ -24,7 +24,7 @@ Compiled compile_yaml(std::string_view yaml, Facts facts = {}) {
 std::string all_of(const Findings& findings) {
   std::string text;
   for (const Finding& finding : findings) {
-    text += render_finding(finding);
+    text += render_finding(finding) + "\n";
   }
   return text;
 }

@@ -56,10 +56,10 @@ std::string path_and_sentence(const Finding& finding) {
 }  // namespace
 
 std::string render_finding(const Finding& finding) {
-  std::string text = fmt::format("{}{}: {} [{}]\n", place_and_sentence(finding), to_string(finding.severity),
+  std::string text = fmt::format("{}{}: {} [{}]", place_and_sentence(finding), to_string(finding.severity),
                                  path_and_sentence(finding), finding.code);
   if (!finding.fix.empty()) {
-    text += fmt::format("  fix: {}\n", finding.fix);
+    text += fmt::format("\n  fix: {}", finding.fix);
   }
   return text;
 }

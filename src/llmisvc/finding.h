@@ -36,7 +36,8 @@ bool has_errors(const Findings& findings);
 // Sets source, line and column of the findings that have none.
 void place_findings(Findings& findings, const json::YamlDocument& document);
 
-// As compilers print: "service.yaml:7:3: error: spec.replicsa: unknown field [unknown-field]\n  fix: ...".
+// As compilers print, without a newline at the end: "service.yaml:7:3: error: spec.replicsa: unknown field
+// [unknown-field]" and, on a second line, "  fix: ...".
 std::string render_finding(const Finding& finding);
 // The first error as an Error (InvalidArgument, hint = fix), "and N more" appended.
 Error error_of(const Findings& findings);

@@ -1,0 +1,217 @@
+// One small function per condition.
+#include <boost/json.hpp>
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "operator/status.h"
+
+namespace llmd::operators {
+namespace {
+
+using llmisvc::Service;
+
+Condition is_true(std::string_view type) {
+  return {.type = std::string(type), .truth = Truth::True};
+}
+Condition is_false(std::string_view type, std::string_view reason, std::string message) {
+  return {.type = std::string(type),
+          .truth = Truth::False,
+          .reason = std::string(reason),
+          .message = std::move(message)};
+}
+
+Condition stopped(std::string_view type) {
+  return is_false(type, "Stopped", "the service is stopped");
+}
+
+Condition presets_combined(const StatusFacts& facts) {
+  const auto& findings = facts.compiled->findings;
+  if (!llmisvc::has_errors(findings)) {
+    return is_true("PresetsCombined");
+  }
+  const bool missing =
+      std::ranges::any_of(findings, [](const auto& f) { return f.code == "config-not-found"; });
+  return is_false("PresetsCombined", missing ? "ConfigNotFound" : "CombineBaseError",
+                  llmisvc::error_of(findings).text());
+}
+
+bool is_current(const kube::Object& workload) {
+  return kube::find_int(workload, "status.observedGeneration", 0) >= kube::generation_of(workload);
+}
+
+std::string_view condition_status(const kube::Object& object, std::string_view type) {
+  const auto* condition = kube::find_condition(object, type);
+  return condition == nullptr ? std::string_view() : kube::find_string(*condition, "status");
+}
+
+std::string progress_of(const kube::Object& workload) {
+  const auto wanted = kube::find_int(workload, "spec.replicas", 1);
+  const auto ready = std::max(kube::find_int(workload, "status.availableReplicas", 0),
+                              kube::find_int(workload, "status.readyReplicas", 0));
+  return fmt::format("{} of {} replicas are ready", ready, wanted);
+}
+
+// A Deployment or LeaderWorkerSet: available, for the generation that is wanted.
+Condition workload_ready(std::string_view type, const kube::Object* workload,
+                         const std::vector<const kube::Object*>& pods) {
+  if (workload == nullptr) {
+    return is_false(type, "Progressing", "not created yet");
+  }
+  if (is_current(*workload) && condition_status(*workload, "Available") == "True") {
+    return is_true(type);
+  }
+  if (auto trouble = trouble_of(pods)) {
+    return is_false(type, trouble->reason, progress_of(*workload) + "; " + trouble->message);
+  }
+  const auto* available = kube::find_condition(*workload, "Available");
+  const auto* progressing = kube::find_condition(*workload, "Progressing");
+  if (progressing != nullptr && kube::find_string(*progressing, "status") == "False") {
+    return is_false(type, kube::find_string(*progressing, "reason"),
+                    std::string(kube::find_string(*progressing, "message")));
+  }
+  if (!is_current(*workload) || available == nullptr) {
+    return is_false(type, "Progressing", progress_of(*workload));
+  }
+  const auto reason = kube::find_string(*available, "reason");
+  return is_false(type, reason.empty() ? "MinimumReplicasUnavailable" : reason, progress_of(*workload));
+}
+
+std::vector<Condition> workload_conditions(const StatusFacts& facts) {
+  const Service& service = facts.compiled->service;
+  const std::string_view main_type = service.main.worker ? "WorkerWorkloadReady" : "MainWorkloadReady";
+  std::vector<Condition> parts;
+  if (facts.apply_error) {
+    parts.push_back(is_false(main_type, "ApplyFailed", facts.apply_error->text()));
+  } else {
+    parts.push_back(service.stopped ? stopped(main_type)
+                                    : workload_ready(main_type, facts.main, facts.main_pods));
+  }
+  if (service.prefill) {
+    const std::string_view type =
+        service.prefill->worker ? "PrefillWorkerWorkloadReady" : "PrefillWorkloadReady";
+    parts.push_back(service.stopped ? stopped(type)
+                                    : workload_ready(type, facts.prefill, facts.prefill_pods));
+  }
+  return parts;
+}
+
+Condition gateways_ready(const StatusFacts& facts) {
+  constexpr std::string_view kType = "GatewaysReady";
+  if (!facts.missing_gateways.empty()) {
+    std::vector<std::string> sentences;
+    for (const std::string& name : facts.missing_gateways) {
+      sentences.push_back(fmt::format("Gateway {} does not exist", name));
+    }
+    return is_false(kType, "RefsInvalid", join(sentences, "; "));
+  }
+  for (const kube::Object* gateway : facts.gateways) {
+    if (condition_status(*gateway, "Programmed") != "True" &&
+        !(facts.trusts_silent_gateway && kube::find_array(*gateway, "status.conditions") == nullptr)) {
+      return is_false(kType, "GatewaysNotReady",
+                      fmt::format("Gateway {} is not programmed", kube::key_of(*gateway).to_string()));
+    }
+  }
+  return is_true(kType);
+}
+
+// Empty when every parent accepted the route and resolved its backends; else what is missing.
+std::string route_trouble(const kube::Object& route, bool trusts_silence) {
+  const auto* parents = kube::find_array(route, "status.parents");
+  if (parents == nullptr || parents->empty()) {
+    return trusts_silence ? std::string() : "no gateway has accepted it yet";
+  }
+  for (const auto& parent : *parents) {
+    if (!parent.is_object()) {
+      continue;
+    }
+    kube::Object carrier{{"status", {{"conditions", boost::json::array()}}}};
+    if (const auto* conditions = kube::find_array(parent.get_object(), "conditions")) {
+      kube::at(carrier, "status.conditions") = *conditions;
+    }
+    for (const char* type : {"Accepted", "ResolvedRefs"}) {
+      const auto* condition = kube::find_condition(carrier, type);
+      if (condition != nullptr && kube::find_string(*condition, "status") != "True") {
+        return fmt::format("{}: {}", kube::find_string(*condition, "reason"),
+                           kube::find_string(*condition, "message"));
+      }
+    }
+  }
+  return {};
+}
+
+Condition routes_ready(const StatusFacts& facts) {
+  constexpr std::string_view kType = "HTTPRoutesReady";
+  if (!facts.missing_routes.empty()) {
+    return is_false(kType, "RefsInvalid",
+                    fmt::format("HTTPRoute {} does not exist", facts.missing_routes.front()));
+  }
+  if (facts.routes.empty()) {
+    return is_false(kType, "HTTPRoutesNotReady", "not created yet");
+  }
+  for (const kube::Object* route : facts.routes) {
+    if (const std::string trouble = route_trouble(*route, facts.trusts_silent_gateway); !trouble.empty()) {
+      return is_false(kType, "HTTPRoutesNotReady",
+                      fmt::format("{}: {}", kube::key_of(*route).to_string(), trouble));
+    }
+  }
+  if (facts.no_answer) {
+    return is_false(kType, "NoAnswer",
+                    fmt::format("{} does not answer yet: {}", facts.url, facts.no_answer->message));
+  }
+  return is_true(kType);
+}
+
+std::vector<Condition> router_conditions(const StatusFacts& facts) {
+  const Service& service = facts.compiled->service;
+  std::vector<Condition> parts;
+  if (!service.router) {
+    return parts;
+  }
+  const auto part = [&](std::string_view type, auto compute) {
+    parts.push_back(service.stopped ? stopped(type) : compute());
+  };
+  if (!service.router->gateways.empty()) {
+    part("GatewaysReady", [&] { return gateways_ready(facts); });
+  }
+  if (service.router->has_route) {
+    part("HTTPRoutesReady", [&] { return routes_ready(facts); });
+  }
+  if (service.has_managed_scheduler()) {
+    part("SchedulerWorkloadReady",
+         [&] { return workload_ready("SchedulerWorkloadReady", facts.scheduler, {}); });
+  }
+  return parts;
+}
+
+// The first part that is not true decides.
+Condition all_of(std::string_view type, const std::vector<Condition>& parts) {
+  const auto bad =
+      std::ranges::find_if(parts, [](const Condition& part) { return part.truth != Truth::True; });
+  Condition result = bad == parts.end() ? is_true(type) : *bad;
+  result.type = type;
+  return result;
+}
+
+}  // namespace
+
+std::vector<Condition> conditions_of(const StatusFacts& facts) {
+  std::vector<Condition> all{presets_combined(facts)};
+  if (all.front().truth == Truth::True) {
+    const auto workloads = workload_conditions(facts);
+    const auto router = router_conditions(facts);
+    all.insert(all.end(), workloads.begin(), workloads.end());
+    all.insert(all.end(), router.begin(), router.end());
+    const Condition workloads_ready = all_of("WorkloadsReady", workloads);
+    const Condition router_ready = all_of("RouterReady", router);
+    all.push_back(workloads_ready);
+    all.push_back(router_ready);
+    all.push_back(all_of("Ready", {all.front(), workloads_ready, router_ready}));
+  } else {
+    all.push_back(all_of("Ready", {all.front()}));
+  }
+  std::ranges::sort(all, {}, &Condition::type);
+  return all;
+}
+
+}  // namespace llmd::operators

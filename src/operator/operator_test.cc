@@ -1,0 +1,290 @@
+#include "operator/operator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <boost/json.hpp>
+
+#include "async/scope.h"
+#include "json/value.h"
+#include "json/yaml.h"
+#include "testing/fake_kube.h"
+
+namespace llmd::operators {
+namespace {
+
+using llmd::testing::FakeKube;
+using ::testing::HasSubstr;
+using ::testing::IsNull;
+using ::testing::NotNull;
+
+constexpr std::string_view kService = R"(
+apiVersion: serving.kserve.io/v1alpha1
+kind: LLMInferenceService
+metadata: {name: smollm2, namespace: default}
+spec:
+  model: {uri: "pypi://a/b.gguf", name: smollm2-135m-instruct}
+  replicas: 2
+  template: {containers: [{name: main, image: "vllm/vllm-openai:latest"}]}
+  router: {gateway: {}, route: {}}
+)";
+
+kube::Object object_of(std::string_view yaml) {
+  return json::parse_yaml(yaml, "test")->front().value.as_object();
+}
+
+// Runs an operator against an API server in memory.
+class OperatorTest : public ::testing::Test {
+ protected:
+  OperatorTest()
+      : kube_(loop_),
+        operator_(loop_, kube_, {.gateway_url = "http://127.0.0.1:8080", .answers = [this](std::string) {
+                                   return answer();
+                                 }}) {}
+
+  // Runs `steps` while the operator works.
+  void play(std::function<Task<void>()> steps) { loop_.block_on(play_task(std::move(steps))); }
+
+  // Waits until nothing happens any more that the operator would react to.
+  Task<void> settled() {
+    int quiet = 0;
+    int last = kube_.writes;
+    while (quiet < 20) {
+      co_await async::sleep(std::chrono::milliseconds(1));
+      quiet = kube_.writes == last ? quiet + 1 : 0;
+      last = kube_.writes;
+    }
+  }
+
+  void deployment_becomes_available() {
+    kube_.modify(kube::kDeployments, {"default", "smollm2-kserve"}, [](kube::Object& deployment) {
+      deployment["status"] = object_of(
+          "{availableReplicas: 2, observedGeneration: 1, conditions: [{type: Available, status: 'True'}]}");
+    });
+  }
+
+  std::string condition(std::string_view type) {
+    const auto* service = kube_.find(kube::kLlmServices, {"default", "smollm2"});
+    const auto* found = kube::find_condition(*service, type);
+    if (found == nullptr) {
+      return "absent";
+    }
+    std::string text(kube::find_string(*found, "status"));
+    for (const char* key : {"reason", "message"}) {
+      const auto part = kube::find_string(*found, key);
+      text += part.empty() ? "" : " " + std::string(part);
+    }
+    return text;
+  }
+
+  Task<Result<void>> answer() {
+    if (answers_) {
+      co_return Result<void>();
+    }
+    co_return unavailable("connection refused");
+  }
+
+  async::EventLoop loop_;
+  FakeKube kube_;
+  bool answers_ = true;
+  Operator operator_;
+
+ private:
+  Task<void> play_task(std::function<Task<void>()> steps) {
+    async::Scope scope(loop_);
+    scope.spawn("operator", operator_.run());
+    co_await steps();
+    co_await scope.close();
+  }
+};
+
+TEST_F(OperatorTest, MakesTheObjectsOfAServiceAndReportsIt) {
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    EXPECT_THAT(kube_.find(kube::kDeployments, {"default", "smollm2-kserve"}), NotNull());
+    EXPECT_THAT(kube_.find(kube::kServices, {"default", "smollm2-kserve-workload-svc"}), NotNull());
+    EXPECT_THAT(kube_.find(kube::kHttpRoutes, {"default", "smollm2-kserve-route"}), NotNull());
+    EXPECT_THAT(kube_.find(kube::kGateways, {"kserve", "kserve-ingress-gateway"}), NotNull());
+    EXPECT_EQ(condition("PresetsCombined"), "True");
+    EXPECT_EQ(condition("HTTPRoutesReady"), "True");
+    EXPECT_EQ(condition("MainWorkloadReady"), "False Progressing 0 of 2 replicas are ready");
+    EXPECT_EQ(condition("Ready"), "False Progressing 0 of 2 replicas are ready");
+    deployment_becomes_available();
+    co_await settled();
+    EXPECT_EQ(condition("Ready"), "True");
+    const auto* service = kube_.find(kube::kLlmServices, {"default", "smollm2"});
+    EXPECT_EQ(kube::find_string(*service, "status.url"), "http://127.0.0.1:8080/default/smollm2");
+    EXPECT_EQ(kube::find_int(*service, "status.observedGeneration", 0), 1);
+    EXPECT_EQ(kube::find_int(*service, "status.workloads.primary.readyReplicas", 0), 2);
+  });
+}
+
+TEST_F(OperatorTest, ChildrenBelongToTheService) {
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    const auto* deployment = kube_.find(kube::kDeployments, {"default", "smollm2-kserve"});
+    const auto* owner = kube::controller_of(*deployment);
+    EXPECT_THAT(owner, NotNull());
+    const auto* service = kube_.find(kube::kLlmServices, {"default", "smollm2"});
+    EXPECT_EQ(kube::find_string(*owner, "uid"), kube::uid_of(*service));
+  });
+}
+
+TEST_F(OperatorTest, WritesNothingWhenNothingChanged) {
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    deployment_becomes_available();
+    co_await settled();
+    const int before = kube_.writes;
+    // An annotation that nobody renders wakes the operator up without giving it anything to do.
+    kube_.modify(kube::kLlmServices, {"default", "smollm2"}, [](kube::Object& service) {
+      kube::at(service, "metadata.annotations") = kube::Object{{"note", "x"}};
+    });
+    co_await settled();
+    EXPECT_EQ(kube_.writes, before);
+  });
+}
+
+TEST_F(OperatorTest, AChangedReplicaCountIsAppliedToTheDeploymentOnly) {
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    const int before = kube_.writes;
+    kube_.modify(kube::kLlmServices, {"default", "smollm2"},
+                 [](kube::Object& service) { kube::at(service, "spec.replicas") = 3; });
+    co_await settled();
+    const auto* deployment = kube_.find(kube::kDeployments, {"default", "smollm2-kserve"});
+    EXPECT_EQ(kube::find_int(*deployment, "spec.replicas", 0), 3);
+    EXPECT_LE(kube_.writes - before, 2);  // the Deployment, and the status it changes
+  });
+}
+
+TEST_F(OperatorTest, RemovesWhatIsRenderedNoLonger) {
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    kube_.modify(kube::kLlmServices, {"default", "smollm2"},
+                 [](kube::Object& service) { service["spec"].as_object().erase("router"); });
+    co_await settled();
+    EXPECT_THAT(kube_.find(kube::kHttpRoutes, {"default", "smollm2-kserve-route"}), IsNull());
+    EXPECT_THAT(kube_.find(kube::kDeployments, {"default", "smollm2-kserve"}), NotNull());
+    EXPECT_EQ(condition("HTTPRoutesReady"), "absent");
+    const auto* service = kube_.find(kube::kLlmServices, {"default", "smollm2"});
+    EXPECT_EQ(kube::find_string(*service, "status.url"), "");
+  });
+}
+
+TEST_F(OperatorTest, RepairsAChildThatSomebodyDeletedOrChanged) {
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    kube_.erase(kube::kServices, {"default", "smollm2-kserve-workload-svc"});
+    kube_.modify(kube::kDeployments, {"default", "smollm2-kserve"},
+                 [](kube::Object& deployment) { kube::at(deployment, "spec.replicas") = 7; });
+    co_await settled();
+    EXPECT_THAT(kube_.find(kube::kServices, {"default", "smollm2-kserve-workload-svc"}), NotNull());
+    const auto* deployment = kube_.find(kube::kDeployments, {"default", "smollm2-kserve"});
+    EXPECT_EQ(kube::find_int(*deployment, "spec.replicas", 0), 2);
+  });
+}
+
+TEST_F(OperatorTest, AMissingConfigIsReportedAndHealsWhenItAppears) {
+  kube::Object service = object_of(kService);
+  kube::at(service, "spec.baseRefs") = boost::json::array{kube::Object{{"name", "extra"}}};
+  kube_.put(kube::kLlmServices, std::move(service));
+  play([this]() -> Task<void> {
+    co_await settled();
+    EXPECT_THAT(condition("PresetsCombined"), HasSubstr("False ConfigNotFound"));
+    EXPECT_THAT(condition("Ready"), HasSubstr("'extra'"));
+    EXPECT_THAT(kube_.find(kube::kDeployments, {"default", "smollm2-kserve"}), IsNull());
+    kube_.put(kube::kLlmConfigs,
+              object_of("{apiVersion: serving.kserve.io/v1alpha1, kind: LLMInferenceServiceConfig,"
+                        " metadata: {name: extra, namespace: default}, spec: {replicas: 5}}"));
+    co_await settled();
+    EXPECT_EQ(condition("PresetsCombined"), "True");
+    EXPECT_THAT(kube_.find(kube::kDeployments, {"default", "smollm2-kserve"}), NotNull());
+  });
+}
+
+TEST_F(OperatorTest, ReadyWaitsForAnAnswerThroughTheGateway) {
+  answers_ = false;
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    deployment_becomes_available();
+    co_await settled();
+    EXPECT_EQ(condition("Ready"),
+              "False NoAnswer http://127.0.0.1:8080/default/smollm2 does not answer yet: connection refused");
+  });
+}
+
+TEST_F(OperatorTest, AStoppedServiceLosesItsObjectsAndItsUrl) {
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    kube_.modify(kube::kLlmServices, {"default", "smollm2"}, [](kube::Object& service) {
+      kube::at(service, "metadata.annotations") = kube::Object{{"serving.kserve.io/stop", "true"}};
+    });
+    co_await settled();
+    EXPECT_THAT(kube_.find(kube::kDeployments, {"default", "smollm2-kserve"}), IsNull());
+    EXPECT_EQ(condition("Ready"), "False Stopped the service is stopped");
+    const auto* service = kube_.find(kube::kLlmServices, {"default", "smollm2"});
+    EXPECT_EQ(kube::find_string(*service, "status.url"), "");
+  });
+}
+
+struct PodCase {
+  const char* name;
+  const char* status;
+  const char* condition;
+};
+
+class PodTrouble : public OperatorTest, public ::testing::WithParamInterface<PodCase> {};
+
+TEST_P(PodTrouble, IsNamedInTheCondition) {
+  kube_.put(kube::kLlmServices, object_of(kService));
+  kube::Object pod =
+      object_of(R"({apiVersion: v1, kind: Pod, metadata: {name: p1, namespace: default, labels: {
+      app.kubernetes.io/name: smollm2, app.kubernetes.io/part-of: llminferenceservice,
+      app.kubernetes.io/component: llminferenceservice-workload}}})");
+  pod["status"] = object_of(GetParam().status);
+  kube_.put(kube::kPods, std::move(pod));
+  play([this]() -> Task<void> {
+    co_await settled();
+    EXPECT_EQ(condition("MainWorkloadReady"), std::string("False ") + GetParam().condition);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, PodTrouble,
+    ::testing::Values(
+        PodCase{"Image",
+                "{containerStatuses: [{name: main, state: {waiting: {reason: ImageNotMapped, message: no "
+                "program}}}]}",
+                "ImageNotMapped 0 of 2 replicas are ready; pod p1: container 'main' has no program to run: "
+                "no program"},
+        PodCase{"Fetch",
+                "{initContainerStatuses: [{name: storage-initializer, state: {terminated: {exitCode: 5, "
+                "message: no "
+                "such member}}}]}",
+                "ModelFetchFailed 0 of 2 replicas are ready; pod p1: fetching the model failed: exit code 5: "
+                "no such "
+                "member"},
+        PodCase{
+            "Crash",
+            "{containerStatuses: [{name: main, state: {waiting: {reason: CrashLoopBackOff}}, lastState: "
+            "{terminated: {exitCode: 1, message: bad flag}}}]}",
+            "CrashLoopBackOff 0 of 2 replicas are ready; pod p1: container 'main': exit code 1: bad flag"},
+        PodCase{
+            "Unschedulable",
+            "{conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, message: no GPU}]}",
+            "Unschedulable 0 of 2 replicas are ready; pod p1: no node takes it: no GPU"},
+        PodCase{"OnItsWay",
+                "{containerStatuses: [{name: main, state: {waiting: {reason: PodInitializing}}}]}",
+                "Progressing 0 of 2 replicas are ready"}),
+    [](const auto& param) { return std::string(param.param.name); });
+
+}  // namespace
+}  // namespace llmd::operators

@@ -1,0 +1,53 @@
+// The status of a service, computed from facts. Pure: no clock but `now`, no I/O.
+//
+// Conditions: PresetsCombined; MainWorkloadReady (WorkerWorkloadReady for groups), PrefillWorkloadReady and
+// WorkloadsReady; GatewaysReady, HTTPRoutesReady, SchedulerWorkloadReady and RouterReady; Ready over all of
+// them. Unlike KServe's, Ready is False when presets do not combine, and an unknown part is never counted as
+// good.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kube/object.h"
+#include "llmisvc/compile.h"
+#include "operator/pod_trouble.h"
+
+namespace llmd::operators {
+
+enum class Truth { True, False, Unknown };
+
+struct Condition {
+  std::string type;
+  Truth truth = Truth::Unknown;
+  std::string reason = {};
+  std::string message = {};
+};
+
+struct StatusFacts {
+  const kube::Object* object = nullptr;  // the service as the API server has it
+  const llmisvc::Compiled* compiled = nullptr;
+  // Live children; null: not there yet.
+  const kube::Object* main = nullptr;  // Deployment or LeaderWorkerSet
+  const kube::Object* prefill = nullptr;
+  const kube::Object* scheduler = nullptr;
+  std::vector<const kube::Object*> routes = {};    // managed, or those the service refers to
+  std::vector<std::string> missing_routes = {};    // referred to and not there
+  std::vector<const kube::Object*> gateways = {};  // of router.gateway.refs
+  std::vector<std::string> missing_gateways = {};
+  std::vector<const kube::Object*> main_pods = {};
+  std::vector<const kube::Object*> prefill_pods = {};
+  bool trusts_silent_gateway = false;
+  std::string url = {};                 // where the service is reached; empty: unknown
+  std::optional<Error> no_answer = {};  // asked through the gateway and not answered (yet)
+  std::optional<Error> apply_error = {};
+  std::string cluster_domain = "cluster.local";
+};
+
+std::vector<Condition> conditions_of(const StatusFacts& facts);
+
+// The whole status. What did not change keeps its time.
+kube::Object status_of(const StatusFacts& facts, const std::string& now_rfc3339);
+
+}  // namespace llmd::operators
