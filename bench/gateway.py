@@ -1,0 +1,112 @@
+"""The gateway as a relay, against Envoy and against no proxy at all: eight instant engines, 1 KB prompts, 16 tokens
+streamed.
+
+    CPU     32 clients in a closed loop; CPU time of the proxy's process tree per request
+    latency 200 requests/s in an open loop; time to the first token
+"""
+
+import contextlib
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import gateway_config
+import peers
+import processes
+import report
+from plan import Missing
+
+ADDRESSES = [f"127.88.0.{i}" for i in range(1, 9)]
+ENGINE_PORT = 8000
+MODEL = "bench"
+REQUEST = ["--prompt-bytes", "1024", "--max-tokens", "16", "--ignore-eos", "--stream", "--model", MODEL, "--output", "json"]
+CLIENTS = 32
+RATE = 200
+
+
+@contextlib.contextmanager
+def engines(plan):
+    with contextlib.ExitStack() as stack:
+        started = []
+        for address in ADDRESSES:
+            command = [plan.llmd, "serve", MODEL, "--simulate", "--host", address, "--port", ENGINE_PORT]
+            command += ["--max-num-seqs", "64"]
+            log = plan.build / "bench" / f"engine-{address}.log"
+            started.append((address, stack.enter_context(processes.running(command, log))))
+        for address, process in started:
+            processes.wait_ready(f"http://{address}:{ENGINE_PORT}/health", process)
+        yield
+
+
+@contextlib.contextmanager
+def proxies(plan, folder):
+    """name → (URL, process id or nothing)"""
+    with contextlib.ExitStack() as stack:
+
+        def start(name, command, port):
+            process = stack.enter_context(processes.running(command, plan.build / "bench" / f"{name}.log"))
+            processes.wait_ready(f"http://127.0.0.1:{port}/v1/models", process)
+            return f"http://127.0.0.1:{port}", process.pid
+
+        ports = processes.free_port(), processes.free_port()
+        config = gateway_config.write_envoy(folder / "envoy.json", ports[0], ADDRESSES, ENGINE_PORT)
+        manifests = gateway_config.write_manifests(folder / "manifests", ADDRESSES, ENGINE_PORT)
+        envoy = [peers.envoy(), "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
+        llmd = [plan.llmd, "gateway", "-f", manifests, "--host", "127.0.0.1", "--port", ports[1]]
+        yield {
+            "envoy": start("envoy", envoy, ports[0]),
+            "llmd": start("llmd", llmd, ports[1]),
+            "direct": (f"http://{ADDRESSES[0]}:{ENGINE_PORT}", None),
+        }
+
+
+def load(plan, target, arguments, seconds):
+    url, pid = target
+    command = [plan.llmd, "bench", "load", "--url", url, *REQUEST, *arguments, "--warmup", "1s"]
+    command += ["--duration", f"{seconds}s"] + (["--pid", f"proxy={pid}"] if pid else [])
+    answer = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
+    result = json.loads(answer.stdout)
+    if result["failed"] or not result["requests"]:
+        raise Missing(f"{url}: {result['failed']} requests failed, {result['requests']} succeeded: {result['errors']}")
+    return result
+
+
+def measure_cpu(plan, targets):
+    runs = {"llmd": [], "envoy": []}
+    rates = {name: [] for name in targets}
+    for _ in range(plan.rounds):
+        for name, target in targets.items():
+            result = load(plan, target, ["--concurrency", CLIENTS], plan.seconds)
+            rates[name].append(result["requests_per_second"])
+            if target[1]:
+                runs[name].append(result["processes"][0]["cpu_ms_per_request"])
+            cpu = f"{runs[name][-1]:.4f} ms CPU" if target[1] else "no proxy"
+            print(f"closed loop, {name}: {cpu}, {rates[name][-1]:.0f} requests/s", flush=True)
+    title = "CPU per request, 32 clients, 16 tokens streamed"
+    yield report.Figure(title, "ms", runs["llmd"], runs["envoy"], "Envoy", at_most=1.3)
+    yield report.Figure("requests per second, the same runs", "1/s", rates["llmd"], rates["envoy"], "Envoy")
+
+
+def measure_latency(plan, targets):
+    runs = {name: [] for name in targets}
+    for _ in range(1 if plan.quick else 3):
+        for name, target in targets.items():
+            result = load(plan, target, ["--rate", RATE, "--concurrency", "256"], plan.long_seconds)
+            runs[name].append(result["first_token_ms"])
+            print(f"open loop, {name}: first token p50 {runs[name][-1]['p50']:.3f} p99 {runs[name][-1]['p99']:.3f} ms", flush=True)
+    for percentile in ("p50", "p99"):
+        of = {name: [run[percentile] for run in runs[name]] for name in runs}
+        title = f"time to first token at {RATE} requests/s, {percentile}"
+        figure = report.Figure(title, "ms", of["llmd"], of["envoy"], "Envoy", at_most=1.2)
+        figure.note = f"runs of {plan.long_seconds} s; without any proxy {report.shown(of['direct'])} ms"
+        yield figure
+
+
+def run(plan):
+    plan.need_commands("serve", "bench load", "gateway")
+    with tempfile.TemporaryDirectory(prefix="llmd-bench-") as folder, engines(plan):
+        with proxies(plan, Path(folder)) as targets:
+            figures = [*measure_cpu(plan, targets), *measure_latency(plan, targets)]
+    details = {"engines": len(ADDRESSES), "clients": CLIENTS, "peer": f"Envoy {peers.envoy_version()}, one worker"}
+    report.write(plan, "gateway", figures, details)
