@@ -155,14 +155,14 @@ Failure wrong_type(const Request& request, const FieldCheck& check) {
   if (request.kind().custom) {
     std::vector<Cause> causes;
     for (const auto& wrong : check.wrong) {
-      causes.push_back(
-          {"FieldValueTypeInvalid",
-           fmt::format("Invalid value: {}: {} in body must be of type {}: {}", quoted(wrong.got), wrong.path,
-                       wrong.wanted == "int32"  ? "integer"
-                       : wrong.wanted == "bool" ? "boolean"
-                                                : wrong.wanted,
-                       quoted(wrong.got)),
-           wrong.path});
+      causes.push_back({"FieldValueTypeInvalid",
+                        fmt::format("Invalid value: {}: {} in body must be of type {}: {}",
+                                    go_quoted(wrong.got), wrong.path,
+                                    wrong.wanted == "int32"  ? "integer"
+                                    : wrong.wanted == "bool" ? "boolean"
+                                                             : wrong.wanted,
+                                    go_quoted(wrong.got)),
+                        wrong.path});
     }
     return invalid_object(resource, request.path.key.name, causes);
   }
@@ -198,7 +198,10 @@ Answer<> check_kind(const Request& request, const Object& object) {
 }  // namespace
 
 Answer<Value> read_body(const Request& request) {
-  if (request.content_type == "application/yaml" || request.content_type == "application/apply-patch+yaml") {
+  const bool yaml =
+      request.content_type == "application/yaml" || request.content_type == "application/apply-patch+yaml";
+  // Apply patches are declared YAML and mostly JSON, which is read faster as what it is.
+  if (yaml && !request.body.starts_with('{')) {
     auto documents = json::parse_yaml(request.body, "body");
     if (!documents || documents->size() != 1) {
       return std::unexpected(
@@ -207,7 +210,7 @@ Answer<Value> read_body(const Request& request) {
     return std::move(documents->front().value);
   }
   const bool patch = request.content_type.ends_with("-patch+json");
-  if (!patch && !request.content_type.empty() && request.content_type != "application/json" &&
+  if (!patch && !yaml && !request.content_type.empty() && request.content_type != "application/json" &&
       request.content_type != "*/*") {
     return std::unexpected(unsupported_media_type(kObjectTypes));
   }
@@ -240,7 +243,7 @@ Answer<> check_fields(Request& request, Object& object) {
   if (!check.unknown.empty() && request.validation == FieldValidation::Strict) {
     std::string list;
     for (const std::string& path : check.unknown) {
-      list += fmt::format("{}unknown field {}", list.empty() ? "" : ", ", quoted(path));
+      list += fmt::format("{}unknown field {}", list.empty() ? "" : ", ", go_quoted(path));
     }
     const kube::Resource& resource = request.resource();
     return std::unexpected(bad_request(
@@ -251,24 +254,27 @@ Answer<> check_fields(Request& request, Object& object) {
   }
   if (request.validation == FieldValidation::Warn) {
     for (const std::string& path : check.unknown) {
-      request.warnings.push_back(fmt::format("unknown field {}", quoted(path)));
+      request.warnings.push_back(fmt::format("unknown field {}", go_quoted(path)));
     }
-  }
-  if (!check.missing.empty() && request.path.subresource.empty()) {
-    std::vector<Cause> causes;
-    for (const std::string& path : check.missing) {
-      // Presets leave the containers of a template to the service that refers to them, and the other way
-      // round.
-      if (!request.kind().custom || !path.ends_with(".containers")) {
-        causes.push_back(required_value(path));
-      }
-    }
-    if (causes.empty()) {
-      return {};
-    }
-    return std::unexpected(invalid_object(request.resource(), kube::name_of(object), causes));
   }
   return {};
+}
+
+std::vector<Cause> missing_fields(const Kind& kind, const Object& object) {
+  if (!kind.schema) {
+    return {};
+  }
+  FieldCheck check;
+  Value copy(object);
+  check.object(copy, *kind.schema, "", kind.resource.kind);
+  std::vector<Cause> causes;
+  for (const std::string& path : check.missing) {
+    // Presets leave the containers of a template to the service that refers to them, and the other way round.
+    if (!kind.custom || !path.ends_with(".containers")) {
+      causes.push_back(required_value(path));
+    }
+  }
+  return causes;
 }
 
 Answer<Object> decode_object(Request& request, Value body) {

@@ -19,6 +19,9 @@ Answer<boost::json::value> read_body(const Request& request);
 // fieldValidation decides whether that is silent, a warning or an error.
 Answer<kube::Object> decode_object(Request& request, boost::json::value body);
 
+// Fields that the kind requires and the object lacks.
+std::vector<Cause> missing_fields(const Kind& kind, const kube::Object& object);
+
 // The schema part alone, for objects that come out of a patch.
 Answer<> check_fields(Request& request, kube::Object& object);
 

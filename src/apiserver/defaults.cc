@@ -3,7 +3,7 @@
 #include <boost/json/array.hpp>
 
 #include "json/value.h"
-#include "kube/base64.h"
+#include "crypto/encode.h"
 
 namespace llmd::apiserver {
 
@@ -176,7 +176,7 @@ void fill_secret(Object& object) {
   }
   for (const auto& [key, value] : given) {
     if (value.is_string()) {
-      data.get_object()[key] = kube::base64_encode(std::string_view(value.get_string()));
+      data.get_object()[key] = crypto::to_base64(std::string_view(value.get_string()));
     }
   }
   object.erase("stringData");

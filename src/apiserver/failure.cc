@@ -60,7 +60,7 @@ boost::json::object Failure::status() const {
   return body;
 }
 
-std::string quoted(std::string_view text) {
+std::string go_quoted(std::string_view text) {
   std::string out;
   json::write_quoted_to(out, text);
   return out;
@@ -74,7 +74,7 @@ Failure unauthorized() {
 }
 
 Failure object_not_found(const kube::Resource& resource, std::string_view name) {
-  return {404, "NotFound", fmt::format("{} {} not found", qualified(resource), quoted(name)),
+  return {404, "NotFound", fmt::format("{} {} not found", qualified(resource), go_quoted(name)),
           details_of(resource, name)};
 }
 
@@ -83,7 +83,7 @@ Failure path_not_found() {
 }
 
 Failure object_exists(const kube::Resource& resource, std::string_view name) {
-  return {409, "AlreadyExists", fmt::format("{} {} already exists", qualified(resource), quoted(name)),
+  return {409, "AlreadyExists", fmt::format("{} {} already exists", qualified(resource), go_quoted(name)),
           details_of(resource, name)};
 }
 
@@ -91,13 +91,14 @@ Failure conflict_on(const kube::Resource& resource, std::string_view name, std::
   if (why.empty()) {
     why = "the object has been modified; please apply your changes to the latest version and try again";
   }
-  return {409, "Conflict",
-          fmt::format("Operation cannot be fulfilled on {} {}: {}", qualified(resource), quoted(name), why),
-          details_of(resource, name)};
+  return {
+      409, "Conflict",
+      fmt::format("Operation cannot be fulfilled on {} {}: {}", qualified(resource), go_quoted(name), why),
+      details_of(resource, name)};
 }
 
 Failure forbidden(const kube::Resource& resource, std::string_view name, std::string_view why) {
-  return {403, "Forbidden", fmt::format("{} {} is forbidden: {}", qualified(resource), quoted(name), why),
+  return {403, "Forbidden", fmt::format("{} {} is forbidden: {}", qualified(resource), go_quoted(name), why),
           details_of(resource, name)};
 }
 
@@ -108,7 +109,7 @@ Failure invalid_object(const kube::Resource& resource, std::string_view name,
   boost::json::object details = details_of(resource, name);
   details["kind"] = resource.kind;
   details["causes"] = causes_array(causes);
-  return {422, "Invalid", fmt::format("{} {} is invalid: {}", kind, quoted(name), causes_text(causes)),
+  return {422, "Invalid", fmt::format("{} {} is invalid: {}", kind, go_quoted(name), causes_text(causes)),
           std::move(details)};
 }
 
@@ -168,10 +169,11 @@ Cause unsupported_value(std::string field, std::string_view value,
                         const std::vector<std::string_view>& supported) {
   std::string list;
   for (const std::string_view one : supported) {
-    list += (list.empty() ? "" : ", ") + quoted(one);
+    list += (list.empty() ? "" : ", ") + go_quoted(one);
   }
   return {"FieldValueNotSupported",
-          fmt::format("Unsupported value: {}: supported values: {}", quoted(value), list), std::move(field)};
+          fmt::format("Unsupported value: {}: supported values: {}", go_quoted(value), list),
+          std::move(field)};
 }
 
 }  // namespace llmd::apiserver

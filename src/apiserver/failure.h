@@ -35,7 +35,7 @@ struct Failure {
 template <typename T = void>
 using Answer = std::expected<T, Failure>;
 
-std::string quoted(std::string_view text);  // as Go's %q: "text"
+std::string go_quoted(std::string_view text);  // as Go's %q: "text"
 
 Failure bad_request(std::string message);
 Failure unauthorized();

@@ -54,9 +54,9 @@ Failure conflict_failure(const Kind& kind, std::string_view name, const std::vec
   std::string text;
   std::size_t count = 0;
   for (const Conflict& conflict : conflicts) {
-    std::string by = "conflict with " + quoted(conflict.owner->manager);
+    std::string by = "conflict with " + go_quoted(conflict.owner->manager);
     if (!conflict.owner->subresource.empty()) {
-      by += " with subresource " + quoted(conflict.owner->subresource);
+      by += " with subresource " + go_quoted(conflict.owner->subresource);
     }
     if (!conflict.owner->applies) {
       by += " using " + conflict.owner->api_version;

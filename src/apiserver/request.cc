@@ -36,7 +36,7 @@ Answer<> read_manager(Request& request, const http::RequestHead& head) {
   if (request.manager.size() > kMaxManager || !printable) {
     return std::unexpected(
         invalid_option(options_kind(request.method),
-                       invalid_value("fieldManager", quoted(request.manager),
+                       invalid_value("fieldManager", go_quoted(request.manager),
                                      "may not be longer than 128 and only of printable characters")));
   }
   return {};

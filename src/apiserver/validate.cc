@@ -97,13 +97,13 @@ class Rules {
     } else if (kind_.resource.group == "rbac.authorization.k8s.io") {
       // Roles may be called system:anything.
     } else if (label ? !is_dns_label(name) : !is_dns_subdomain(name)) {
-      add(invalid_value("metadata.name", quoted(name), label ? kLabelRule : kSubdomainRule));
+      add(invalid_value("metadata.name", go_quoted(name), label ? kLabelRule : kSubdomainRule));
     }
     if (const Object* labels = kube::find_object(object_, "metadata.labels")) {
       for (const auto& [key, value] : *labels) {
         const std::string text(value.is_string() ? std::string_view(value.get_string()) : std::string_view());
         if (!is_label_value(text)) {
-          add(invalid_value("metadata.labels", quoted(text),
+          add(invalid_value("metadata.labels", go_quoted(text),
                             "a valid label must be an empty string or consist of alphanumeric characters, "
                             "'-', '_' or '.', and "
                             "must start and end with an alphanumeric character (e.g. 'MyValue',  or "
@@ -176,9 +176,9 @@ class Rules {
       if (name.empty()) {
         add(required_value(where + ".name"));
       } else if (!is_dns_label(name)) {
-        add(invalid_value(where + ".name", quoted(name), kLabelRule));
+        add(invalid_value(where + ".name", go_quoted(name), kLabelRule));
       } else if (!names.insert(name).second) {
-        add({"FieldValueDuplicate", "Duplicate value: " + quoted(name), where + ".name"});
+        add({"FieldValueDuplicate", "Duplicate value: " + go_quoted(name), where + ".name"});
       }
       if (kube::find_string(container, "image").empty()) {
         add(required_value(where + ".image"));

@@ -7,7 +7,7 @@
 #include "base/strings.h"
 #include "json/path.h"
 #include "json/yaml.h"
-#include "kube/base64.h"
+#include "crypto/encode.h"
 #include "kube/client.h"
 
 namespace llmd::kube {
@@ -59,7 +59,7 @@ Result<const json::Object*> named_entry(const json::Value& root, std::string_vie
 Result<std::string> inline_or_file(const json::Object& object, std::string_view key,
                                    const std::filesystem::path& folder) {
   if (const std::string_view data = find_string(object, std::string(key) + "-data"); !data.empty()) {
-    return base64_decode(data);
+    return crypto::from_base64(data);
   }
   const std::string_view path = find_string(object, key);
   return path.empty() ? Result<std::string>() : read_file(folder / path, kMaxFile);
