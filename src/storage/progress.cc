@@ -66,16 +66,20 @@ std::string ProgressPrinter::rate(std::uint64_t bytes, TimePoint now) {
 
 void ProgressPrinter::draw(const Progress& progress) {
   std::string line;
+  const std::string_view verb = name_of(progress.step);
   if (progress.step == Progress::Step::Waiting) {
     line = fmt::format("{}  waiting for another process that fetches it", name_);
   } else if (progress.total && *progress.total > 0) {
     const double fraction =
         std::min(1.0, static_cast<double>(progress.bytes) / static_cast<double>(*progress.total));
-    line = fmt::format("{}  {} [{}] {:3.0f} %  {} of {}  {}", name_, name_of(progress.step),
-                       bar(fraction, 24), fraction * 100, human_bytes(progress.bytes),
-                       human_bytes(*progress.total), rate(progress.bytes, clock_.now()));
+    // What a narrow terminal cuts off comes last.
+    line = fmt::format("{} [{}] {:3.0f} %  {} of {}  {}  {}", name_, bar(fraction, 16), fraction * 100,
+                       human_bytes(progress.bytes), human_bytes(*progress.total),
+                       rate(progress.bytes, clock_.now()), verb);
+  } else if (progress.bytes > 0) {
+    line = fmt::format("{}  {}  {}", name_, verb, human_bytes(progress.bytes));
   } else {
-    line = fmt::format("{}  {} {}", name_, name_of(progress.step), human_bytes(progress.bytes));
+    line = fmt::format("{}  {}", name_, verb);
   }
   write("\r\x1b[K" + line.substr(0, terminal_width(fd_) - 1));
   drawn_ = true;

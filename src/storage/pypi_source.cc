@@ -45,12 +45,14 @@ class Staging {
   // pip writes the same bytes into several files; the largest is the download.
   std::uint64_t largest_file() const {
     std::uint64_t largest = 0;
-    std::error_code error;
-    for (fs::recursive_directory_iterator entries(root_, error), end; !error && entries != end;
-         entries.increment(error)) {
-      std::error_code gone;
-      const std::uintmax_t size = entries->file_size(gone);
-      largest = gone ? largest : std::max<std::uint64_t>(largest, size);
+    for (const fs::path& folder : {wheels(), temporary()}) {
+      std::error_code error;
+      for (fs::recursive_directory_iterator entries(folder, error), end; !error && entries != end;
+           entries.increment(error)) {
+        std::error_code gone;
+        const std::uintmax_t size = entries->file_size(gone);
+        largest = gone ? largest : std::max<std::uint64_t>(largest, size);
+      }
     }
     return largest;
   }
