@@ -36,6 +36,7 @@ struct Options {
   Timing timing;
   Failures failures;
   Duration startup = {};
+  bool log_http = false;
   std::uint64_t seed = 0;
 };
 
