@@ -328,7 +328,7 @@ ExpressionPtr ExpressionParser::target() {
     return first;
   auto node = adopt(make(ExprKind::Tuple, first->line), std::move(first));
   while (tokens_.skip_operator(",")) {
-    if (!tokens_.is(Token::Kind::Name) || tokens_.is_name("in"))
+    if (!(tokens_.is(Token::Kind::Name) || tokens_.is_operator("(")) || tokens_.is_name("in"))
       break;
     node = adopt(std::move(node), element());
   }
@@ -470,11 +470,10 @@ ExpressionPtr ExpressionParser::test(ExpressionPtr node) {
   if (tokens_.is_operator("(")) {
     arguments(*result);
   } else if (starts_argument && !ends) {
-    // Jinja lets a test take one argument without parentheses: `x is divisibleby 3`; `if` starts a condition.
+    // Jinja lets a test take one argument without parentheses: `x is divisibleby 3`.
     if (tokens_.is_name("is"))
       tokens_.unexpected("no second test");
-    if (!tokens_.is_name("if"))
-      result = adopt(std::move(result), postfix(primary()));
+    result = adopt(std::move(result), postfix(primary()));
   }
   return negated ? adopt(make(ExprKind::Unary, line, "not"), std::move(result)) : std::move(result);
 }

@@ -148,7 +148,7 @@ class Lexer {
       throw SyntaxFailure{"'%}' is missing", line_};
     const char open_sign = text_[open - 1];
     advance_to(open + 2);
-    after_tag(open_sign, false);
+    after_tag(open_sign, true);  // trim_blocks does not reach behind this tag
     for (auto tag = text_.find("{%", at_); tag != std::string::npos; tag = text_.find("{%", tag + 2)) {
       auto i = tag + 2;
       const char sign = i < text_.size() ? text_[i] : ' ';

@@ -55,11 +55,11 @@ std::vector<Value> split_whitespace(std::string_view text, std::int64_t limit, b
     return Value(text.substr(words[i].begin, words[i].end - words[i].begin));
   };
   if (from_right && single < count)
-    parts.emplace_back(text.substr(words[0].begin, words[count - single - 1].end - words[0].begin));
+    parts.emplace_back(text.substr(0, words[count - single - 1].end));
   for (std::size_t i = 0; i < single; ++i)
     parts.push_back(word(from_right ? count - single + i : i));
   if (!from_right && single < count)
-    parts.emplace_back(text.substr(words[single].begin, words.back().end - words[single].begin));
+    parts.emplace_back(text.substr(words[single].begin));
   return parts;
 }
 

@@ -3,6 +3,7 @@
 #include <list>
 #include <unordered_map>
 
+#include "base/strings.h"
 #include "text/jinja_runtime.h"
 #include "text/jinja_unicode.h"
 
@@ -91,6 +92,18 @@ Value dictsort_filter(Runtime& runtime, const Value& value, const Arguments& arg
   return Value::list(sorted(runtime, std::move(items), keys, bool_argument(arguments, 2, "reverse", false)));
 }
 
+// The key of sort(attribute="a,b.c"): one part, or a list of them.
+Value attribute_key(Runtime& runtime, const Value& item, const Value& attribute, bool case_sensitive) {
+  if (!attribute.is_string() || attribute.string().find(',') == std::string::npos) {
+    return sort_key(runtime.path(item, attribute), case_sensitive);
+  }
+  std::vector<Value> parts;
+  for (const auto part : split(attribute.string(), ',')) {
+    parts.push_back(sort_key(runtime.path(item, Value(part)), case_sensitive));
+  }
+  return Value::list(std::move(parts));
+}
+
 Value sort_filter(Runtime& runtime, const Value& value, const Arguments& arguments) {
   const bool reverse = bool_argument(arguments, 0, "reverse", false);
   const bool case_sensitive = bool_argument(arguments, 1, "case_sensitive", false);
@@ -98,7 +111,8 @@ Value sort_filter(Runtime& runtime, const Value& value, const Arguments& argumen
   auto items = runtime.iterate(value);
   std::vector<Value> keys;
   for (const auto& item : items) {
-    keys.push_back(sort_key(attribute != nullptr ? runtime.path(item, *attribute) : item, case_sensitive));
+    keys.push_back(attribute != nullptr ? attribute_key(runtime, item, *attribute, case_sensitive)
+                                        : sort_key(item, case_sensitive));
   }
   return Value::list(sorted(runtime, std::move(items), keys, reverse));
 }

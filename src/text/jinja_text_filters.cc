@@ -141,6 +141,10 @@ Value int_filter(Runtime&, const Value& value, const Arguments& arguments) {
   auto text = strip(value.string(), "", Side::Both);
   if (text.starts_with('+'))
     text.remove_prefix(1);
+  for (const auto& [prefix, of_base] : {std::pair{"0x", 16}, {"0X", 16}, {"0o", 8}, {"0b", 2}}) {
+    if (base == of_base && text.starts_with(prefix))
+      text.remove_prefix(2);
+  }
   std::int64_t number = 0;
   const auto* end = text.data() + text.size();
   if (const auto result = std::from_chars(text.data(), end, number, static_cast<int>(base));
@@ -193,7 +197,10 @@ Value round_filter(Runtime&, const Value& value, const Arguments& arguments) {
       return value.integer();
     if (precision < 0) {
       const double scale = std::pow(10.0, static_cast<double>(-precision));
-      return std::nearbyint(number / scale) * scale;
+      const double rounded = std::nearbyint(number / scale) * scale;
+      if (value.is_integral() && std::fabs(rounded) < 9e18)
+        return static_cast<std::int64_t>(rounded);
+      return rounded;
     }
     return std::strtod(fmt::format("{:.{}f}", number, precision).c_str(),
                        nullptr);  // decimal, ties to even like Python
@@ -233,6 +240,21 @@ Value truncate_filter(Runtime& runtime, const Value& value, const Arguments& arg
   if (!kill_words)
     head = head.substr(0, head.rfind(' '));
   return runtime.text(head + end);
+}
+
+Value center_filter(Runtime& runtime, const Value& value, const Arguments& arguments) {
+  const auto text = to_text(value);
+  const auto width = integer_argument(arguments, 0, "width", 80);
+  const auto missing = std::max<std::int64_t>(0, width - character_count(text));
+  runtime.check_size(text.size() + static_cast<std::size_t>(missing));
+  // Python puts the odd blank on the left when the width is odd, else on the right.
+  const auto left = missing / 2 + (missing & width & 1);
+  return runtime.text(std::string(static_cast<std::size_t>(left), ' ') + text +
+                      std::string(static_cast<std::size_t>(missing - left), ' '));
+}
+
+Value forceescape_filter(Runtime& runtime, const Value& value, const Arguments&) {
+  return runtime.text(html_escaped(to_text(value)), true);
 }
 
 Value wordcount_filter(Runtime&, const Value& value, const Arguments&) {
@@ -278,6 +300,8 @@ Filter find_text_filter(std::string_view name) {
       {"round", round_filter},
       {"format", format_filter},
       {"truncate", truncate_filter},
+      {"center", center_filter},
+      {"forceescape", forceescape_filter},
       {"wordcount", wordcount_filter},
       {"length", length_filter},
       {"count", length_filter},

