@@ -102,7 +102,8 @@ Task<Attempt> attempt(std::shared_ptr<PoolState> pool, std::unique_ptr<ClientCon
                       const ClientRequest& request) {
   ClientConnection& used = *connection;
   Attempt outcome;
-  auto response = std::make_unique<PooledResponse>(std::move(pool), std::move(connection), request.timeouts);
+  auto response = std::make_unique<PooledResponse>(std::move(pool), std::move(connection), request.timeouts,
+                                                   request.abort);
   auto done = co_await exchange(used, *response, request, outcome.answered);
   if (done) {
     outcome.response = std::move(response);
@@ -143,6 +144,9 @@ Task<Result<std::unique_ptr<ClientResponse>>> ClientPool::send(ClientRequest req
   while (true) {
     if (!connection) {
       LLMD_CO_TRY(connection, co_await connect(state->options, request));
+    }
+    if (request.abort != nullptr && request.abort->aborted()) {
+      co_return cancelled("request to {}: nobody waits for it any more", request.address.to_string());
     }
     const bool reused = connection->reused;
     auto outcome = co_await attempt(state, std::move(connection), request);

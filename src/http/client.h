@@ -34,12 +34,31 @@ class ClientResponse {
   virtual std::unique_ptr<net::Stream> upgrade() = 0;
 };
 
+// Ends one call from outside its task: what the call waits for fails with Cancelled and the connection is
+// closed. For relays whose client leaves. Must outlive the call and its response. Same loop.
+class Abort {
+ public:
+  void abort() {
+    aborted_ = true;
+    if (stream_ != nullptr) {
+      stream_->close();
+    }
+  }
+  bool aborted() const { return aborted_; }
+  void attach(net::Stream* stream) { stream_ = stream; }  // by the client
+
+ private:
+  net::Stream* stream_ = nullptr;
+  bool aborted_ = false;
+};
+
 struct ClientRequest {
   net::Address address;          // where to connect
   RequestHead head;              // Host is set from the address unless present
   std::string_view content;      // whole body; sent with Content-Length; must outlive the call
   BodyReader* stream = nullptr;  // instead of content: sent chunked (or with its length) while it arrives
   Timeouts timeouts;
+  Abort* abort = nullptr;
 };
 
 struct ClientOptions {

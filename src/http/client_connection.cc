@@ -75,21 +75,34 @@ void ClientPool::State::sweep() {
 // --- one response
 
 PooledResponse::PooledResponse(std::shared_ptr<PoolState> pool, std::unique_ptr<ClientConnection> connection,
-                               Timeouts timeouts)
+                               Timeouts timeouts, Abort* abort)
     : pool_(std::move(pool)),
       connection_(std::move(connection)),
       timeouts_(timeouts),
-      source_(connection_->buffer) {}
+      source_(connection_->buffer),
+      abort_(abort) {
+  if (abort_ != nullptr) {
+    abort_->attach(connection_->stream.get());
+  }
+}
 
 PooledResponse::~PooledResponse() {
   release();
+}
+
+std::unique_ptr<ClientConnection> PooledResponse::detach() {
+  if (abort_ != nullptr) {
+    abort_->attach(nullptr);
+    reusable_ = reusable_ && !abort_->aborted();
+  }
+  return std::move(connection_);
 }
 
 void PooledResponse::release() {
   if (!connection_) {
     return;
   }
-  auto connection = std::move(connection_);
+  auto connection = detach();
   if (source_.done() && reusable_ && parsed_.keep_alive && connection->buffer.unread().empty()) {
     pool_->put(std::move(connection));
   }
@@ -132,7 +145,7 @@ Task<Result<void>> PooledResponse::read_head(std::string_view method, bool& answ
 }
 
 std::unique_ptr<net::Stream> PooledResponse::upgrade() {
-  auto connection = std::move(connection_);
+  auto connection = detach();
   std::string leftover(connection->buffer.unread());
   connection->stream->set_deadline(async::Deadline::never(), "peer");
   return std::make_unique<UpgradedStream>(std::move(connection->stream), std::move(leftover));

@@ -49,14 +49,13 @@ using PoolState = ClientPool::State;
 class PooledResponse final : public ClientResponse, private BodyReader {
  public:
   PooledResponse(std::shared_ptr<PoolState> pool, std::unique_ptr<ClientConnection> connection,
-                 Timeouts timeouts);
+                 Timeouts timeouts, Abort* abort);
   ~PooledResponse() override;
 
   // Reads heads until one is final. `answered` tells whether any byte came.
   Task<Result<void>> read_head(std::string_view method, bool& answered);
   // The connection cannot carry another request, whatever the response says.
   void not_reusable() { reusable_ = false; }
-  std::unique_ptr<ClientConnection> take_connection() { return std::move(connection_); }
 
   const ResponseHead& head() const override { return parsed_.head; }
   BodyReader& body() override { return *this; }
@@ -69,6 +68,7 @@ class PooledResponse final : public ClientResponse, private BodyReader {
   bool ended() const override { return source_.done() && prefetched_.empty(); }
   Result<std::string_view> take_body();
   void release();
+  std::unique_ptr<ClientConnection> detach();
 
   std::shared_ptr<PoolState> pool_;
   std::unique_ptr<ClientConnection> connection_;
@@ -78,6 +78,7 @@ class PooledResponse final : public ClientResponse, private BodyReader {
   BodySource source_;
   std::string_view prefetched_;
   bool reusable_ = true;
+  Abort* abort_;
 };
 
 }  // namespace llmd::http
