@@ -1,53 +1,83 @@
 #include "controllers/controllers.h"
 
-#include "controllers/binder.h"
-#include "controllers/cluster_view.h"
-#include "controllers/deployment.h"
-#include "controllers/endpoint_slices.h"
-#include "controllers/garbage.h"
-#include "controllers/namespaces.h"
-#include "controllers/replica_set.h"
+#include <array>
+
+#include "base/clock.h"
+#include "controllers/world.h"
 
 namespace llmd::controllers {
 
-struct Controllers::State {
-  State(async::EventLoop& loop, kube::Client& client)
-      : view(loop, client),
-        deployments(view),
-        replica_sets(view),
-        endpoint_slices(view),
-        garbage(view),
-        namespaces(view),
-        binder(view) {}
+kube::Informer& World::informer(const kube::Resource& resource) {
+  for (Watched& one : watched) {
+    if (one.resource == resource) {
+      return *one.informer;
+    }
+  }
+  watched.push_back({resource, std::make_unique<kube::Informer>(loop, client, resource)});
+  return *watched.back().informer;
+}
 
-  ClusterView view;
-  DeploymentController deployments;
-  ReplicaSetController replica_sets;
-  EndpointSliceController endpoint_slices;
-  GarbageCollector garbage;
-  NamespaceController namespaces;
-  Binder binder;
+std::string World::now() const {
+  return to_rfc3339(system_clock().wall_now());
+}
+
+std::span<const kube::Resource> collected_resources() {
+  static constexpr kube::Resource kPools{"inference.networking.k8s.io", "v1", "inferencepools",
+                                         "InferencePool"};
+  static constexpr kube::Resource kRoles{"rbac.authorization.k8s.io", "v1", "roles", "Role"};
+  static constexpr kube::Resource kRoleBindings{"rbac.authorization.k8s.io", "v1", "rolebindings",
+                                                "RoleBinding"};
+  // Owners before what they own, so that emptying a namespace does not race with their controllers.
+  static constexpr std::array kAll{kube::kLlmServices,
+                                   kube::kLlmConfigs,
+                                   kube::kDeployments,
+                                   kube::kReplicaSets,
+                                   kube::kPods,
+                                   kube::kServices,
+                                   kube::kEndpointSlices,
+                                   kube::kHttpRoutes,
+                                   kube::kGateways,
+                                   kPools,
+                                   kube::kConfigMaps,
+                                   kube::kSecrets,
+                                   kRoleBindings,
+                                   kRoles,
+                                   kube::kServiceAccounts,
+                                   kube::kLeases};
+  return kAll;
+}
+
+struct Controllers::State {
+  State(async::EventLoop& loop, kube::Client& client) : world(loop, client) {}
+  World world;
 };
 
 Controllers::Controllers(async::EventLoop& loop, kube::Client& client)
     : state_(std::make_unique<State>(loop, client)) {}
-
 Controllers::~Controllers() = default;
 
-// Nothing is reconciled before every kind has been listed once: a controller that sees Deployments but not
-// yet their ReplicaSets would make them twice.
 Task<void> Controllers::run() {
-  co_await async::with_scope(state_->view.loop().executor(), [this](async::Scope& scope) -> Task<void> {
-    state_->view.start(scope);
-    co_await state_->view.synced();
-    scope.spawn("deployments", state_->deployments.run());
-    scope.spawn("replica sets", state_->replica_sets.run());
-    scope.spawn("endpoint slices", state_->endpoint_slices.run());
-    scope.spawn("garbage", state_->garbage.run());
-    scope.spawn("namespaces", state_->namespaces.run());
-    scope.spawn("binder", state_->binder.run());
+  World& world = state_->world;
+  std::vector<std::unique_ptr<Part>> parts;
+  parts.push_back(make_namespace_controller(world));
+  parts.push_back(make_scheduler(world));
+  parts.push_back(make_deployment_controller(world));
+  parts.push_back(make_replica_set_controller(world));
+  parts.push_back(make_endpoint_slice_controller(world));
+  parts.push_back(make_garbage_collector(world));
+  const std::function<Task<void>(async::Scope&)> body = [&world, &parts](async::Scope& scope) -> Task<void> {
+    for (World::Watched& one : world.watched) {
+      scope.spawn("informer", one.informer->run());
+    }
+    for (World::Watched& one : world.watched) {
+      co_await one.informer->synced();
+    }
+    for (const auto& part : parts) {
+      scope.spawn("controller", part->run());
+    }
     co_await scope.join();
-  });
+  };
+  co_await async::with_scope(world.loop.executor(), body);
 }
 
 }  // namespace llmd::controllers

@@ -1,6 +1,9 @@
-// The controllers a Kubernetes cluster has and one machine needs: Deployment, ReplicaSet, EndpointSlice,
-// garbage collection, namespaces, and binding pods to the one node. Ordinary clients of the API; they keep
-// nothing of their own.
+// The controllers that make the kinds of a single machine's API server come alive: Deployment, ReplicaSet,
+// EndpointSlice, garbage collection, namespaces, service accounts, and a scheduler that puts pods on the node
+// there is.
+//
+// Ordinary clients of the API: on a real cluster kube-controller-manager and kube-scheduler do this work, and
+// nothing of this library runs. One loop.
 #pragma once
 
 #include <memory>
@@ -12,9 +15,11 @@ namespace llmd::controllers {
 
 class Controllers {
  public:
+  // `client` outlives this.
   Controllers(async::EventLoop& loop, kube::Client& client);
   ~Controllers();
-  Task<void> run();  // until cancelled
+  // Works until cancelled.
+  Task<void> run();
 
  private:
   struct State;

@@ -1,238 +1,267 @@
-#include "controllers/deployment.h"
-
-#include <boost/json.hpp>
+// Deployments: one ReplicaSet per template, and the way from the old one to the new one.
+#include <boost/json/array.hpp>
 
 #include <algorithm>
 
-#include "base/clock.h"
 #include "base/strings.h"
+#include "controllers/deployment_status.h"
+#include "controllers/pods.h"
+#include "controllers/rollout.h"
+#include "controllers/world.h"
+#include "kube/selector.h"
 
 namespace llmd::controllers {
+
 namespace {
+
+using kube::find_int;
+using kube::find_object;
+using kube::find_string;
+using kube::Object;
 
 constexpr std::string_view kHashLabel = "pod-template-hash";
 constexpr std::string_view kRevision = "deployment.kubernetes.io/revision";
+constexpr std::string_view kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
-// Members sorted, so that two spellings of one template have one hash.
-void write_canonically(const boost::json::value& value, std::string& out) {
-  if (value.is_object()) {
-    std::vector<std::string_view> keys;
-    for (const auto& member : value.as_object()) {
-      keys.push_back(member.key());
+std::int64_t revision_of(const Object& object) {
+  return parse_integer(kube::annotation_of(object, kRevision)).value_or(0);
+}
+
+Object template_of(const Object& workload) {
+  Object pod_template =
+      find_object(workload, "spec.template") ? *find_object(workload, "spec.template") : Object();
+  if (Object* labels = const_cast<Object*>(find_object(pod_template, "metadata.labels"))) {
+    labels->erase(kHashLabel);
+  }
+  return pod_template;
+}
+
+SetSize size_of(const Object& set) {
+  return {find_int(set, "spec.replicas", 0), find_int(set, "status.availableReplicas", 0)};
+}
+
+class DeploymentController final : public Part {
+ public:
+  explicit DeploymentController(World& world)
+      : world_(world),
+        events_(world.loop, world.client, "deployment-controller"),
+        controller_(world.loop, "deployment",
+                    [this](kube::ObjectKey key) { return reconcile(std::move(key)); }) {
+    world.informer(kube::kDeployments).on_change([this](const Object* before, const Object* after) {
+      controller_.enqueue(kube::key_of(after ? *after : *before));
+    });
+    world.informer(kube::kReplicaSets).on_change([this](const Object* before, const Object* after) {
+      const Object& set = after ? *after : *before;
+      if (const Object* owner = kube::controller_of(set);
+          owner && find_string(*owner, "kind") == "Deployment") {
+        controller_.enqueue({std::string(kube::namespace_of(set)), std::string(find_string(*owner, "name"))});
+      }
+    });
+  }
+
+  Task<void> run() override {
+    const std::function<Task<void>(async::Scope&)> body = [this](async::Scope& scope) -> Task<void> {
+      scope.spawn("events", events_.run());
+      co_await controller_.run();
+    };
+    co_await async::with_scope(world_.loop.executor(), body);
+  }
+
+ private:
+  // A deployment and its sets, as the server has them now.
+  struct Picture {
+    Object deployment;
+    std::vector<Object> outdated;  // oldest revision first
+    std::optional<Object> fresh;
+    std::int64_t newest_revision = 0;
+  };
+
+  Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key) {
+    auto found = co_await world_.client.get(kube::kDeployments, key);
+    if (!found || kube::is_being_deleted(*found)) {
+      if (!found && found.error().kind != ErrorKind::NotFound) {
+        co_return std::unexpected(std::move(found.error()));
+      }
+      co_return kube::Outcome{};
     }
-    std::ranges::sort(keys);
-    for (const auto key : keys) {
-      out += key;
-      out += ':';
-      write_canonically(value.as_object().at(key), out);
-      out += ',';
+    Picture picture;
+    picture.deployment = std::move(*found);
+    LLMD_CO_TRY_VOID(co_await take_sets(picture));
+    if (!kube::find_bool(picture.deployment, "spec.paused", false)) {
+      LLMD_CO_TRY_VOID(co_await ensure_fresh(picture));
     }
-  } else if (value.is_array()) {
-    for (const auto& element : value.as_array()) {
-      write_canonically(element, out);
-      out += ';';
+    LLMD_CO_TRY_VOID(co_await resize(picture));
+    LLMD_CO_TRY_VOID(co_await forget_old(picture));
+    co_return co_await write_status(picture);
+  }
+
+  Task<Result<void>> take_sets(Picture& picture) {
+    const Object& deployment = picture.deployment;
+    const Object* selector = find_object(deployment, "spec.selector");
+    kube::ListOptions options;
+    options.label_selector = selector ? kube::selector_text(*selector) : "";
+    const std::string place(kube::namespace_of(deployment));
+    LLMD_CO_TRY(auto sets, co_await world_.client.list(kube::kReplicaSets, place, options));
+    const Object wanted = template_of(deployment);
+    std::ranges::sort(sets.items, {}, revision_of);
+    for (Object& set : sets.items) {
+      if (!is_controlled_by(set, deployment)) {
+        continue;
+      }
+      picture.newest_revision = std::max(picture.newest_revision, revision_of(set));
+      if (!picture.fresh && template_of(set) == wanted) {
+        picture.fresh = std::move(set);
+      } else {
+        picture.outdated.push_back(std::move(set));
+      }
     }
-  } else {
-    out += boost::json::serialize(value);
+    co_return Result<void>();
   }
-}
 
-std::int64_t revision_of(const kube::Object& replica_set) {
-  return parse_integer(kube::annotation_of(replica_set, kRevision)).value_or(0);
-}
+  // The set of the newest template, with the highest revision; a rollback finds its old set again.
+  Task<Result<void>> ensure_fresh(Picture& picture) {
+    if (!picture.fresh) {
+      LLMD_CO_TRY(picture.fresh, co_await world_.client.create(kube::kReplicaSets, make_set(picture)));
+      picture.newest_revision = revision_of(*picture.fresh);
+    } else if (revision_of(*picture.fresh) < picture.newest_revision) {
+      ++picture.newest_revision;
+      LLMD_CO_TRY(picture.fresh,
+                  co_await annotate(kube::kReplicaSets, *picture.fresh, picture.newest_revision));
+    }
+    if (revision_of(picture.deployment) != picture.newest_revision) {
+      LLMD_CO_TRY(picture.deployment,
+                  co_await annotate(kube::kDeployments, picture.deployment, picture.newest_revision));
+    }
+    co_return Result<void>();
+  }
 
-Generation generation_of_set(const kube::Object& replica_set) {
-  return {.wanted = static_cast<int>(kube::find_int(replica_set, "spec.replicas", 0)),
-          .actual = static_cast<int>(kube::find_int(replica_set, "status.replicas", 0)),
-          .available = static_cast<int>(kube::find_int(replica_set, "status.availableReplicas", 0))};
-}
+  Task<Result<Object>> annotate(const kube::Resource& resource, const Object& object, std::int64_t revision) {
+    Object patch;
+    Object& annotations = kube::at(patch, "metadata.annotations").emplace_object();
+    annotations[kRevision] = std::to_string(revision);
+    return world_.client.merge_patch(resource, kube::key_of(object), std::move(patch));
+  }
 
-kube::Object replica_set_for(const kube::Object& deployment, const std::string& hash, std::int64_t revision) {
-  kube::Object pod_template = *kube::find_object(deployment, "spec.template");
-  kube::Object selector;
-  if (const auto* given = kube::find_object(deployment, "spec.selector")) {
-    selector = *given;
+  static Object make_set(const Picture& picture) {
+    const Object& deployment = picture.deployment;
+    Object pod_template = template_of(deployment);
+    const std::string hash = template_hash(pod_template, find_int(deployment, "status.collisionCount", 0));
+    Object& labels = kube::at(pod_template, "metadata.labels").get_object();
+    labels[kHashLabel] = hash;
+    Object set{{"apiVersion", "apps/v1"}, {"kind", "ReplicaSet"}};
+    Object& metadata = set["metadata"].emplace_object();
+    metadata["name"] = fmt::format("{}-{}", kube::name_of(deployment), hash);
+    metadata["namespace"] = kube::namespace_of(deployment);
+    metadata["labels"] = labels;
+    Object annotations = find_object(deployment, "metadata.annotations")
+                             ? *find_object(deployment, "metadata.annotations")
+                             : Object();
+    annotations.erase(kLastApplied);
+    annotations[kRevision] = std::to_string(picture.newest_revision + 1);
+    metadata["annotations"] = std::move(annotations);
+    metadata["ownerReferences"] =
+        boost::json::array{boost::json::value(kube::controller_reference(deployment))};
+    Object spec;
+    spec["replicas"] = 0;  // resize() decides
+    spec["minReadySeconds"] = find_int(deployment, "spec.minReadySeconds", 0);
+    spec["selector"] = *find_object(deployment, "spec.selector");
+    kube::at(spec, "selector.matchLabels");
+    if (!spec["selector"].get_object()["matchLabels"].is_object()) {
+      spec["selector"].get_object()["matchLabels"].emplace_object();
+    }
+    spec["selector"].get_object()["matchLabels"].get_object()[kHashLabel] = hash;
+    spec["template"] = std::move(pod_template);
+    set["spec"] = std::move(spec);
+    return set;
   }
-  kube::at(pod_template, "metadata.labels").emplace_object();
-  if (const auto* labels = kube::find_object(deployment, "spec.template.metadata.labels")) {
-    kube::at(pod_template, "metadata.labels") = *labels;
+
+  Task<Result<void>> resize(Picture& picture) {
+    if (!picture.fresh && picture.outdated.empty()) {
+      co_return Result<void>();
+    }
+    const std::int64_t wanted = find_int(picture.deployment, "spec.replicas", 1);
+    std::vector<SetSize> sizes;
+    std::int64_t living = 0;
+    for (const Object& set : picture.outdated) {
+      sizes.push_back(size_of(set));
+      living += find_int(set, "status.replicas", 0);
+    }
+    RolloutStep step;
+    const SetSize fresh = picture.fresh ? size_of(*picture.fresh) : SetSize();
+    if (!picture.fresh) {
+      // Paused before the first rollout of a new template: the newest old set follows the number.
+      step.outdated.assign(sizes.size(), 0);
+      step.outdated.back() = wanted;
+    } else if (find_string(picture.deployment, "spec.strategy.type") == "Recreate") {
+      step.outdated.assign(sizes.size(), 0);
+      step.fresh = living > 0 ? fresh.replicas : wanted;
+    } else {
+      step = next_rollout_step(wanted, rollout_limits(picture.deployment), fresh, sizes);
+    }
+    if (picture.fresh && step.fresh != fresh.replicas) {
+      LLMD_CO_TRY(picture.fresh, co_await scale(picture.deployment, *picture.fresh, step.fresh));
+    }
+    for (std::size_t i = 0; i < picture.outdated.size(); ++i) {
+      if (step.outdated[i] != sizes[i].replicas) {
+        LLMD_CO_TRY(picture.outdated[i],
+                    co_await scale(picture.deployment, picture.outdated[i], step.outdated[i]));
+      }
+    }
+    co_return Result<void>();
   }
-  kube::at(pod_template, "metadata.labels").as_object()[kHashLabel] = hash;
-  if (kube::find_object(selector, "matchLabels") == nullptr) {
-    selector["matchLabels"] = kube::Object();
+
+  Task<Result<Object>> scale(const Object& deployment, const Object& set, std::int64_t replicas) {
+    const std::int64_t before = find_int(set, "spec.replicas", 0);
+    const std::string name(kube::name_of(set));
+    Object patch;
+    kube::at(patch, "spec.replicas") = replicas;
+    auto scaled = co_await world_.client.merge_patch(kube::kReplicaSets, kube::key_of(set), std::move(patch));
+    if (scaled) {
+      events_.record(deployment, kube::EventType::Normal, "ScalingReplicaSet",
+                     before == 0 ? fmt::format("Scaled up replica set {} to {}", name, replicas)
+                                 : fmt::format("Scaled {} replica set {} from {} to {}",
+                                               replicas > before ? "up" : "down", name, before, replicas));
+    }
+    co_return scaled;
   }
-  selector["matchLabels"].as_object()[kHashLabel] = hash;
-  kube::Object labels = kube::at(pod_template, "metadata.labels").as_object();
-  return {{"apiVersion", "apps/v1"},
-          {"kind", "ReplicaSet"},
-          {"metadata",
-           kube::Object{{"name", fmt::format("{}-{}", kube::name_of(deployment), hash)},
-                        {"namespace", kube::namespace_of(deployment)},
-                        {"labels", std::move(labels)},
-                        {"annotations", kube::Object{{kRevision, std::to_string(revision)}}},
-                        {"ownerReferences", boost::json::array{kube::controller_reference(deployment)}}}},
-          {"spec", kube::Object{{"replicas", 0}, {"selector", selector}, {"template", pod_template}}}};
-}
+
+  Task<Result<void>> forget_old(Picture& picture) {
+    const std::int64_t kept = find_int(picture.deployment, "spec.revisionHistoryLimit", 10);
+    std::vector<const Object*> empty;
+    for (const Object& set : picture.outdated) {
+      if (find_int(set, "spec.replicas", 0) == 0 && find_int(set, "status.replicas", 0) == 0) {
+        empty.push_back(&set);
+      }
+    }
+    for (std::size_t i = 0; i + static_cast<std::size_t>(kept) < empty.size(); ++i) {
+      auto removed = co_await world_.client.remove(kube::kReplicaSets, kube::key_of(*empty[i]));
+      if (!removed && removed.error().kind != ErrorKind::NotFound) {
+        co_return removed;
+      }
+    }
+    co_return Result<void>();
+  }
+
+  Task<Result<kube::Outcome>> write_status(Picture& picture) {
+    Object changed = picture.deployment;
+    const auto look_again = fill_deployment_status(changed, picture.fresh ? &*picture.fresh : nullptr,
+                                                   picture.outdated, system_clock().wall_now());
+    if (changed != picture.deployment) {
+      LLMD_CO_TRY(const auto written,
+                  co_await world_.client.update_status(kube::kDeployments, std::move(changed)));
+    }
+    co_return kube::Outcome{look_again};
+  }
+
+  World& world_;
+  kube::EventRecorder events_;
+  kube::Controller controller_;
+};
 
 }  // namespace
 
-std::string template_hash(const kube::Object& pod_template) {
-  std::string text;
-  write_canonically(boost::json::value(pod_template), text);
-  std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a
-  for (const char c : text) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  }
-  constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
-  std::string name;
-  for (int i = 0; i < 10; ++i, hash /= kAlphabet.size()) {
-    name += kAlphabet[hash % kAlphabet.size()];
-  }
-  return name;
-}
-
-DeploymentController::DeploymentController(ClusterView& view)
-    : view_(view), controller_(view.loop(), "deployment", [this](kube::ObjectKey key) {
-        return reconcile(std::move(key));
-      }) {
-  view.of(kube::kDeployments).on_change([this](const kube::Object* before, const kube::Object* after) {
-    controller_.enqueue(kube::key_of(after != nullptr ? *after : *before));
-  });
-  view.of(kube::kReplicaSets).on_change([this](const kube::Object* before, const kube::Object* after) {
-    const kube::Object& replica_set = after != nullptr ? *after : *before;
-    if (const auto* owner = kube::controller_of(replica_set)) {
-      controller_.enqueue(
-          {std::string(kube::namespace_of(replica_set)), std::string(kube::find_string(*owner, "name"))});
-    }
-  });
-}
-
-Task<Result<kube::Outcome>> DeploymentController::reconcile(kube::ObjectKey key) {
-  const auto* found = view_.of(kube::kDeployments).find(key);
-  if (found == nullptr || kube::is_being_deleted(*found) ||
-      kube::find_object(*found, "spec.template") == nullptr) {
-    co_return kube::Outcome{};
-  }
-  const kube::Object deployment = *found;  // the informer's copy may change while we wait
-  std::vector<kube::Object> owned;
-  for (const auto* replica_set : view_.owned(kube::kReplicaSets, key.name_space, kube::uid_of(deployment))) {
-    owned.push_back(*replica_set);
-  }
-  std::ranges::sort(owned, {}, revision_of);
-  LLMD_CO_TRY(const auto newest, co_await newest_replica_set(deployment, owned));
-  std::vector<kube::Object> older = owned;
-  std::erase_if(older,
-                [&](const kube::Object& each) { return kube::name_of(each) == kube::name_of(newest); });
-  LLMD_CO_TRY_VOID(co_await roll(deployment, newest, older));
-  LLMD_CO_TRY_VOID(co_await write_status(deployment, newest, owned));
-  LLMD_CO_TRY_VOID(co_await forget_old(deployment, std::move(older)));
-  co_return kube::Outcome{};
-}
-
-Task<Result<kube::Object>> DeploymentController::newest_replica_set(const kube::Object& deployment,
-                                                                    const std::vector<kube::Object>& owned) {
-  const std::string hash = template_hash(*kube::find_object(deployment, "spec.template"));
-  const std::int64_t last = owned.empty() ? 0 : revision_of(owned.back());
-  for (const kube::Object& replica_set : owned) {
-    if (kube::label_of(replica_set, kHashLabel) != hash) {
-      continue;
-    }
-    if (revision_of(replica_set) == last) {
-      co_return replica_set;
-    }
-    // Rolled back to an earlier template: its ReplicaSet becomes the newest revision.
-    kube::Object patch;
-    kube::at(patch, "metadata.annotations").emplace_object()[kRevision] = std::to_string(last + 1);
-    co_return co_await view_.client().merge_patch(kube::kReplicaSets, kube::key_of(replica_set),
-                                                  std::move(patch));
-  }
-  kube::Object wanted = replica_set_for(deployment, hash, last + 1);
-  const auto wanted_key = kube::key_of(wanted);
-  auto created = co_await view_.client().create(kube::kReplicaSets, std::move(wanted));
-  if (!created && created.error().kind == ErrorKind::AlreadyExists) {  // the informer is behind
-    co_return co_await view_.client().get(kube::kReplicaSets, wanted_key);
-  }
-  co_return created;
-}
-
-Task<Result<void>> DeploymentController::scale(const kube::Object& replica_set, int replicas) {
-  if (kube::find_int(replica_set, "spec.replicas", 0) == replicas) {
-    co_return Result<void>();
-  }
-  kube::Object patch{{"spec", kube::Object{{"replicas", replicas}}}};
-  LLMD_CO_TRY(const auto scaled, co_await view_.client().merge_patch(
-                                     kube::kReplicaSets, kube::key_of(replica_set), std::move(patch)));
-  co_return Result<void>();
-}
-
-Task<Result<void>> DeploymentController::roll(const kube::Object& deployment, const kube::Object& newest,
-                                              const std::vector<kube::Object>& older) {
-  const int replicas = static_cast<int>(kube::find_int(deployment, "spec.replicas", 1));
-  const bool paused = kube::find_bool(deployment, "spec.paused", false);
-  const auto limits =
-      fenced({.max_surge = scaled_limit(kube::find(deployment, "spec.strategy.rollingUpdate.maxSurge"),
-                                        replicas, true),
-              .max_unavailable = scaled_limit(
-                  kube::find(deployment, "spec.strategy.rollingUpdate.maxUnavailable"), replicas, false),
-              .recreate = kube::find_string(deployment, "spec.strategy.type") == "Recreate"});
-  std::vector<Generation> generations;
-  for (const kube::Object& each : older) {
-    generations.push_back(generation_of_set(each));
-  }
-  const auto is_empty = [](const Generation& each) { return each.wanted == 0 && each.actual == 0; };
-  if (paused && !std::ranges::all_of(generations, is_empty)) {
-    co_return Result<void>();
-  }
-  const auto plan = plan_rollout(replicas, limits, generation_of_set(newest), generations);
-  LLMD_CO_TRY_VOID(co_await scale(newest, plan.newest));
-  for (std::size_t i = 0; i < older.size(); ++i) {
-    LLMD_CO_TRY_VOID(co_await scale(older[i], plan.older[i]));
-  }
-  co_return Result<void>();
-}
-
-Task<Result<void>> DeploymentController::forget_old(const kube::Object& deployment,
-                                                    std::vector<kube::Object> older) {
-  const auto keep = static_cast<std::size_t>(
-      std::max<std::int64_t>(0, kube::find_int(deployment, "spec.revisionHistoryLimit", 10)));
-  std::erase_if(older, [](const kube::Object& each) {
-    const auto state = generation_of_set(each);
-    return state.wanted != 0 || state.actual != 0;
-  });
-  for (std::size_t i = 0; i + keep < older.size(); ++i) {
-    const auto removed = co_await view_.client().remove(kube::kReplicaSets, kube::key_of(older[i]));
-    if (!removed && removed.error().kind != ErrorKind::NotFound) {
-      co_return removed;
-    }
-  }
-  co_return Result<void>();
-}
-
-Task<Result<void>> DeploymentController::write_status(const kube::Object& deployment,
-                                                      const kube::Object& newest,
-                                                      const std::vector<kube::Object>& owned) {
-  const std::string now = to_rfc3339(system_clock().wall_now());
-  kube::Object status = deployment_status(deployment, newest, owned, now);
-  const auto* current = kube::find_object(deployment, "status");
-  std::string before;
-  std::string after;
-  write_canonically(current == nullptr ? boost::json::value(kube::Object()) : boost::json::value(*current),
-                    before);
-  write_canonically(boost::json::value(status), after);
-  if (before != after) {
-    kube::Object patch{{"status", std::move(status)}};
-    LLMD_CO_TRY(const auto written,
-                co_await view_.client().merge_patch(kube::kDeployments, kube::key_of(deployment),
-                                                    std::move(patch), "status"));
-  }
-  const auto revision = kube::annotation_of(newest, kRevision);
-  if (!revision.empty() && kube::annotation_of(deployment, kRevision) != revision) {
-    kube::Object patch;
-    kube::at(patch, "metadata.annotations").emplace_object()[kRevision] = revision;
-    LLMD_CO_TRY(const auto noted, co_await view_.client().merge_patch(
-                                      kube::kDeployments, kube::key_of(deployment), std::move(patch)));
-  }
-  co_return Result<void>();
+std::unique_ptr<Part> make_deployment_controller(World& world) {
+  return std::make_unique<DeploymentController>(world);
 }
 
 }  // namespace llmd::controllers

@@ -1,161 +1,172 @@
-#include "controllers/replica_set.h"
-
-#include <boost/json.hpp>
+// ReplicaSets: as many pods as asked for, of one template. Pods are counted on the server before anything is
+// made or removed, so a copy that is behind cannot lead to one pod too many.
+#include <boost/json/array.hpp>
 
 #include <algorithm>
-#include <random>
 
-#include "controllers/pod_facts.h"
+#include "controllers/pods.h"
+#include "controllers/world.h"
+#include "kube/selector.h"
 
 namespace llmd::controllers {
+
 namespace {
 
-// The alphabet of Kubernetes' generated names: no vowels, no look-alikes.
-std::string random_suffix() {
-  constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
-  static thread_local std::mt19937_64 random{std::random_device()()};
-  std::uniform_int_distribution<std::size_t> index(0, kAlphabet.size() - 1);
-  std::string suffix;
-  for (int i = 0; i < 5; ++i) {
-    suffix += kAlphabet[index(random)];
+using kube::find_int;
+using kube::find_object;
+using kube::find_string;
+using kube::Object;
+
+constexpr std::int64_t kMaxBurst = 100;   // pods made or removed in one step
+constexpr std::size_t kKeptFinished = 2;  // ended pods whose logs people may still want to read
+
+class ReplicaSetController final : public Part {
+ public:
+  explicit ReplicaSetController(World& world)
+      : world_(world),
+        events_(world.loop, world.client, "replicaset-controller"),
+        controller_(world.loop, "replicaset",
+                    [this](kube::ObjectKey key) { return reconcile(std::move(key)); }) {
+    world.informer(kube::kReplicaSets).on_change([this](const Object* before, const Object* after) {
+      controller_.enqueue(kube::key_of(after ? *after : *before));
+    });
+    world.informer(kube::kPods).on_change([this](const Object* before, const Object* after) {
+      const Object& pod = after ? *after : *before;
+      if (const Object* owner = kube::controller_of(pod);
+          owner && find_string(*owner, "kind") == "ReplicaSet") {
+        controller_.enqueue({std::string(kube::namespace_of(pod)), std::string(find_string(*owner, "name"))});
+      }
+    });
   }
-  return suffix;
-}
 
-}  // namespace
+  Task<void> run() override {
+    const std::function<Task<void>(async::Scope&)> body = [this](async::Scope& scope) -> Task<void> {
+      scope.spawn("events", events_.run());
+      co_await controller_.run();
+    };
+    co_await async::with_scope(world_.loop.executor(), body);
+  }
 
-kube::Object pod_from_template(const kube::Object& owner) {
-  kube::Object metadata;
-  kube::Object spec;
-  if (const auto* given = kube::find_object(owner, "spec.template.metadata")) {
-    for (const std::string_view field : {"labels", "annotations"}) {
-      if (const auto* value = given->if_contains(field)) {
-        metadata[field] = *value;
+ private:
+  Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key) {
+    auto set = co_await world_.client.get(kube::kReplicaSets, key);
+    if (!set || kube::is_being_deleted(*set)) {
+      if (!set && set.error().kind != ErrorKind::NotFound) {
+        co_return std::unexpected(std::move(set.error()));
+      }
+      co_return kube::Outcome{};
+    }
+    const Object* selector = find_object(*set, "spec.selector");
+    kube::ListOptions options;
+    options.label_selector = selector ? kube::selector_text(*selector) : "";
+    LLMD_CO_TRY(auto pods, co_await world_.client.list(kube::kPods, key.name_space, options));
+    std::erase_if(pods.items, [&](const Object& pod) { return !is_controlled_by(pod, *set); });
+    std::vector<const Object*> active;
+    std::vector<const Object*> finished;
+    for (const Object& pod : pods.items) {
+      if (is_active(pod)) {
+        active.push_back(&pod);
+      } else if (is_finished(pod) && !kube::is_being_deleted(pod)) {
+        finished.push_back(&pod);
       }
     }
-  }
-  if (const auto* given = kube::find_object(owner, "spec.template.spec")) {
-    spec = *given;
-  }
-  metadata["name"] = fmt::format("{}-{}", kube::name_of(owner), random_suffix());
-  metadata["namespace"] = kube::namespace_of(owner);
-  metadata["ownerReferences"] = boost::json::array{kube::controller_reference(owner)};
-  return {
-      {"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", std::move(metadata)}, {"spec", std::move(spec)}};
-}
-
-ReplicaSetController::ReplicaSetController(ClusterView& view)
-    : view_(view), controller_(view.loop(), "replicaset", [this](kube::ObjectKey key) {
-        return reconcile(std::move(key));
-      }) {
-  view.of(kube::kReplicaSets).on_change([this](const kube::Object* before, const kube::Object* after) {
-    controller_.enqueue(kube::key_of(after != nullptr ? *after : *before));
-  });
-  view.of(kube::kPods).on_change([this](const kube::Object* before, const kube::Object* after) {
-    observe_pod(before, after);
-  });
-}
-
-void ReplicaSetController::observe_pod(const kube::Object* before, const kube::Object* after) {
-  const kube::Object& pod = after != nullptr ? *after : *before;
-  const auto* owner = kube::controller_of(pod);
-  if (owner == nullptr || kube::find_string(*owner, "kind") != "ReplicaSet") {
-    return;
-  }
-  const bool appeared = before == nullptr;
-  const bool leaves = after == nullptr || kube::is_being_deleted(*after);
-  if (appeared || leaves) {
-    expectations_.seen(std::string(kube::find_string(*owner, "uid")), std::string(kube::name_of(pod)));
-  }
-  controller_.enqueue({std::string(kube::namespace_of(pod)), std::string(kube::find_string(*owner, "name"))});
-}
-
-Task<Result<kube::Outcome>> ReplicaSetController::reconcile(kube::ObjectKey key) {
-  const auto* found = view_.of(kube::kReplicaSets).find(key);
-  if (found == nullptr || kube::is_being_deleted(*found)) {
-    co_return kube::Outcome{};
-  }
-  const kube::Object replica_set = *found;  // the informer's copy may change while we wait
-  if (!expectations_.met(std::string(kube::uid_of(replica_set)))) {
-    co_return kube::Outcome{.again_after = std::chrono::seconds(5)};
-  }
-  auto active = view_.owned(kube::kPods, key.name_space, kube::uid_of(replica_set));
-  std::erase_if(active, [](const kube::Object* pod) { return !is_pod_active(*pod); });
-  LLMD_CO_TRY_VOID(co_await write_status(replica_set, active));
-  const int wanted = static_cast<int>(kube::find_int(replica_set, "spec.replicas", 1));
-  const int difference = wanted - static_cast<int>(active.size());
-  if (difference > 0) {
-    LLMD_CO_TRY_VOID(co_await create_pods(replica_set, difference));
-  } else if (difference < 0) {
-    active = view_.owned(kube::kPods, key.name_space, kube::uid_of(replica_set));
-    std::erase_if(active, [](const kube::Object* pod) { return !is_pod_active(*pod); });
-    LLMD_CO_TRY_VOID(co_await delete_pods(replica_set, std::move(active), -difference));
-  }
-  co_return kube::Outcome{};
-}
-
-Task<Result<void>> ReplicaSetController::create_pods(const kube::Object& replica_set, int count) {
-  const std::string uid(kube::uid_of(replica_set));
-  for (int i = 0; i < count; ++i) {
-    kube::Object pod = pod_from_template(replica_set);
-    const std::string name(kube::name_of(pod));
-    expectations_.expect(uid, name);
-    const auto created = co_await view_.client().create(kube::kPods, std::move(pod));
-    if (!created) {
-      expectations_.seen(uid, name);
-      co_return std::unexpected(created.error());
+    const std::int64_t wanted = find_int(*set, "spec.replicas", 1);
+    const std::int64_t missing = wanted - static_cast<std::int64_t>(active.size());
+    if (missing > 0) {
+      LLMD_CO_TRY_VOID(co_await make_pods(*set, std::min(missing, kMaxBurst)));
+    } else if (missing < 0) {
+      LLMD_CO_TRY_VOID(co_await remove_pods(*set, active, std::min(-missing, kMaxBurst)));
     }
+    LLMD_CO_TRY_VOID(co_await forget_finished(finished));
+    co_return co_await write_status(std::move(*set), active);
   }
-  co_return Result<void>();
-}
 
-Task<Result<void>> ReplicaSetController::delete_pods(const kube::Object& replica_set,
-                                                     std::vector<const kube::Object*> active, int count) {
-  const std::string uid(kube::uid_of(replica_set));
-  std::ranges::sort(active, [](const kube::Object* a, const kube::Object* b) { return goes_before(*a, *b); });
-  active.resize(std::min<std::size_t>(active.size(), static_cast<std::size_t>(count)));
-  std::vector<std::pair<kube::ObjectKey, std::string>> victims;
-  for (const kube::Object* pod : active) {
-    victims.emplace_back(kube::key_of(*pod), std::string(kube::uid_of(*pod)));
+  Task<Result<void>> make_pods(const Object& set, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      auto pod = co_await world_.client.create(kube::kPods, pod_of(set));
+      if (!pod) {
+        events_.record(set, kube::EventType::Warning, "FailedCreate",
+                       "Error creating: " + pod.error().message);
+        co_return std::unexpected(std::move(pod.error()));
+      }
+      events_.record(set, kube::EventType::Normal, "SuccessfulCreate",
+                     fmt::format("Created pod: {}", kube::name_of(*pod)));
+    }
+    co_return Result<void>();
   }
-  for (auto& [key, pod_uid] : victims) {
-    expectations_.expect(uid, key.name);
-    const std::string name = key.name;
-    const auto removed =
-        co_await view_.client().remove(kube::kPods, std::move(key), kube::Propagation::Background, pod_uid);
-    if (!removed) {
-      expectations_.seen(uid, name);
-      if (removed.error().kind != ErrorKind::NotFound) {
+
+  static Object pod_of(const Object& set) {
+    const Object* pod_template = find_object(set, "spec.template");
+    Object pod = pod_template ? *pod_template : Object();
+    pod["apiVersion"] = "v1";
+    pod["kind"] = "Pod";
+    Object metadata = find_object(pod, "metadata") ? *find_object(pod, "metadata") : Object();
+    metadata.erase("creationTimestamp");
+    metadata["generateName"] = std::string(kube::name_of(set)) + "-";
+    metadata["namespace"] = kube::namespace_of(set);
+    metadata["ownerReferences"] = boost::json::array{boost::json::value(kube::controller_reference(set))};
+    pod["metadata"] = std::move(metadata);
+    return pod;
+  }
+
+  Task<Result<void>> remove_pods(const Object& set, std::vector<const Object*> pods, std::int64_t count) {
+    std::ranges::sort(pods, goes_first);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Object& pod = *pods[static_cast<std::size_t>(i)];
+      auto removed = co_await world_.client.remove(
+          kube::kPods, kube::key_of(pod), kube::Propagation::Background, std::string(kube::uid_of(pod)));
+      if (!removed && removed.error().kind != ErrorKind::NotFound) {
+        co_return removed;
+      }
+      events_.record(set, kube::EventType::Normal, "SuccessfulDelete",
+                     fmt::format("Deleted pod: {}", kube::name_of(pod)));
+    }
+    co_return Result<void>();
+  }
+
+  Task<Result<void>> forget_finished(std::vector<const Object*> finished) {
+    std::ranges::sort(finished, std::ranges::greater(),
+                      [](const Object* pod) { return find_string(*pod, "metadata.creationTimestamp"); });
+    for (std::size_t i = kKeptFinished; i < finished.size(); ++i) {
+      auto removed = co_await world_.client.remove(kube::kPods, kube::key_of(*finished[i]));
+      if (!removed && removed.error().kind != ErrorKind::NotFound) {
         co_return removed;
       }
     }
-  }
-  co_return Result<void>();
-}
-
-Task<Result<void>> ReplicaSetController::write_status(const kube::Object& replica_set,
-                                                      const std::vector<const kube::Object*>& active) {
-  const auto ready =
-      std::ranges::count_if(active, [](const kube::Object* pod) { return is_pod_ready(*pod); });
-  kube::Object status{{"replicas", active.size()},
-                      {"fullyLabeledReplicas", active.size()},
-                      {"readyReplicas", ready},
-                      {"availableReplicas", ready},
-                      {"observedGeneration", kube::generation_of(replica_set)}};
-  const auto* current = kube::find_object(replica_set, "status");
-  const bool unchanged =
-      current != nullptr && std::ranges::all_of(status, [&](const auto& field) {
-        const auto* now = current->if_contains(field.key());
-        return now != nullptr && boost::json::serialize(*now) == boost::json::serialize(field.value());
-      });
-  if (unchanged) {
     co_return Result<void>();
   }
-  kube::Object patch{{"status", std::move(status)}};
-  const auto written = co_await view_.client().merge_patch(kube::kReplicaSets, kube::key_of(replica_set),
-                                                           std::move(patch), "status");
-  co_return written || written.error().kind == ErrorKind::NotFound ? Result<void>()
-                                                                   : std::unexpected(written.error());
+
+  Task<Result<kube::Outcome>> write_status(Object set, const std::vector<const Object*>& active) {
+    const Availability available = availability_of(active, find_int(set, "spec.minReadySeconds", 0));
+    Object status;
+    const auto put = [&status](std::string_view key, std::int64_t number) {
+      if (number != 0) {
+        status[key] = number;
+      }
+    };
+    status["replicas"] = static_cast<std::int64_t>(active.size());
+    put("fullyLabeledReplicas", static_cast<std::int64_t>(active.size()));
+    put("readyReplicas", available.ready);
+    put("availableReplicas", available.available);
+    status["observedGeneration"] = kube::generation_of(set);
+    const Object* old = find_object(set, "status");
+    if (!old || *old != status) {
+      set["status"] = std::move(status);
+      LLMD_CO_TRY(const auto written,
+                  co_await world_.client.update_status(kube::kReplicaSets, std::move(set)));
+    }
+    co_return kube::Outcome{available.look_again};
+  }
+
+  World& world_;
+  kube::EventRecorder events_;
+  kube::Controller controller_;
+};
+
+}  // namespace
+
+std::unique_ptr<Part> make_replica_set_controller(World& world) {
+  return std::make_unique<ReplicaSetController>(world);
 }
 
 }  // namespace llmd::controllers

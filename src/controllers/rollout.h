@@ -1,38 +1,34 @@
-// The arithmetic of a rolling update, by the rules of Kubernetes' Deployment controller. Pure.
+// The arithmetic of a rolling update: how many pods of which generation there shall be next. Pure.
 #pragma once
 
-#include <boost/json/value.hpp>
-
-#include <optional>
+#include <cstdint>
+#include <string>
 #include <vector>
+
+#include "kube/object.h"
 
 namespace llmd::controllers {
 
-// One ReplicaSet of a Deployment.
-struct Generation {
-  int wanted = 0;     // spec.replicas
-  int actual = 0;     // status.replicas
-  int available = 0;  // status.availableReplicas
-};
-
-struct RolloutPlan {
-  int newest = 0;          // replicas the newest ReplicaSet shall have now
-  std::vector<int> older;  // and the older ones, in the order given
-};
-
 struct RolloutLimits {
-  int max_surge = 0;        // pods above the wanted number
-  int max_unavailable = 0;  // pods below it
-  bool recreate = false;    // all old ones end before the first new one starts
+  std::int64_t surge = 0;        // pods above the wanted number
+  std::int64_t unavailable = 0;  // pods below it
 };
+// From spec.strategy.rollingUpdate; percentages of `replicas`, surge rounded up, unavailable down. Never both
+// zero.
+RolloutLimits rollout_limits(const kube::Object& deployment);
 
-// `value` is a number or "25%" of `replicas`; surges round up, unavailability rounds down. Both 0: one may be
-// missing.
-int scaled_limit(const boost::json::value* value, int replicas, bool round_up);
-RolloutLimits fenced(RolloutLimits limits);
+struct SetSize {
+  std::int64_t replicas = 0;   // spec.replicas
+  std::int64_t available = 0;  // status.availableReplicas
+};
+struct RolloutStep {
+  std::int64_t fresh = 0;              // spec.replicas of the set of the newest template
+  std::vector<std::int64_t> outdated;  // of the others, in the order given
+};
+RolloutStep next_rollout_step(std::int64_t wanted, RolloutLimits limits, SetSize fresh,
+                              const std::vector<SetSize>& outdated);
 
-// One step from where things are towards `replicas` pods of the newest generation.
-RolloutPlan plan_rollout(int replicas, const RolloutLimits& limits, const Generation& newest,
-                         const std::vector<Generation>& older);
+// Stable text for a pod template: 10 letters and digits that cannot form words.
+std::string template_hash(const kube::Object& pod_template, std::int64_t collisions);
 
 }  // namespace llmd::controllers
