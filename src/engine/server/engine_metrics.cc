@@ -73,6 +73,11 @@ void EngineMetrics::watch(const Engine* engine) {
   series_->engine.store(engine);
 }
 
+EngineMetrics::Totals EngineMetrics::totals() const {
+  return {series_->prompt_tokens->value(), series_->generation_tokens->value(),
+          series_->prefix_queries->value(), series_->prefix_hits->value()};
+}
+
 void EngineMetrics::make_gauges(metrics::Registry& registry) {
   const metrics::Label engine_labels[] = {{"engine", "0"}, {"model_name", options_.model_name}};
   const std::string labels = metrics::label_text(engine_labels);

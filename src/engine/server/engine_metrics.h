@@ -30,6 +30,15 @@ class EngineMetrics final : public Observer {
   // From then on the gauges show this engine; null: zeros again.
   void watch(const Engine* engine);
 
+  // For the throughput line of the log.
+  struct Totals {
+    double prompt = 0;
+    double generated = 0;
+    double queried = 0;
+    double hits = 0;
+  };
+  Totals totals() const;
+
   void on_step(const StepReport& report) override;
   void on_admitted(int prompt_tokens, int cached_tokens) override;
   void on_token(bool first, Duration gap) override;

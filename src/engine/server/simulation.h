@@ -1,0 +1,36 @@
+// The simulated side of the server: an engine without weights, failures on demand, and headers that tell
+// which replica answered.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/server/context.h"
+#include "engine/server/engine_setup.h"
+#include "engine/sim/simulated_engine.h"
+
+namespace llmd::engine {
+
+struct SimulatedParts {
+  std::unique_ptr<EngineMetrics> metrics;
+  std::shared_ptr<const ServedModel> model;
+  std::unique_ptr<sim::SimulatedEngine> engine;
+};
+
+// Runs on the loop; engine->run() must be spawned.
+Result<SimulatedParts> simulate_engine(async::EventLoop& loop, const ServeOptions& options,
+                                       metrics::Registry& registry);
+
+// What the next generation fails with, if it does.
+std::function<std::optional<ApiError>()> failure_source(const sim::Options& options, std::string model);
+
+// x-inference-pod, -port and -namespace, from POD_NAME and POD_NAMESPACE.
+std::vector<std::pair<std::string, std::string>> replica_headers(int port);
+
+// Families that a real vLLM page carries besides the engine's (Python process, per-route HTTP), so that
+// scrapers are measured with a page of real size, about 100 KB.
+void add_page_ballast(metrics::Registry& registry);
+
+}  // namespace llmd::engine
