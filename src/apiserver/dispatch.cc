@@ -84,7 +84,7 @@ HandlerFunction subresource_handler(const Request& request) {
     return method == "GET" || change ? handle_scale : nullptr;
   }
   if (sub == "finalize") {
-    return method == "PUT" ? handle_update : nullptr;
+    return method == "PUT" ? handle_update : method == "PATCH" ? handle_patch : nullptr;
   }
   if (sub == "log") {
     return method == "GET" ? handle_log : nullptr;

@@ -5,9 +5,9 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "crypto/encode.h"
 #include "json/path.h"
 #include "json/yaml.h"
-#include "crypto/encode.h"
 #include "kube/client.h"
 
 namespace llmd::kube {
