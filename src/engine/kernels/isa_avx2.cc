@@ -96,12 +96,11 @@ LLMD_INLINE void quantised_half(const GemmCall& call, int first, int half_tile, 
   constexpr bool kHalf = kLayout.scales == 32;
   const QuantRows& x = call.quantised;
   const std::byte* block = call.tile;
-  const std::ptrdiff_t row = x.blocks;
-  std::ptrdiff_t at = first * row;
-  for (int b = 0; b < x.blocks; ++b, ++at, block += kLayout.bytes()) {
+  std::ptrdiff_t at = x.at(first, 0);
+  for (int b = 0; b < x.blocks; ++b, at += kQuantRowGroup, block += kLayout.bytes()) {
     const __m256 scale = scales_at(block + kLayout.codes, half_tile, kHalf);
     for (int t = 0; t < kTokens; ++t) {
-      const std::ptrdiff_t i = at + t * row;
+      const std::ptrdiff_t i = at + t;
       const __m256 x_scale = _mm256_set1_ps(x.scale[i]);
       const std::int8_t* const codes = x.codes + i * 32;
       if constexpr (kType == TensorType::Q6_K) {

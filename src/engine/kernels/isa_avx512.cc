@@ -28,36 +28,46 @@ LLMD_INLINE __m512 scales_at(const std::byte* from, bool half) {
               : _mm512_loadu_ps(reinterpret_cast<const float*>(from));
 }
 
-// The eight vectors of codes of one block: vector i holds columns 4i .. 4i+3 of the 16 rows.
-template <bool kNibbles>
-LLMD_INLINE void load_codes(const std::byte* block, __m512i (&codes)[8]) {
-  if constexpr (kNibbles) {
-    const __m512i low = _mm512_set1_epi8(15);
-    for (int i = 0; i < 4; ++i) {
-      const __m512i pair = _mm512_loadu_si512(block + i * 64);
-      codes[i] = _mm512_and_si512(pair, low);
-      codes[i + 4] = _mm512_and_si512(_mm512_srli_epi16(pair, 4), low);
+LLMD_INLINE __m512i four_codes(const std::int8_t* x) {
+  std::int32_t four;
+  __builtin_memcpy(&four, x, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+
+// Adds the products of part of a block to the sums of all tokens: for 4-bit types, stored vectors kFirst ..
+// kEnd - 1 hold columns 4i and, in the high nibbles, 16 + 4i. The tokens' sums are independent chains,
+// interleaved here because one alone would wait five cycles per step.
+template <bool kNibbles, int kFirst, int kEnd, int kTokens>
+LLMD_INLINE void add_products(const std::byte* block, const std::int8_t* x, __m512i (&sum)[kTokens]) {
+  const __m512i low = _mm512_set1_epi8(15);
+  for (int i = kFirst; i < kEnd; ++i) {
+    const __m512i stored = _mm512_loadu_si512(block + i * 64);
+    const __m512i first = kNibbles ? _mm512_and_si512(stored, low) : stored;
+    for (int t = 0; t < kTokens; ++t) {
+      sum[t] = _mm512_dpbusd_epi32(sum[t], first, four_codes(x + t * 32 + 4 * i));
     }
-  } else {
-    for (int i = 0; i < 8; ++i) {
-      codes[i] = _mm512_loadu_si512(block + i * 64);
+    if constexpr (kNibbles) {
+      const __m512i second = _mm512_and_si512(_mm512_srli_epi16(stored, 4), low);
+      for (int t = 0; t < kTokens; ++t) {
+        sum[t] = _mm512_dpbusd_epi32(sum[t], second, four_codes(x + t * 32 + 16 + 4 * i));
+      }
     }
   }
 }
 
-// The sum of (code - zero) * x over columns 4 * kFirst .. 4 * kEnd - 1, given -(sum of x) over them.
-template <int kFirst, int kEnd, int kZero>
-LLMD_INLINE __m512 dot(const __m512i (&codes)[8], const std::int8_t* x, std::int32_t negative_sum) {
-  __m512i sum = _mm512_setzero_si512();
-  if constexpr (kZero != 0) {
-    sum = _mm512_slli_epi32(_mm512_set1_epi32(negative_sum), __builtin_ctz(kZero));
+// The sum of (code - zero) * x starts at zero * -(sum of x).
+template <int kZero>
+LLMD_INLINE __m512i start_sum(std::int32_t negative_sum) {
+  return kZero == 0 ? _mm512_setzero_si512() : _mm512_set1_epi32(negative_sum * kZero);
+}
+
+template <int kTokens>
+LLMD_INLINE void scale_products(const __m512i (&dot)[kTokens], __m512 scale, const float* x_scale,
+                                __m512 (&sum)[kTokens]) {
+  for (int t = 0; t < kTokens; ++t) {
+    const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x_scale[t]));
+    sum[t] = _mm512_fmadd_ps(both, _mm512_cvtepi32_ps(dot[t]), sum[t]);
   }
-  for (int i = kFirst; i < kEnd; ++i) {
-    std::int32_t four;
-    __builtin_memcpy(&four, x + 4 * i, sizeof four);
-    sum = _mm512_dpbusd_epi32(sum, codes[i], _mm512_set1_epi32(four));
-  }
-  return _mm512_cvtepi32_ps(sum);
 }
 
 template <TensorType kType, int kTokens>
@@ -65,35 +75,41 @@ LLMD_INLINE void quantised_tokens(const GemmCall& call, int first) {
   constexpr BlockLayout kLayout = block_layout(kType);
   constexpr int kZero = code_zero(kType);
   constexpr bool kHalf = kLayout.scales == 32;
+  constexpr bool kNibbles = kLayout.codes == 256;
   const QuantRows& x = call.quantised;
   __m512 sum[kTokens];
   for (int t = 0; t < kTokens; ++t) {
     sum[t] = _mm512_setzero_ps();
   }
   const std::byte* block = call.tile;
-  const std::ptrdiff_t row = x.blocks;
-  std::ptrdiff_t at = first * row;
-  for (int b = 0; b < x.blocks; ++b, ++at, block += kLayout.bytes()) {
-    __m512i codes[8];
-    load_codes<kLayout.codes == 256>(block, codes);
+  std::ptrdiff_t at = x.at(first, 0);
+  for (int b = 0; b < x.blocks; ++b, at += kQuantRowGroup, block += kLayout.bytes()) {
+    const std::int8_t* const codes = x.codes + at * 32;
     const __m512 scale = scales_at(block + kLayout.codes, kHalf);
-    for (int t = 0; t < kTokens; ++t) {
-      const std::ptrdiff_t i = at + t * row;
-      const __m512 x_scale = _mm512_set1_ps(x.scale[i]);
-      const std::int8_t* const x_codes = x.codes + i * 32;
-      if constexpr (kType == TensorType::Q6_K) {
-        const __m512 scale2 = scales_at(block + kLayout.codes + 64, kHalf);
-        sum[t] = _mm512_fmadd_ps(_mm512_mul_ps(scale, x_scale),
-                                 dot<0, 4, kZero>(codes, x_codes, x.negative_half_sum[2 * i]), sum[t]);
-        sum[t] = _mm512_fmadd_ps(_mm512_mul_ps(scale2, x_scale),
-                                 dot<4, 8, kZero>(codes, x_codes, x.negative_half_sum[2 * i + 1]), sum[t]);
-      } else {
-        sum[t] = _mm512_fmadd_ps(_mm512_mul_ps(scale, x_scale),
-                                 dot<0, 8, kZero>(codes, x_codes, x.negative_sum[i]), sum[t]);
+    __m512i dot[kTokens];
+    if constexpr (kType == TensorType::Q6_K) {
+      const __m512 scale2 = scales_at(block + kLayout.codes + 64, kHalf);
+      for (int t = 0; t < kTokens; ++t) {
+        dot[t] = start_sum<kZero>(x.negative_half_sum[2 * (at + t)]);
       }
-      if constexpr (kLayout.mins != 0) {
-        const __m512 min = scales_at(block + kLayout.codes + kLayout.scales, kHalf);
-        sum[t] = _mm512_fmadd_ps(min, _mm512_set1_ps(x.scaled_sum[i]), sum[t]);
+      add_products<kNibbles, 0, 4>(block, codes, dot);
+      scale_products(dot, scale, x.scale + at, sum);
+      for (int t = 0; t < kTokens; ++t) {
+        dot[t] = start_sum<kZero>(x.negative_half_sum[2 * (at + t) + 1]);
+      }
+      add_products<kNibbles, 4, 8>(block, codes, dot);
+      scale_products(dot, scale2, x.scale + at, sum);
+    } else {
+      for (int t = 0; t < kTokens; ++t) {
+        dot[t] = start_sum<kZero>(x.negative_sum[at + t]);
+      }
+      add_products<kNibbles, 0, kNibbles ? 4 : 8>(block, codes, dot);
+      scale_products(dot, scale, x.scale + at, sum);
+    }
+    if constexpr (kLayout.mins != 0) {
+      const __m512 min = scales_at(block + kLayout.codes + kLayout.scales, kHalf);
+      for (int t = 0; t < kTokens; ++t) {
+        sum[t] = _mm512_fmadd_ps(min, _mm512_set1_ps(x.scaled_sum[at + t]), sum[t]);
       }
     }
   }

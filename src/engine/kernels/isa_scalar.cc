@@ -45,7 +45,7 @@ float quantised_dot(const GemmCall& call, const BlockLayout& layout, int zero, i
   float sum = 0;
   for (int b = 0; b < x.blocks; ++b) {
     const std::byte* const block = call.tile + static_cast<std::ptrdiff_t>(b) * layout.bytes();
-    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(token) * x.blocks + b;
+    const std::ptrdiff_t at = x.at(token, b);
     std::int32_t dots[2] = {0, 0};
     for (int k = 0; k < 32; ++k) {
       dots[two_scales ? k / 16 : 0] += (code_of(block, nibbles, row, k) - zero) * x.codes[at * 32 + k];

@@ -15,15 +15,22 @@
 
 namespace llmd::engine {
 
-// Rows quantised to signed bytes, per 32 columns: x ~ scale * code. Arrays are [row][block] (codes:
-// [row][block][32]).
+// Rows quantised to signed bytes, per 32 columns: x ~ scale * code. Eight rows stand side by side, so that a
+// kernel that works on up to eight tokens walks through memory in one stream; at() says where.
+inline constexpr int kQuantRowGroup = 8;
 struct QuantRows {
-  std::int8_t* codes = nullptr;
+  std::int8_t* codes = nullptr;  // 32 per (row, block)
   float* scale = nullptr;
   float* scaled_sum = nullptr;                // scale * (sum of the codes)
   std::int32_t* negative_sum = nullptr;       // -(sum of the codes)
-  std::int32_t* negative_half_sum = nullptr;  // [row][block][2]: of the first and second 16
+  std::int32_t* negative_half_sum = nullptr;  // two per (row, block): of the first and second 16
   int blocks = 0;                             // per row
+
+  // Always inlined: a copy of it compiled for one instruction set must not serve another.
+  [[gnu::always_inline]] std::ptrdiff_t at(int row, int block) const {
+    const std::ptrdiff_t group = row / kQuantRowGroup;
+    return (group * blocks + block) * kQuantRowGroup + row % kQuantRowGroup;
+  }
 };
 
 // out[t][r] (+)= sum over c of weight[r][c] * x[t][c] for the rows of one tile and `tokens` rows of

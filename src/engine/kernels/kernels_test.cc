@@ -109,10 +109,17 @@ struct Activations {
   AlignedBuffer memory;
   QuantRows rows;
 
+  // What the quantised value means.
+  double decoded(int token, int column) const {
+    const std::ptrdiff_t at = rows.at(token, column / 32);
+    return static_cast<double>(rows.scale[at]) * rows.codes[at * 32 + column % 32];
+  }
+
   Activations(std::mt19937& random, int column_count, int token_count)
       : columns(column_count), tokens(token_count) {
     const int width = (columns + 31) / 32 * 32;
-    const auto blocks = static_cast<std::size_t>(width / 32 * tokens);
+    // Whole groups of rows.
+    const auto blocks = static_cast<std::size_t>(width / 32 * ((tokens + 7) / 8 * 8));
     memory = AlignedBuffer(blocks * (32 + 5 * 4));
     rows.blocks = width / 32;
     rows.codes = memory.as<std::int8_t>();
@@ -182,10 +189,8 @@ TEST_P(Products, AreTheSumOfWeightsTimesActivations) {
       double sum = 0.25;
       double size = 0;
       for (int c = 0; c < columns; ++c) {
-        const std::ptrdiff_t i = t * in.rows.blocks * 32 + c;
-        const double x = is_quantised(GetParam())
-                             ? static_cast<double>(in.rows.scale[i / 32]) * in.rows.codes[i]
-                             : static_cast<double>(in.x[static_cast<std::size_t>(i)]);
+        const auto i = static_cast<std::size_t>(t * in.rows.blocks * 32 + c);
+        const double x = is_quantised(GetParam()) ? in.decoded(t, c) : static_cast<double>(in.x[i]);
         sum += static_cast<double>(weights[static_cast<std::size_t>(c)]) * x;
         size += std::abs(static_cast<double>(weights[static_cast<std::size_t>(c)]) * x);
       }
@@ -199,19 +204,22 @@ INSTANTIATE_TEST_SUITE_P(Kernels, Products, ::testing::ValuesIn(kAllTypes),
 
 TEST(Quantise, KeepsEveryValueWithinHalfAStepOfItsBlock) {
   std::mt19937 random(3);
-  const Activations in(random, 320, 5);
-  for (std::size_t i = 0; i < in.x.size(); ++i) {
-    const float scale = in.rows.scale[i / 32];
-    EXPECT_NEAR(in.x[i], scale * in.rows.codes[i], scale * 0.5001);
-  }
-  for (std::size_t block = 0; block < in.x.size() / 32; ++block) {
-    int sum = 0;
-    for (std::size_t i = 0; i < 32; ++i) {
-      sum += in.rows.codes[block * 32 + i];
+  const Activations in(random, 320, 11);
+  for (int token = 0; token < in.tokens; ++token) {
+    for (int block = 0; block < in.rows.blocks; ++block) {
+      const std::ptrdiff_t at = in.rows.at(token, block);
+      const float scale = in.rows.scale[at];
+      int sum = 0;
+      for (int i = 0; i < 32; ++i) {
+        const int column = block * 32 + i;
+        EXPECT_NEAR(in.x[static_cast<std::size_t>(token * 320 + column)], in.decoded(token, column),
+                    scale * 0.5001);
+        sum += in.rows.codes[at * 32 + i];
+      }
+      EXPECT_EQ(in.rows.negative_sum[at], -sum);
+      EXPECT_EQ(in.rows.negative_half_sum[2 * at] + in.rows.negative_half_sum[2 * at + 1], -sum);
+      EXPECT_EQ(in.rows.scaled_sum[at], scale * static_cast<float>(sum));
     }
-    EXPECT_EQ(in.rows.negative_sum[block], -sum);
-    EXPECT_EQ(in.rows.negative_half_sum[2 * block] + in.rows.negative_half_sum[2 * block + 1], -sum);
-    EXPECT_EQ(in.rows.scaled_sum[block], in.rows.scale[block] * static_cast<float>(sum));
   }
 }
 
@@ -254,8 +262,8 @@ TEST(RowKernels, HaveTheBitsOfTheOracleInEveryInstructionSet) {
       EXPECT_EQ(half_got, half_expected);
 
       Activations in(random, count, 2);
-      const std::vector<std::int8_t> codes(in.rows.codes, in.rows.codes + 2L * count);
-      const std::vector<float> scales(in.rows.scale, in.rows.scale + 2L * count / 32);
+      const std::vector<std::int8_t> codes(in.rows.codes, in.rows.codes + 8L * count);
+      const std::vector<float> scales(in.rows.scale, in.rows.scale + 8L * count / 32);
       for (int t = 0; t < 2; ++t) {
         kernels->quantise(in.x.data() + static_cast<std::ptrdiff_t>(t) * count, in.rows, t);
       }

@@ -71,8 +71,8 @@ void float_gemm(const GemmCall& call) {
 // --------------------------------------------------------------------------------------------------------
 
 void quantise_row(const float* x, const QuantRows& rows, int row) {
-  const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * rows.blocks;
-  for (std::ptrdiff_t b = 0; b < rows.blocks; ++b, x += 2 * kLanes) {
+  for (int b = 0; b < rows.blocks; ++b, x += 2 * kLanes) {
+    const std::ptrdiff_t at = rows.at(row, b);
     const Lanes halves[2] = {load(x), load(x + kLanes)};
     const Lanes magnitude = larger(larger(halves[0], -halves[0]), larger(halves[1], -halves[1]));
     const float scale = largest_lane(magnitude) / 127.0F;
@@ -82,14 +82,14 @@ void quantise_row(const float* x, const QuantRows& rows, int row) {
       const IntLanes code = round_to_int(halves[h] * inverse);
       using Bytes = std::int8_t __attribute__((ext_vector_type(16)));
       const Bytes bytes = __builtin_convertvector(code, Bytes);
-      __builtin_memcpy(rows.codes + (at + b) * 2 * kLanes + h * kLanes, &bytes, sizeof bytes);
+      __builtin_memcpy(rows.codes + at * 2 * kLanes + h * kLanes, &bytes, sizeof bytes);
       sums[h] = __builtin_reduce_add(code);
     }
-    rows.scale[at + b] = scale;
-    rows.negative_sum[at + b] = -(sums[0] + sums[1]);
-    rows.negative_half_sum[2 * (at + b)] = -sums[0];
-    rows.negative_half_sum[2 * (at + b) + 1] = -sums[1];
-    rows.scaled_sum[at + b] = scale * static_cast<float>(sums[0] + sums[1]);
+    rows.scale[at] = scale;
+    rows.negative_sum[at] = -(sums[0] + sums[1]);
+    rows.negative_half_sum[2 * at] = -sums[0];
+    rows.negative_half_sum[2 * at + 1] = -sums[1];
+    rows.scaled_sum[at] = scale * static_cast<float>(sums[0] + sums[1]);
   }
 }
 

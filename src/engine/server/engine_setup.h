@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "async/event_loop.h"
+#include "engine/core/engine_core.h"
 #include "engine/server/engine_metrics.h"
 #include "engine/server/serve_options.h"
 #include "engine/server/served_model.h"

@@ -49,6 +49,10 @@ int serve(std::span<const std::string> arguments) {
     fmt::print("{}", help_text());
     return 0;
   }
+  if (options->version) {
+    fmt::print("{}\n", reported_version());
+    return 0;
+  }
   for (const std::string& warning : options->warnings) {
     log::warning(warning);
   }

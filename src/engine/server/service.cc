@@ -19,7 +19,7 @@ bool is_true(const std::optional<std::string>& text) {
 ServerSettings settings_of(const ServeOptions& options, const Environment& environment) {
   const HttpFlags& http = options.http;
   ServerSettings settings;
-  settings.version = environment("LLMD_VLLM_VERSION").value_or(kVersion);
+  settings.version = reported_version();
   settings.root_path = http.root_path;
   settings.api_keys = http.api_keys;
   if (const auto key = environment("VLLM_API_KEY"); key && settings.api_keys.empty()) {
@@ -39,6 +39,10 @@ ServerSettings settings_of(const ServeOptions& options, const Environment& envir
 }
 
 }  // namespace
+
+std::string reported_version() {
+  return process_environment()("LLMD_VLLM_VERSION").value_or("0.18.0");
+}
 
 struct Service::Owned {
   LoadedEngine real;

@@ -12,6 +12,10 @@
 
 namespace llmd::engine {
 
+// The vLLM version whose flags and answers these are; scripts choose flags by it. LLMD_VLLM_VERSION overrides
+// it.
+std::string reported_version();
+
 class Service {
  public:
   Service(async::EventLoop& loop, ServeOptions options);
