@@ -58,8 +58,8 @@ Result<json::Array> prepared(const json::Array& messages, bool wants_parts) {
       return invalid_argument("messages[{}].role: missing", i);
     parse_arguments(*message);
     auto* content = message->if_contains("content");
-    if (content == nullptr) {
-      (*message)["content"] = "";  // templates read it even where only tool_calls matter
+    if (content == nullptr || content->is_null()) {
+      (*message)["content"] = "";  // next to tool_calls; many templates would print "None"
     } else if (content->is_array() && !wants_parts) {
       LLMD_TRY(auto text, joined_parts(content->get_array(), i));
       *content = std::move(text);

@@ -84,7 +84,7 @@ TEST(ChatTemplate, ReadsArgumentsOfToolCallsFromTheirText) {
   const auto chat = input(
       R"([{"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": "{\"x\": 1}"}}]}])");
   EXPECT_EQ(
-      render("{{ messages[0].tool_calls[0].function.arguments.x }}{{ messages[0].content is none }}", chat)
+      render("{{ messages[0].tool_calls[0].function.arguments.x }}{{ messages[0].content == '' }}", chat)
           .value(),
       "1True");
 }

@@ -75,7 +75,8 @@ Result<Regex> Regex::compile_with(std::string_view pattern, unsigned options) {
 }
 
 void Regex::matches(std::string_view text, std::vector<Range>& out) const {
-  const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
+  // One per thread: words are matched by the thousand, and each needs it only during the call.
+  thread_local const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
       pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   const auto* found = pcre2_get_ovector_pointer(data.get());
