@@ -45,10 +45,16 @@ class Abort {
     }
   }
   bool aborted() const { return aborted_; }
-  void attach(net::Stream* stream) { stream_ = stream; }  // by the client
+  // The call got a connection: a failure after this is the server's, before it the network's.
+  bool connected() const { return connected_; }
+  void attach(net::Stream* stream) {  // by the client
+    stream_ = stream;
+    connected_ = connected_ || stream != nullptr;
+  }
 
  private:
   net::Stream* stream_ = nullptr;
+  bool connected_ = false;
   bool aborted_ = false;
 };
 

@@ -1,0 +1,44 @@
+// What the loops of one gateway share. Private to gateway.
+#pragma once
+
+#include <atomic>
+#include <map>
+
+#include "async/snapshot.h"
+#include "gateway/gateway.h"
+#include "metrics/registry.h"
+#include "picker/picker.h"
+
+namespace llmd::gateway {
+
+// The route table with the living side of its backends.
+struct Routing {
+  RouteTable table;
+  std::map<std::string, std::shared_ptr<picker::Picker>, std::less<>> pickers;  // by backend key
+};
+
+// One row per route and status; durations per route.
+struct Metrics {
+  explicit Metrics(metrics::Registry& registry)
+      : requests(registry.counters("llmd_gateway_requests_total", "Requests by route and status code.",
+                                   {"route", "code"})),
+        seconds(registry.histograms("llmd_gateway_request_duration_seconds",
+                                    "From the request's head to the end of its answer.", {"route"})),
+        retries(registry.counter("llmd_gateway_retries_total",
+                                 "Requests sent to another endpoint before the first byte.")) {}
+  metrics::Family<metrics::Counter>& requests;
+  metrics::Family<metrics::Histogram>& seconds;
+  metrics::Counter& retries;
+};
+
+struct Shared {
+  explicit Shared(GatewayOptions chosen) : options(chosen) {}
+
+  const GatewayOptions options;
+  async::Snapshot<Routing> routing;
+  std::atomic<std::size_t> held_bytes{0};
+  metrics::Registry registry;
+  Metrics metrics{registry};
+};
+
+}  // namespace llmd::gateway

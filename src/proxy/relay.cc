@@ -1,0 +1,172 @@
+#include "proxy/relay.h"
+
+#include "openai/error_body.h"
+#include "proxy/forwarding.h"
+
+namespace llmd::proxy {
+namespace {
+
+constexpr int kClientLeft = 499;
+
+// The state of one relay, in the frame of relay().
+class Relaying {
+ public:
+  Relaying(http::Exchange& exchange, http::ClientPool& pool, Targets& targets, const RelayRequest& request,
+           const RelayOptions& options)
+      : exchange_(exchange), pool_(pool), targets_(targets), request_(request), options_(options) {
+    exchange_.on_client_gone([this] {
+      gone_ = true;
+      abort_.abort();
+    });
+  }
+  Relaying(const Relaying&) = delete;
+  ~Relaying() { exchange_.on_client_gone(nullptr); }
+
+  Task<RelayOutcome> run();
+
+ private:
+  Task<Result<void>> try_one(const net::Address& address);
+  Task<Result<void>> forward(http::ClientResponse& response);
+  Task<Result<void>> forward_rest(http::BodyReader& body);
+  Task<void> end_broken_stream(const Error& error);
+  bool may_retry(const Error& error) const;
+  void note_end_of(std::string_view piece);
+
+  http::Exchange& exchange_;
+  http::ClientPool& pool_;
+  Targets& targets_;
+  const RelayRequest& request_;
+  const RelayOptions& options_;
+  http::Abort abort_;
+  bool gone_ = false;
+  bool events_ = false;
+  bool at_event_end_ = true;  // the bytes sent so far end between two events
+  RelayOutcome outcome_;
+};
+
+bool Relaying::may_retry(const Error& error) const {
+  if (gone_ || exchange_.started() || options_.total.expired()) {
+    return false;
+  }
+  // A server that took the request and is slow would be slow elsewhere, too; one that cannot be reached is no
+  // loss.
+  return error.kind == ErrorKind::Unavailable ||
+         (error.kind == ErrorKind::DeadlineExceeded && !abort_.connected());
+}
+
+Task<RelayOutcome> Relaying::run() {
+  std::optional<Error> failure;
+  while (outcome_.attempts < options_.attempts) {
+    const auto target = co_await targets_.next();
+    if (!target) {
+      if (!failure) {
+        failure = target.error();
+      }
+      break;
+    }
+    ++outcome_.attempts;
+    auto tried = co_await try_one(*target);
+    if (tried) {
+      outcome_.complete = true;
+      co_return outcome_;
+    }
+    failure = std::move(tried).error();
+    if (!may_retry(*failure)) {
+      break;
+    }
+  }
+  if (gone_) {
+    failure = cancelled("the client has left");
+    outcome_.status = kClientLeft;
+  } else if (exchange_.started()) {
+    co_await end_broken_stream(*failure);
+  } else {
+    outcome_.status = http_status(failure->kind);
+    co_await answer_error(exchange_, *failure);
+  }
+  outcome_.error = std::move(failure);
+  co_return outcome_;
+}
+
+Task<Result<void>> Relaying::try_one(const net::Address& address) {
+  if (gone_) {
+    co_return cancelled("the client has left");
+  }
+  abort_ = {};
+  http::ClientRequest call;
+  call.address = address;
+  call.head = request_.head;
+  call.content = request_.body;
+  call.timeouts = {.connect = options_.connect,
+                   .first_byte = options_.first_byte,
+                   .idle = options_.idle,
+                   .total = options_.total};
+  call.abort = &abort_;
+  LLMD_CO_TRY(const auto response, co_await pool_.send(std::move(call)));
+  co_return co_await forward(*response);
+}
+
+void Relaying::note_end_of(std::string_view piece) {
+  if (events_ && !piece.empty()) {
+    at_event_end_ = piece.ends_with("\n\n") || piece.ends_with("\r\n\r\n");
+  }
+}
+
+Task<Result<void>> Relaying::forward(http::ClientResponse& response) {
+  http::ResponseHead head{response.status(), forwarded_response_headers(response.head().headers)};
+  events_ = head.headers.find("content-type").value_or("").starts_with("text/event-stream");
+  if (request_.edit_response) {
+    request_.edit_response(head);
+  }
+  http::BodyReader& body = response.body();
+  std::string_view first;
+  if (events_ || body.ready()) {
+    LLMD_CO_TRY(first, co_await body.next());
+  }
+  outcome_.status = head.status;
+  note_end_of(first);
+  const bool head_only = request_.head.method == "HEAD" || head.status == 204 || head.status == 304;
+  if (body.ended() && !head_only) {
+    co_return co_await exchange_.respond(std::move(head), first);
+  }
+  LLMD_CO_TRY_VOID(co_await exchange_.start(std::move(head), first));
+  co_return co_await forward_rest(body);
+}
+
+Task<Result<void>> Relaying::forward_rest(http::BodyReader& body) {
+  while (true) {
+    LLMD_CO_TRY(const std::string_view piece, co_await body.next());
+    note_end_of(piece);
+    if (piece.empty() || body.ended()) {
+      co_return co_await exchange_.finish(piece);
+    }
+    LLMD_CO_TRY_VOID(co_await exchange_.write(piece));
+  }
+}
+
+Task<void> Relaying::end_broken_stream(const Error& error) {
+  if (!events_) {
+    co_return;  // not finished: the server cuts the connection, which is the only way to say it
+  }
+  std::string end = at_event_end_ ? "" : "\n\n";
+  end += openai::error_event(http_status(error.kind), error.text());
+  end += "data: [DONE]\n\n";
+  co_await exchange_.finish(end);
+}
+
+}  // namespace
+
+Task<void> answer_error(http::Exchange& exchange, const Error& error) {
+  if (!exchange.started()) {
+    const std::string body = openai::error_body(error);
+    co_await exchange.respond(http_status(error.kind), "application/json", body);
+  }
+}
+
+Task<RelayOutcome> relay(http::Exchange& exchange, http::ClientPool& pool, Targets& targets,
+                         RelayRequest request, RelayOptions options) {
+  Relaying relaying(exchange, pool, targets, request, options);
+  co_return co_await relaying.run();
+}
+
+}  // namespace llmd::proxy

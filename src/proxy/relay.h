@@ -1,0 +1,59 @@
+// Relay of one exchange to one upstream of several: the body goes out, the answer comes back while it is
+// made. Bytes of the answer are not understood, only whether they are server-sent events.
+//
+// What can go wrong, and what the client sees (openai::error_body):
+//   before the first byte of the answer went to the client: the next target is tried, up to `attempts`; then
+//   one typed
+//     error: 503 refused, reset or closed; 504 a deadline, named; 502 an answer that is no HTTP.
+//   after it: server-sent events end with `data: {"error":...}` and `data: [DONE]`; anything else is cut off.
+//   the client leaves: the upstream connection is closed at once.
+// The answer's head is held back until the first event, so that an upstream that dies in between is still
+// replaced.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "http/client.h"
+#include "http/server.h"
+
+namespace llmd::proxy {
+
+struct RelayOptions {
+  Duration connect = std::chrono::seconds(5);
+  Duration first_byte = std::chrono::seconds(300);
+  Duration idle = std::chrono::seconds(300);  // silence between two pieces of the answer
+  async::Deadline total = async::Deadline::never();
+  int attempts = 3;
+};
+
+// Who may serve the request, in the order of preference. Implemented by those who choose.
+class Targets {
+ public:
+  virtual ~Targets() = default;
+  // The next one to try; each call after the first says that the one before has failed.
+  virtual Task<Result<net::Address>> next() = 0;
+};
+
+struct RelayRequest {
+  http::RequestHead head;  // as the upstream shall see it
+  std::string_view body;   // whole, so that it can be sent again; must outlive the call
+  std::function<void(http::ResponseHead&)> edit_response;  // may be empty
+};
+
+struct RelayOutcome {
+  int status = 0;  // what the client saw; 499: it left
+  int attempts = 0;
+  bool complete = false;       // the whole answer was delivered
+  std::optional<Error> error;  // why not
+};
+
+Task<RelayOutcome> relay(http::Exchange& exchange, http::ClientPool& pool, Targets& targets,
+                         RelayRequest request, RelayOptions options);
+
+// Answers with a typed error, unless the answer has begun.
+Task<void> answer_error(http::Exchange& exchange, const Error& error);
+
+}  // namespace llmd::proxy
