@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "json/path.h"
+#include "llmisvc/accelerators.h"
 #include "llmisvc/storage.h"
 
 namespace llmd::llmisvc {
@@ -74,49 +75,6 @@ void check_parallelism(const Workload& workload, Findings& findings) {
     add(findings, "parallelism", workload.path + ".worker",
         "a group of pods needs to know how the model is spread over it",
         "add parallelism.pipeline, or parallelism.data with dataLocal");
-  }
-}
-
-std::optional<long long> accelerators_of(const json::Object& pod) {
-  const json::Value value(pod);
-  const auto* containers = json::array_at(value, "containers");
-  for (const json::Value& container : containers != nullptr ? *containers : json::Array()) {
-    if (json::string_at(container, "name").value_or("") != "main") {
-      continue;
-    }
-    for (const char* which : {"resources.limits", "resources.requests"}) {
-      const auto* list = json::object_at(container, which);
-      for (const auto& member : list != nullptr ? *list : json::Object()) {
-        const std::string_view name(member.key().data(), member.key().size());
-        if (name.ends_with("/gpu")) {
-          if (member.value().is_string()) {
-            return parse_integer(std::string_view(member.value().get_string()));
-          }
-          const auto number = json::as_integer(member.value());
-          return number ? std::optional<long long>(*number) : std::nullopt;
-        }
-      }
-    }
-  }
-  return std::nullopt;
-}
-
-void check_accelerators(const Workload& workload, Findings& findings) {
-  const Parallelism& p = workload.parallelism;
-  if (!workload.pod) {
-    return;
-  }
-  const auto stated = accelerators_of(*workload.pod);
-  if (!stated || (!p.tensor && !p.data_local && (workload.worker || !p.pipeline))) {
-    return;
-  }
-  const long long needed = p.accelerators_per_pod(workload.worker.has_value());
-  if (*stated != needed) {
-    add(findings, "accelerators", workload.path + ".template",
-        fmt::format("the pod asks for {} GPUs, its parallelism needs {} (tensor {} x dataLocal {}{})",
-                    *stated, needed, p.tensor.value_or(1), p.data_local.value_or(1),
-                    workload.worker ? "" : fmt::format(" x pipeline {}", p.pipeline.value_or(1))),
-        fmt::format("request {} GPUs, or change parallelism", needed));
   }
 }
 

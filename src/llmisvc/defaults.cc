@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "json/path.h"
+#include "llmisvc/accelerators.h"
 #include "llmisvc/child_name.h"
 #include "llmisvc/service.h"
 
@@ -267,66 +268,6 @@ void resolve_config(json::Object& spec, const Service& service, const Facts& fac
   (*config)["inline"] = text_value(text->second);
 }
 
-// 5. Extended resources (vendor/gpu) cannot be overcommitted: Kubernetes wants limits equal to requests.
-bool is_accelerator(Text name) {
-  return name.ends_with("/gpu") || name.find(".com/gpu") != Text::npos;
-}
-
-void container_accelerators(json::Object& container, long long needed, bool fill) {
-  set_if_absent(container, "resources", json::Object());
-  auto* resources = container["resources"].if_object();
-  if (resources == nullptr) {
-    return;
-  }
-  bool stated = false;
-  for (const auto& [from, to] : {std::pair{"requests", "limits"}, std::pair{"limits", "requests"}}) {
-    const auto* source = resources->if_contains(from);
-    if (source == nullptr || !source->is_object()) {
-      continue;
-    }
-    const json::Object copy = source->get_object();
-    for (const auto& member : copy) {
-      if (is_accelerator({member.key().data(), member.key().size()})) {
-        stated = true;
-        set_if_absent(*resources, to, json::Object());
-        set_if_absent((*resources)[to].as_object(), {member.key().data(), member.key().size()},
-                      member.value());
-      }
-    }
-  }
-  if (!stated && fill) {
-    const json::Value count = text_value(fmt::format("{}", needed));
-    for (const char* which : {"limits", "requests"}) {
-      set_if_absent(*resources, which, json::Object());
-      (*resources)[which].as_object()["nvidia.com/gpu"] = count;
-    }
-  }
-  if (resources->empty()) {
-    container.erase("resources");
-  }
-}
-
-void workload_accelerators(json::Object* owner, const Workload& workload) {
-  if (owner == nullptr) {
-    return;
-  }
-  const Parallelism& p = workload.parallelism;
-  const bool fill = p.tensor || p.data_local || (p.pipeline && !workload.worker);
-  for (const char* pod : {"template", "worker"}) {
-    json::Object* spec = object_in(*owner, pod);
-    auto* containers = spec != nullptr ? spec->if_contains("containers") : nullptr;
-    if (containers == nullptr || !containers->is_array()) {
-      continue;
-    }
-    for (json::Value& container : containers->get_array()) {
-      if (container.is_object() && json::string_at(container, "name").value_or("") == "main") {
-        container_accelerators(container.get_object(), p.accelerators_per_pod(workload.worker.has_value()),
-                               fill);
-      }
-    }
-  }
-}
-
 }  // namespace
 
 void set_name_defaults(json::Object& object) {
@@ -347,10 +288,7 @@ void set_defaults(json::Object& object, const Facts& facts, Findings& findings) 
   }
   route_defaults(spec, service, facts);
   resolve_config(spec, service, facts, findings);
-  workload_accelerators(&spec, service.main);
-  if (service.prefill) {
-    workload_accelerators(object_in(spec, "prefill"), *service.prefill);
-  }
+  set_accelerators(spec, service, findings);
 }
 
 }  // namespace llmd::llmisvc

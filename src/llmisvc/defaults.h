@@ -17,7 +17,7 @@ void set_name_defaults(json::Object& object);
 //  scheduler,
 //     or the referenced pool; rules without backends get one, and a rewrite of their prefix.
 //  4. scheduler.config.ref becomes the text it refers to.
-//  5. Accelerators: what parallelism asks for is requested where nothing is stated; limits follow requests.
+//  5. Accelerators (accelerators.h).
 void set_defaults(json::Object& object, const Facts& facts, Findings& findings);
 
 }  // namespace llmd::llmisvc

@@ -108,7 +108,7 @@ Result<EngineCommand> parse_engine_command(std::string_view image, std::span<con
       }
     }
   }
-  return unknown_program(image, line);
+  return unknown_program(image, command);
 }
 
 std::vector<std::string> bind_arguments(const EngineProfile& profile, std::span<const std::string> arguments,

@@ -2,6 +2,7 @@
 #include <span>
 
 #include "json/path.h"
+#include "llmisvc/accelerators.h"
 #include "llmisvc/child_name.h"
 #include "llmisvc/labels.h"
 #include "llmisvc/render_parts.h"
@@ -77,7 +78,6 @@ json::Object selector(const Service& service, std::string_view component) {
   return {{"matchLabels", std::move(labels)}};
 }
 
-// Nodes of one machine run servers in place of each other; a rolling update first starts a new one.
 Result<void> render_deployment(const Service& service, const Facts& facts, const Workload& workload,
                                Objects& objects) {
   const bool is_main = &workload == &service.main;
@@ -108,26 +108,13 @@ Result<void> render_deployment(const Service& service, const Facts& facts, const
   return {};
 }
 
-// Pods of one group. Stated tensor size and accelerators per pod decide; otherwise a leader and one worker,
-// or what data parallelism says.
-long long group_size(const Workload& workload) {
-  const Parallelism& p = workload.parallelism;
-  if (p.is_data_parallel()) {
-    return p.group_size().value_or(1);
-  }
-  if (!p.pipeline) {
-    return 2;
-  }
-  return *p.pipeline;
-}
-
 Result<json::Object> group_pod(const Service& service, const Facts& facts, const Workload& workload,
                                PodRole role, const std::string& account) {
   return render_pod({.service = service,
                      .facts = facts,
                      .workload = workload,
                      .role = role,
-                     .group_size = group_size(workload),
+                     .group_size = group_size_of(workload),
                      .service_account = account});
 }
 
@@ -149,7 +136,7 @@ Result<void> render_group(const Service& service, const Facts& facts, const Work
       {"leaderTemplate",
        pod_template(pod_metadata(service, workload, std::move(leader_labels)), std::move(leader))},
       {"restartPolicy", "RecreateGroupOnPodRestart"},
-      {"size", group_size(workload)},
+      {"size", group_size_of(workload)},
       {"workerTemplate",
        pod_template(pod_metadata(service, workload, std::move(worker_labels)), std::move(worker))}};
   json::Object spec{{"leaderWorkerTemplate", std::move(group)}};

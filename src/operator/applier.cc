@@ -69,7 +69,7 @@ Task<Result<void>> Applier::apply_one(kube::Object object) {
     Error error = applied.error();
     co_return std::unexpected(std::move(error).within(fmt::format("{} {}", resource.kind, key.to_string())));
   }
-  log::info("applied", {{"kind", resource.kind}, {"object", key.to_string()}});
+  log::debug("applied", {{"kind", resource.kind}, {"object", key.to_string()}});
   written_[id] = hash;
   co_return Result<void>();
 }
@@ -95,7 +95,7 @@ Task<Result<void>> Applier::remove_others(const kube::Object& service, const std
     if (!removed && removed.error().kind != ErrorKind::NotFound) {
       co_return removed;
     }
-    log::info("removed", {{"kind", one.resource->kind}, {"object", one.key.to_string()}});
+    log::debug("removed", {{"kind", one.resource->kind}, {"object", one.key.to_string()}});
   }
   co_return co_await remove_unwatched(service, wanted);
 }

@@ -21,14 +21,16 @@ std::uint64_t hash_of(std::string_view text) {
 
 bool contains(const boost::json::value& live, const boost::json::value& desired);
 
+bool is_empty(const boost::json::value& value) {
+  return (value.is_object() && value.get_object().empty()) || (value.is_array() && value.get_array().empty()) ||
+         (value.is_string() && value.get_string().empty());
+}
+
 bool contains_members(const kube::Object& live, const kube::Object& desired) {
   return std::ranges::all_of(desired, [&](const auto& member) {
     const auto* found = live.if_contains(member.key());
     if (found == nullptr) {
-      // Servers drop empty maps and lists.
-      const auto& value = member.value();
-      return (value.is_object() && value.get_object().empty()) ||
-             (value.is_array() && value.get_array().empty());
+      return is_empty(member.value());  // servers drop what is empty
     }
     return contains(*found, member.value());
   });

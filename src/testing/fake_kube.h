@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -95,12 +96,16 @@ class FakeKube : public kube::Client {
   Task<Result<kube::Object>> merge_patch(const kube::Resource& resource, kube::ObjectKey key,
                                          kube::Object patch, std::string /*subresource*/) override {
     ++writes;
-    boost::json::value merged(*find(resource, key));
+    const kube::Object* live = find(resource, key);
+    if (live == nullptr) {
+      co_return not_found("{} {}", resource.plural, key.to_string());
+    }
+    boost::json::value merged(*live);
     json::apply_merge_patch(merged, boost::json::value(patch));
     co_return store(resource, std::move(merged.get_object()), false);
   }
-  Task<Result<void>> remove(const kube::Resource& resource, kube::ObjectKey key,
-                            kube::Propagation /*propagation*/, std::string /*uid*/) override {
+  Task<Result<void>> remove(const kube::Resource& resource, kube::ObjectKey key, kube::Propagation /*how*/,
+                            std::string /*uid*/, std::optional<int> /*grace_period_seconds*/) override {
     ++writes;
     if (!drop(resource, key)) {
       co_return not_found("{} {}", resource.plural, key.to_string());

@@ -1,0 +1,169 @@
+#include "llmisvc/accelerators.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "json/path.h"
+#include "llmisvc/labels.h"
+#include "llmisvc/pod_edit.h"
+
+namespace llmd::llmisvc {
+namespace {
+
+constexpr const char* kDefaultResource = "nvidia.com/gpu";
+
+bool is_accelerator(std::string_view name) {
+  return name.ends_with("/gpu");
+}
+
+std::optional<long long> count_of(const json::Value& value) {
+  if (value.is_string()) {
+    return parse_integer(std::string_view(value.get_string()));
+  }
+  const auto number = json::as_integer(value);
+  return number ? std::optional<long long>(*number) : std::nullopt;
+}
+
+json::Object& object_in(json::Object& object, std::string_view key) {
+  json::Value& value = object[boost::json::string_view(key.data(), key.size())];
+  if (!value.is_object()) {
+    value = json::Object();
+  }
+  return value.get_object();
+}
+
+// Rule 2 for one direction; true when `from` names an accelerator.
+bool copy_accelerators(json::Object& resources, std::string_view from, std::string_view to) {
+  const auto* source = resources.if_contains(boost::json::string_view(from.data(), from.size()));
+  if (source == nullptr || !source->is_object()) {
+    return false;
+  }
+  bool found = false;
+  const json::Object copy = source->get_object();
+  for (const auto& member : copy) {
+    if (is_accelerator({member.key().data(), member.key().size()})) {
+      found = true;
+      json::Object& target = object_in(resources, to);
+      if (!target.contains(member.key())) {
+        target[member.key()] = member.value();
+      }
+    }
+  }
+  return found;
+}
+
+void set_container(json::Object& container, std::optional<long long> needed) {
+  json::Object& resources = object_in(container, "resources");
+  const bool in_requests = copy_accelerators(resources, "requests", "limits");
+  const bool in_limits = copy_accelerators(resources, "limits", "requests");
+  if (!in_requests && !in_limits && needed) {
+    for (const char* which : {"limits", "requests"}) {
+      object_in(resources, which)[kDefaultResource] = text_value(fmt::format("{}", *needed));
+    }
+  }
+  if (resources.empty()) {
+    container.erase("resources");
+  }
+}
+
+void set_workload(json::Object& owner, const Workload& workload, Findings& findings) {
+  Parallelism p = workload.parallelism;
+  const auto stated = workload.pod ? accelerators_of(*workload.pod) : std::nullopt;
+  if (workload.worker && p.pipeline && !p.tensor && stated && !p.is_data_parallel()) {
+    constexpr long long kPods = 2;
+    p.tensor = std::max(1LL, kPods * *stated / *p.pipeline);
+    object_in(owner, "parallelism")["tensor"] = *p.tensor;
+    findings.push_back(
+        {.code = "tensor-derived",
+         .severity = Severity::Warning,
+         .path = workload.path + ".parallelism",
+         .sentence = fmt::format("tensor is not set; {} stages over a leader and a worker of {} GPUs "
+                                 "each give tensor {}",
+                                 *p.pipeline, *stated, *p.tensor),
+         .fix = fmt::format("add tensor: {}", *p.tensor)});
+  }
+  const bool in_one_pod = !workload.worker;
+  const bool says_something = p.tensor || p.data_local || (p.pipeline && in_one_pod);
+  const auto needed =
+      says_something ? std::optional<long long>(p.accelerators_per_pod(!in_one_pod)) : std::nullopt;
+  for (const char* pod : {"template", "worker"}) {
+    auto* spec = owner.if_contains(pod);
+    json::Object* main =
+        spec != nullptr && spec->is_object() ? find_container(spec->get_object(), "main") : nullptr;
+    if (main != nullptr) {
+      set_container(*main, needed);
+    }
+  }
+}
+
+}  // namespace
+
+void set_accelerators(json::Object& spec, const Service& service, Findings& findings) {
+  set_workload(spec, service.main, findings);
+  if (service.prefill) {
+    set_workload(object_in(spec, "prefill"), *service.prefill, findings);
+  }
+}
+
+std::optional<long long> accelerators_of(const json::Object& pod) {
+  json::Object copy = pod;
+  const json::Object* main = find_container(copy, "main");
+  if (main == nullptr) {
+    return std::nullopt;
+  }
+  const json::Value container(*main);
+  for (const char* which : {"resources.limits", "resources.requests"}) {
+    const auto* list = json::object_at(container, which);
+    for (const auto& member : list != nullptr ? *list : json::Object()) {
+      if (is_accelerator({member.key().data(), member.key().size()})) {
+        return count_of(member.value());
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+long long group_size_of(const Workload& workload) {
+  const Parallelism& p = workload.parallelism;
+  if (p.is_data_parallel()) {
+    return p.group_size().value_or(1);
+  }
+  const long long world = p.pipeline.value_or(1) * p.tensor.value_or(1);
+  const long long per_pod = workload.pod ? accelerators_of(*workload.pod).value_or(p.tensor.value_or(1)) : 1;
+  return std::max(1LL, world / std::max(1LL, per_pod));
+}
+
+void check_accelerators(const Workload& workload, Findings& findings) {
+  const Parallelism& p = workload.parallelism;
+  const auto stated = workload.pod ? accelerators_of(*workload.pod) : std::nullopt;
+  const auto add = [&](std::string sentence, std::string fix) {
+    findings.push_back({.code = "accelerators",
+                        .path = workload.path + ".template",
+                        .sentence = std::move(sentence),
+                        .fix = std::move(fix)});
+  };
+  if (!stated) {
+    return;
+  }
+  if (workload.worker && p.pipeline && !p.is_data_parallel()) {
+    const long long world = *p.pipeline * p.tensor.value_or(1);
+    if (*stated < 1 || world % *stated != 0 || world < *stated) {
+      add(fmt::format("pods of {} GPUs cannot hold pipeline {} x tensor {} = {} GPUs", *stated, *p.pipeline,
+                      p.tensor.value_or(1), world),
+          "choose a number of GPUs per pod that divides it");
+    }
+    return;
+  }
+  if (!p.tensor && !p.data_local && (workload.worker || !p.pipeline)) {
+    return;
+  }
+  const long long needed = p.accelerators_per_pod(workload.worker.has_value());
+  if (*stated != needed) {
+    add(fmt::format("the pod asks for {} GPUs, its parallelism needs {} (tensor {} x dataLocal {}{})",
+                    *stated, needed, p.tensor.value_or(1), p.data_local.value_or(1),
+                    workload.worker ? "" : fmt::format(" x pipeline {}", p.pipeline.value_or(1))),
+        fmt::format("request {} GPUs, or change parallelism", needed));
+  }
+}
+
+}  // namespace llmd::llmisvc
