@@ -161,6 +161,11 @@ TEST(Yaml, TellsWhereAPathIsWritten) {
   EXPECT_EQ(document.position_of("nothing"), (Position{1, 1}));
 }
 
+TEST(YamlWriter, WritesTextsOfSeveralLinesAsBlocks) {
+  EXPECT_EQ(write_yaml(*parse(R"({"a":"größe\nx: y\n"})")), "a: |\n  größe\n  x: y\n");
+  EXPECT_EQ(write_yaml(*parse(R"({"a":"one\ntwo"})")), "a: |-\n  one\n  two\n");
+}
+
 TEST(YamlWriter, WritesKubectlsStyle) {
   const Value value = *parse(
       R"({"apiVersion":"v1","metadata":{"labels":{},"name":"a"},"list":[{"name":"x","args":["-v","8"]},[1,2],[]],)"

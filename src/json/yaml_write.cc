@@ -1,28 +1,32 @@
 // libyaml's emitter does layout and escaping; the choice of the style is ours, so that text is never misread.
 #include <yaml.h>
 
+#include <algorithm>
+
 #include "json/yaml.h"
 #include "json/yaml_scalar.h"
 
 namespace llmd::json {
 namespace {
 
+// NEL, LS and PS are line breaks for YAML 1.1 and would not come back as themselves.
+bool has_exotic_break(std::string_view text) {
+  return text.find("\xc2\x85") != std::string_view::npos ||
+         text.find("\xe2\x80\xa8") != std::string_view::npos ||
+         text.find("\xe2\x80\xa9") != std::string_view::npos;
+}
+
 // A text block (|) keeps every character only if no line begins or ends in a way that indentation would
 // swallow.
 bool fits_text_block(std::string_view text) {
-  if (text.find('\n') == std::string_view::npos || text.front() == ' ' || text.front() == '\n') {
+  if (text.find('\n') == std::string_view::npos || text.front() == ' ' || text.front() == '\n' ||
+      text.back() == ' ' || text.ends_with("\n\n") || text.find(" \n") != std::string_view::npos) {
     return false;
   }
-  char previous = 'x';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool trailing_space = c == '\n' && previous == ' ';
-    if (trailing_space || byte == 0x7f || byte >= 0x80 || (byte < 0x20 && c != '\n')) {
-      return false;
-    }
-    previous = c;
-  }
-  return previous != ' ' && !text.ends_with("\n\n");
+  const auto is_control = [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f;
+  };
+  return std::ranges::none_of(text, is_control) && !has_exotic_break(text);
 }
 
 class Writer {
