@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "base/log.h"
+#include "base/strings.h"
 #include "engine/server/generation_job.h"
 #include "engine/server/inbox.h"
 #include "engine/server/prepare.h"
@@ -158,6 +159,36 @@ Task<void> answer_stream(Call& call, Inbox& inbox, Answer& answer, Running& runn
   co_await exchange.finish(events);
 }
 
+// Simulation: the client may ask for an error by its status.
+std::optional<ApiError> requested_error(const Call& call, const http::Exchange& exchange) {
+  const auto wanted = exchange.request().headers.find("X-Return-Error");
+  if (!wanted) {
+    return std::nullopt;
+  }
+  const auto status = parse_integer(*wanted);
+  if (!status || *status < 400 || *status > 599) {
+    return ApiError{
+        400, "BadRequestError", fmt::format("X-Return-Error: '{}' is not an error status", *wanted), {}};
+  }
+  const int code = static_cast<int>(*status);
+  return ApiError{code,
+                  std::string(error_type(code)),
+                  fmt::format("error {} as asked for by request {}", code, call.request_id()),
+                  {}};
+}
+
+// What the generation fails with before it begins, in simulation.
+std::optional<ApiError> simulated_failure(Call& call) {
+  Context& context = call.context();
+  if (!context.simulated) {
+    return std::nullopt;
+  }
+  if (auto error = requested_error(call, call.exchange())) {
+    return error;
+  }
+  return context.failure ? context.failure() : std::nullopt;
+}
+
 AnswerForm complete_form(Call& call, const GenerationJob& job, const SelectedModel& selected) {
   const ServerSettings& settings = call.context().settings;
   AnswerForm form = job.form;
@@ -179,7 +210,7 @@ Task<void> generate(Call& call, Endpoint endpoint) {
     co_return;  // the server answers
   }
   Context& context = call.context();
-  if (auto failure = context.failure ? context.failure() : std::nullopt) {
+  if (auto failure = simulated_failure(call)) {
     co_return co_await call.error(std::move(*failure));
   }
   auto job = co_await make_job(call, endpoint, std::move(*body));

@@ -8,10 +8,6 @@
 namespace llmd::engine {
 namespace {
 
-// What vLLM would call itself: the llm-d and KServe scripts choose flags by it. This version's flags are
-// understood.
-constexpr const char* kVersion = "0.18.0";
-
 bool is_true(const std::optional<std::string>& text) {
   return text && *text != "0" && *text != "false" && *text != "False";
 }
