@@ -8,7 +8,7 @@ AddressPool::AddressPool(const std::filesystem::path& data)
     : network_(64 + static_cast<int>(std::hash<std::string>()(data.string()) % 64)) {}
 
 Result<std::string> AddressPool::take() {
-  for (int host = 1; host < 65000; ++host) {
+  for (int host = 1; host < 64000; ++host) {
     std::string address = fmt::format("127.{}.{}.{}", network_, host / 250, 1 + host % 250);
     if (taken_.insert(address).second) {
       return address;

@@ -15,7 +15,7 @@ class AddressPool {
   // 127.<64..127>.x.y, the second byte from a hash of the data directory.
   explicit AddressPool(const std::filesystem::path& data);
 
-  Result<std::string> take();              // the lowest free one; ResourceExhausted past 65,000 pods
+  Result<std::string> take();              // the lowest free one; ResourceExhausted past 64,000 pods
   void claim(const std::string& address);  // of an adopted pod
   void give_back(const std::string& address);
 

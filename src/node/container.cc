@@ -1,6 +1,10 @@
 #include "node/container.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 
@@ -13,7 +17,19 @@ using namespace std::chrono_literals;
 
 constexpr Duration kFirstBackOff = 1s;  // the very first restart is immediate
 constexpr Duration kMaxBackOff = 5min;
-constexpr Duration kHealthyRun = 60s;  // a run this long forgets earlier failures
+constexpr Duration kHealthyRun = 60s;      // a run this long forgets earlier failures
+constexpr Duration kUnhealthyGrace = 30s;  // for a program whose probe failed, as the kubelet's default
+
+Result<FileDescriptor> take_lock(const std::filesystem::path& path) {
+  FileDescriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock) {
+    return system_error(errno, "open " + path.string());
+  }
+  if (::flock(lock.number(), LOCK_EX | LOCK_NB) != 0) {
+    return unavailable("{}: held by a shim that is just starting or ending", path.string());
+  }
+  return lock;
+}
 
 }  // namespace
 
@@ -47,23 +63,31 @@ Result<std::unique_ptr<process::Process>> Container::adopt_living() {
   return process::Process::adopt(loop_, record->shim, record->shim_start_time);
 }
 
-// A program that ended while no node was running counts as a restart, with the exit the shim wrote down.
-void Container::note_end_while_away() {
+// An exit that the API does not know yet, and nothing runs.
+bool Container::has_ended_while_away() const {
   const auto record = read_exit_record(folder_, setup_.name);
-  if (record && *record && status_.phase == ContainerStatus::Phase::Running) {
-    status_.last_exit = **record;
-    ++status_.restarts;
+  if (!record || !*record) {
+    return false;
   }
+  const auto finished = (*record)->finished;
+  const bool counted = status_.last_exit && status_.last_exit->finished == finished;
+  return !counted;
+}
+
+void Container::forget_last_run() {
+  std::error_code ignored;
+  std::filesystem::remove(folder_.exit_record(setup_.name), ignored);
 }
 
 Task<Result<void>> Container::start() {
-  note_end_while_away();
+  LLMD_CO_TRY(const auto lock, take_lock(folder_.lock(setup_.name)));
   std::error_code ignored;
   std::filesystem::remove(folder_.run_record(setup_.name), ignored);
   std::filesystem::remove(folder_.exit_record(setup_.name), ignored);
   std::filesystem::rename(folder_.log(setup_.name), folder_.previous_log(setup_.name), ignored);
   process::SpawnOptions options{.environment = setup_.launch.environment,
-                                .working_directory = setup_.launch.working_directory};
+                                .working_directory = setup_.launch.working_directory,
+                                .stdin_fd = lock.number()};
   options.arguments = {llmd_.string(), std::string(kShimCommand), folder_.root().string(), setup_.name, "--"};
   options.arguments.insert(options.arguments.end(), setup_.launch.arguments.begin(),
                            setup_.launch.arguments.end());
@@ -97,9 +121,20 @@ Task<Result<void>> Container::attach() {
   co_return Result<void>();
 }
 
-Task<void> Container::probe_startup() {
+// SIGTERM, and after a while SIGKILL; watch() goes on when the program has ended.
+Task<void> Container::end_unhealthy(std::string_view probe, std::string error) {
+  log::warning("probe failed for too long; restarting",
+               {{"container", setup_.name}, {"probe", probe}, {"error", error}});
+  update([](ContainerStatus& status) { status.ready = false; });
+  [[maybe_unused]] const auto asked = shim_->signal(SIGTERM);
+  co_await async::sleep(kUnhealthyGrace);
+  [[maybe_unused]] const auto killed = shim_->signal(SIGUSR1);
+}
+
+// False when it never succeeded: the program has been told to end.
+Task<bool> Container::probe_startup() {
   if (!setup_.startup) {
-    co_return;
+    co_return true;
   }
   const Probe& probe = *setup_.startup;
   const auto give_up = async::Deadline::after(probe.initial_delay + probe.period * probe.failure_threshold);
@@ -109,10 +144,8 @@ Task<void> Container::probe_startup() {
       break;
     }
     if (give_up.expired()) {
-      log::warning("startup probe failed for too long; restarting",
-                   {{"container", setup_.name}, {"error", answer.error().message}});
-      [[maybe_unused]] const auto told = shim_->signal(SIGTERM);
-      co_await async::sleep(std::chrono::hours(24 * 365));  // watch() cancels when the program has ended
+      co_await end_unhealthy("startup", answer.error().message);
+      co_return false;
     }
     co_await async::sleep(eager_interval(probe, asked));
   }
@@ -120,6 +153,7 @@ Task<void> Container::probe_startup() {
     status.started_up = true;
     status.ready = !setup_.readiness;
   });
+  co_return true;
 }
 
 Task<void> Container::probe_readiness() {
@@ -136,7 +170,7 @@ Task<void> Container::probe_readiness() {
       if (!answer) {
         log::warning("container not ready", {{"container", setup_.name}, {"error", answer.error().message}});
       }
-      asked = tracker.succeeded() ? 1000 : 0;
+      asked = 0;
     }
     co_await async::sleep(tracker.succeeded() ? probe.period : eager_interval(probe, asked));
   }
@@ -153,12 +187,7 @@ Task<void> Container::probe_liveness() {
     const auto answer = co_await ask(loop_, pool_, probe, setup_.address, setup_.launch.environment);
     tracker.observe(answer.has_value());
     if (tracker.failed()) {
-      log::warning("liveness probe failed; restarting",
-                   {{"container", setup_.name}, {"error", answer ? "" : answer.error().message}});
-      update([&](ContainerStatus& status) { status.ready = false; });
-      [[maybe_unused]] const auto asked = shim_->signal(SIGTERM);
-      co_await async::sleep(30s);
-      [[maybe_unused]] const auto killed = shim_->signal(SIGUSR1);
+      co_await end_unhealthy("liveness", answer.error().message);
       co_return;
     }
     co_await async::sleep(probe.period);
@@ -166,9 +195,11 @@ Task<void> Container::probe_liveness() {
 }
 
 Task<void> Container::run_probes(async::Scope& probes) {
-  co_await probe_startup();
-  probes.spawn("liveness", probe_liveness());
-  co_await probe_readiness();
+  const bool started = co_await probe_startup();
+  if (started) {
+    probes.spawn("liveness", probe_liveness());
+    co_await probe_readiness();
+  }
 }
 
 Task<void> Container::watch() {
@@ -189,6 +220,8 @@ void Container::record_exit() {
                   .message = "the shim was killed"};
   if (record && *record) {
     exit = **record;
+  } else if (const auto run = read_run_record(folder_, setup_.name); run && *run && (*run)->program > 1) {
+    ::kill(-(*run)->program, SIGKILL);  // the program died with its shim, but not the rest of its group
   }
   const bool long_run = exit.finished - exit.started >= kHealthyRun;
   quick_failures_ = long_run ? 0 : quick_failures_ + 1;
@@ -226,8 +259,27 @@ Duration Container::back_off() const {
   return std::min<Duration>(kMaxBackOff, kFirstBackOff * (1LL << std::min(quick_failures_ - 2, 10)));
 }
 
+void Container::note_restart() {
+  update([this](ContainerStatus& status) {
+    status.last_exit = std::exchange(status.exit, std::nullopt);
+    status.phase = ContainerStatus::Phase::Waiting;
+    status.reason = "CrashLoopBackOff";
+    status.message = fmt::format("restarting in {} s",
+                                 std::chrono::duration_cast<std::chrono::seconds>(back_off()).count());
+    ++status.restarts;
+  });
+}
+
 Task<void> Container::run() {
   ended_.reset();
+  if (!adopt_living() && has_ended_while_away()) {
+    record_exit();
+    if (!wants_restart()) {
+      ended_.set();
+      co_return;
+    }
+    note_restart();
+  }
   while (!stopping_.is_set()) {
     if (auto attached = co_await attach(); !attached) {
       ++quick_failures_;
@@ -241,14 +293,7 @@ Task<void> Container::run() {
       if (stopping_.is_set() || !wants_restart()) {
         break;
       }
-      update([&](ContainerStatus& status) {
-        status.last_exit = std::exchange(status.exit, std::nullopt);
-        status.phase = ContainerStatus::Phase::Waiting;
-        status.reason = "CrashLoopBackOff";
-        status.message = fmt::format("restarting in {} s",
-                                     std::chrono::duration_cast<std::chrono::seconds>(back_off()).count());
-        ++status.restarts;
-      });
+      note_restart();
     }
     co_await stopping_.wait_until(async::Deadline::after(back_off()));
   }

@@ -1,5 +1,8 @@
 // One container of a pod: started through its shim, probed, restarted with back-off, stopped within its grace
 // period.
+//
+// Never two at a time: the lock file in the pod's folder is taken before the shim is started and inherited by
+// it, so that a node which follows a killed one either finds the run record or finds the lock held.
 #pragma once
 
 #include <functional>
@@ -55,8 +58,10 @@ class Container {
   ~Container();
 
   // Adopts a living program or starts one, and keeps it running as the restart policy says. Returns when it
-  // has ended for good or stop() has been called.
+  // has ended for good, maybe while no node was running, or when stop() has been called.
   Task<void> run();
+  // Makes run() start the program again although it has ended before.
+  void forget_last_run();
 
   // Ends the program: the preStop command when `graceful`, SIGTERM, and SIGKILL once the deadline passes.
   // run() returns.
@@ -69,13 +74,15 @@ class Container {
   Task<Result<void>> attach();  // adopt or start
   Result<std::unique_ptr<process::Process>> adopt_living();
   Task<Result<void>> start();
-  void note_end_while_away();
+  bool has_ended_while_away() const;
   Task<void> watch();  // until the program has ended
   Task<void> run_probes(async::Scope& probes);
-  Task<void> probe_startup();
+  Task<bool> probe_startup();
   Task<void> probe_readiness();
   Task<void> probe_liveness();
+  Task<void> end_unhealthy(std::string_view probe, std::string error);
   void record_exit();
+  void note_restart();
   bool wants_restart() const;
   Duration back_off() const;
   void update(std::function<void(ContainerStatus&)> change);

@@ -85,6 +85,36 @@ Result<std::optional<std::string>> referenced_value(const kube::Object& pod, con
   return invalid_argument("valueFrom names no source");
 }
 
+// Every entry of a ConfigMap or Secret, under an optional prefix.
+Result<void> import_all(const kube::Object& entry, const EnvironmentSources& sources,
+                        Environment& environment) {
+  const auto* secret = kube::find_object(entry, "secretRef");
+  const auto* reference = secret != nullptr ? secret : kube::find_object(entry, "configMapRef");
+  if (reference == nullptr) {
+    return invalid_argument("envFrom names neither configMapRef nor secretRef");
+  }
+  const auto& objects = secret != nullptr ? sources.secrets : sources.config_maps;
+  const auto name = kube::find_string(*reference, "name");
+  const auto found = objects.find(std::string(name));
+  if (found == objects.end()) {
+    return kube::find_bool(*reference, "optional", false)
+               ? Result<void>()
+               : Result<void>(not_found("envFrom: {} '{}' does not exist",
+                                        secret != nullptr ? "Secret" : "ConfigMap", name));
+  }
+  const std::string prefix(kube::find_string(entry, "prefix"));
+  const auto* data = kube::find_object(found->second, "data");
+  for (std::size_t i = 0; data != nullptr && i < data->size(); ++i) {
+    const auto& [key, raw] = *(data->begin() + static_cast<std::ptrdiff_t>(i));
+    std::string text(text_of(&raw));
+    if (secret != nullptr) {
+      LLMD_TRY(text, crypto::from_base64(text));
+    }
+    environment[prefix + std::string(key)] = std::move(text);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string expand_references(std::string_view text, const Environment& environment) {
@@ -116,6 +146,13 @@ std::string expand_references(std::string_view text, const Environment& environm
 Result<Environment> container_environment(const kube::Object& pod, const kube::Object& container,
                                           const EnvironmentSources& sources, const Environment& inherited) {
   Environment environment = inherited;
+  const auto* imports = kube::find_array(container, "envFrom");
+  for (std::size_t i = 0; imports != nullptr && i < imports->size(); ++i) {
+    if (auto imported = import_all(imports->at(i).as_object(), sources, environment); !imported) {
+      return std::unexpected(std::move(imported).error().within(
+          fmt::format("container '{}'", kube::find_string(container, "name"))));
+    }
+  }
   const auto* entries = kube::find_array(container, "env");
   if (entries == nullptr) {
     return environment;

@@ -1,4 +1,4 @@
-// The environment of a container: the node's own, then what the pod says, with $(NAME) references resolved in
+// The environment of a container: the node's own, then envFrom, then env, with $(NAME) references resolved in
 // order.
 #pragma once
 

@@ -17,6 +17,7 @@
 #include "kube/informer.h"
 #include "node/address_pool.h"
 #include "node/pod.h"
+#include "node/survivors.h"
 #include "process/process.h"
 
 namespace llmd::node {
@@ -39,6 +40,10 @@ std::optional<std::filesystem::path> find_on_path(std::string_view program) {
 kube::Object node_object(const std::string& name) {
   struct utsname system{};
   ::uname(&system);
+  const std::string_view machine(system.machine);
+  const std::string_view architecture = machine == "x86_64"    ? "amd64"
+                                        : machine == "aarch64" ? "arm64"
+                                                               : machine;
   struct sysinfo memory{};
   ::sysinfo(&memory);
   const kube::Object capacity{{"cpu", std::to_string(std::thread::hardware_concurrency())},
@@ -49,7 +54,7 @@ kube::Object node_object(const std::string& name) {
           {"metadata", kube::Object{{"name", name},
                                     {"labels", kube::Object{{"kubernetes.io/hostname", name},
                                                             {"kubernetes.io/os", "linux"},
-                                                            {"kubernetes.io/arch", "amd64"}}}}},
+                                                            {"kubernetes.io/arch", architecture}}}}},
           {"status",
            kube::Object{{"capacity", capacity},
                         {"allocatable", capacity},
@@ -61,7 +66,7 @@ kube::Object node_object(const std::string& name) {
                                                   {"containerRuntimeVersion", "processes"},
                                                   {"kubeletVersion", "llmd"},
                                                   {"operatingSystem", "linux"},
-                                                  {"architecture", system.machine}}}}}};
+                                                  {"architecture", architecture}}}}}};
 }
 
 }  // namespace
@@ -89,9 +94,14 @@ struct Node::State {
   void observe(const kube::Object* before, const kube::Object* after);
   void start_pod(const kube::Object& object);
   Task<void> run_pod(std::shared_ptr<Pod> pod);
-  Task<void> end_pod(std::string uid, kube::ObjectKey key, bool object_exists);
+  Task<void> end_pod(kube::Object object, bool object_exists);
+  Task<void> remove_object(std::string uid, kube::ObjectKey key);
   Task<Result<void>> register_node();
-  void remove_forgotten_pods();
+  std::vector<PodFolder> folders() const;  // of all pods, known or not
+  void claim_remembered_addresses();
+  void end_forgotten_pods();
+  Task<void> end_forgotten_pod(std::string uid);
+  void remove_folder(const PodFolder& folder);
 
   async::EventLoop& loop;
   kube::Client& client;
@@ -109,17 +119,17 @@ void Node::State::observe(const kube::Object* before, const kube::Object* after)
   const kube::Object& object = after != nullptr ? *after : *before;
   const std::string uid(kube::uid_of(object));
   const auto known = pods.find(uid);
-  if (after != nullptr && known == pods.end() && !ending.contains(uid)) {
+  const bool is_leaving = after == nullptr || kube::is_being_deleted(object);
+  if (known != pods.end() && after != nullptr) {
+    known->second->observe(object);
+  } else if (known == pods.end() && !is_leaving && !ending.contains(uid)) {
     const auto phase = kube::find_string(object, "status.phase");
     if (phase != "Succeeded" && phase != "Failed") {
       start_pod(object);
     }
-  } else if (after != nullptr && known != pods.end()) {
-    known->second->observe(object);
   }
-  const bool is_leaving = after == nullptr || kube::is_being_deleted(object);
   if (is_leaving && ending.insert(uid).second) {
-    tasks.spawn("end pod", end_pod(uid, kube::key_of(object), after != nullptr));
+    tasks.spawn("end pod", end_pod(object, after != nullptr));
   }
 }
 
@@ -129,7 +139,6 @@ void Node::State::start_pod(const kube::Object& object) {
   std::string address;
   if (const auto remembered = read_file(folder.address(), 100)) {
     address = *remembered;
-    addresses.claim(address);
   } else {
     auto free = addresses.take();
     if (!free) {
@@ -152,24 +161,42 @@ Task<void> Node::State::run_pod(std::shared_ptr<Pod> pod) {
   co_await pod->run();
 }
 
-Task<void> Node::State::end_pod(std::string uid, kube::ObjectKey key, bool object_exists) {
+Task<void> Node::State::end_pod(kube::Object object, bool object_exists) {
+  const std::string uid(kube::uid_of(object));
+  const auto deadline = async::Deadline::after(grace_period_of(object));
   if (const auto found = pods.find(uid); found != pods.end()) {
     const auto pod = found->second;
-    co_await pod->stop(async::Deadline::after(pod->grace_period()), object_exists);
-    addresses.give_back(pod->address());
-    std::error_code ignored;
-    std::filesystem::remove_all(pod->folder().root(), ignored);
+    co_await pod->stop(deadline, object_exists);
     pods.erase(uid);
+  } else {  // deleted while no node was running, or never started again after it had ended
+    co_await end_survivors(loop, PodFolder(options.data, uid), deadline);
   }
+  remove_folder(PodFolder(options.data, uid));
   if (object_exists) {
-    const auto removed =
-        co_await client.remove(kube::kPods, std::move(key), kube::Propagation::Background, uid, 0);
-    if (!removed && removed.error().kind != ErrorKind::NotFound &&
-        removed.error().kind != ErrorKind::Conflict) {
-      log::warning("pod object not removed", {{"error", removed.error().text()}});
-    }
+    co_await remove_object(uid, kube::key_of(object));
   }
   ending.erase(uid);
+}
+
+// The kubelet's last word: until then the API server keeps a deleted pod.
+Task<void> Node::State::remove_object(std::string uid, kube::ObjectKey key) {
+  for (;;) {
+    const auto removed = co_await client.remove(kube::kPods, key, kube::Propagation::Background, uid, 0);
+    if (removed || removed.error().kind == ErrorKind::NotFound ||
+        removed.error().kind == ErrorKind::Conflict) {  // another pod has its name now
+      co_return;
+    }
+    log::warning("pod object not removed", {{"pod", key.to_string()}, {"error", removed.error().text()}});
+    co_await async::sleep(std::chrono::seconds(1));
+  }
+}
+
+void Node::State::remove_folder(const PodFolder& folder) {
+  if (const auto address = read_file(folder.address(), 100)) {
+    addresses.give_back(*address);
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(folder.root(), ignored);
 }
 
 Task<Result<void>> Node::State::register_node() {
@@ -191,30 +218,42 @@ Task<Result<void>> Node::State::register_node() {
   co_return Result<void>();
 }
 
-// Folders of pods that were force-deleted while no node was running: their processes have no object any more.
-void Node::State::remove_forgotten_pods() {
+std::vector<PodFolder> Node::State::folders() const {
+  std::vector<PodFolder> found;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(options.data / "pods", error)) {
-    const std::string uid = entry.path().filename().string();
-    if (pods.contains(uid) || ending.contains(uid)) {
-      continue;
-    }
-    const PodFolder folder(options.data, uid);
-    std::error_code ignored;
-    for (const auto& record : std::filesystem::directory_iterator(folder.run(), ignored)) {
-      const std::string name = record.path().filename().string();
-      const auto end = name.find(".run.json");
-      const auto run = end == std::string::npos ? Result<std::optional<RunRecord>>(std::nullopt)
-                                                : read_run_record(folder, name.substr(0, end));
-      if (run && *run) {
-        if (auto shim = process::Process::adopt(loop, (*run)->shim, (*run)->shim_start_time)) {
-          log::info("ending a forgotten pod", {{"uid", uid}, {"container", name.substr(0, end)}});
-          [[maybe_unused]] const auto killed = (*shim)->signal(SIGUSR1);
-        }
-      }
-    }
-    std::filesystem::remove_all(entry.path(), ignored);
+    found.emplace_back(options.data, entry.path().filename().string());
   }
+  return found;
+}
+
+// Before any new pod takes one: pods of an earlier node keep their addresses.
+void Node::State::claim_remembered_addresses() {
+  for (const PodFolder& folder : folders()) {
+    if (const auto address = read_file(folder.address(), 100)) {
+      addresses.claim(*address);
+    }
+  }
+}
+
+// Folders of pods that were force-deleted while no node was running: their processes have no object any more.
+void Node::State::end_forgotten_pods() {
+  std::set<std::string, std::less<>> existing;
+  for (const auto& [key, object] : informer.objects()) {
+    existing.emplace(kube::uid_of(object));
+  }
+  for (const PodFolder& folder : folders()) {
+    std::string uid = folder.root().filename().string();
+    if (!existing.contains(uid) && !ending.contains(uid)) {
+      tasks.spawn("end forgotten pod", end_forgotten_pod(std::move(uid)));
+    }
+  }
+}
+
+Task<void> Node::State::end_forgotten_pod(std::string uid) {
+  const PodFolder folder(options.data, uid);
+  co_await end_survivors(loop, folder, async::Deadline::after(options.shutdown_grace));
+  remove_folder(folder);
 }
 
 Node::Node(async::EventLoop& loop, kube::Client& client, NodeOptions options)
@@ -228,6 +267,7 @@ Node::~Node() = default;
 
 Task<void> Node::run() {
   State& state = *state_;
+  state.claim_remembered_addresses();
   for (;;) {
     const auto registered = co_await state.register_node();
     if (registered) {
@@ -239,7 +279,7 @@ Task<void> Node::run() {
   co_await async::with_scope(state.loop.executor(), [&state](async::Scope& scope) -> Task<void> {
     scope.spawn("watch pods", state.informer.run());
     co_await state.informer.synced();
-    state.remove_forgotten_pods();
+    state.end_forgotten_pods();
     co_await scope.join();
   });
 }
@@ -251,6 +291,11 @@ Task<void> Node::shutdown() {
     const auto pods = state.pods;  // a pod that is just being deleted leaves the map meanwhile
     for (const auto& [uid, pod] : pods) {
       scope.spawn("stop pod", pod->stop(deadline, false));
+    }
+    for (const PodFolder& folder : state.folders()) {  // and what no pod of ours holds
+      if (!pods.contains(folder.root().filename().string())) {
+        scope.spawn("end survivors", end_survivors(state.loop, folder, deadline));
+      }
     }
     co_await scope.join();
   });

@@ -40,15 +40,15 @@ const kube::Object kPod = object(R"({
   "status": {"podIP": "127.70.0.2"}})");
 
 TEST(Environment, LaterEntriesSeeEarlierOnesAndTheDownwardApi) {
-  const auto container = object(R"({"name": "main", "env": [
+  const auto container = object(R"json({"name": "main", "env": [
     {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
     {"name": "APP", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
-    {"name": "URL", "value": "http://$(POD_IP):80/$(APP)/$(MISSING)/$$(APP)"}]
-})");
+    {"name": "URL", "value": "http://$(POD_IP):80/$(APP)/$(MISSING)/$$(APP)"}]})json");
   const auto environment = container_environment(kPod, container, {}, {{"HOME", "/root"}});
-ASSERT_TRUE(environment) << environment.error().text();
-EXPECT_THAT(*environment, ElementsAre(Pair("APP", "web"), Pair("HOME", "/root"), Pair("POD_IP", "127.70.0.2"),
-                                      Pair("URL", "http://127.70.0.2:80/web/$(MISSING)/$(APP)")));
+  ASSERT_TRUE(environment) << environment.error().text();
+  EXPECT_THAT(*environment,
+              ElementsAre(Pair("APP", "web"), Pair("HOME", "/root"), Pair("POD_IP", "127.70.0.2"),
+                          Pair("URL", "http://127.70.0.2:80/web/$(MISSING)/$(APP)")));
 }
 
 TEST(Environment, ASecretsValueIsDecodedAndAMissingKeyIsNamed) {

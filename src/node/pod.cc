@@ -5,11 +5,14 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "node/survivors.h"
 
 namespace llmd::node {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr Duration kReportRetry = 1s;
 
 RestartPolicy restart_policy_of(const kube::Object& pod) {
   const auto text = kube::find_string(pod, "spec.restartPolicy");
@@ -29,6 +32,12 @@ template <typename Visit>
 void for_each_source(const kube::Object& pod, Visit visit) {
   for (const std::string_view list : {"initContainers", "containers"}) {
     for (const auto& container : specs_of(pod, list)) {
+      const auto* imports = kube::find_array(container.as_object(), "envFrom");
+      for (std::size_t i = 0; imports != nullptr && i < imports->size(); ++i) {
+        const auto& entry = imports->at(i).as_object();
+        visit(kube::kConfigMaps, kube::find_string(entry, "configMapRef.name"));
+        visit(kube::kSecrets, kube::find_string(entry, "secretRef.name"));
+      }
       const auto* env = kube::find_array(container.as_object(), "env");
       for (std::size_t i = 0; env != nullptr && i < env->size(); ++i) {
         const auto& entry = env->at(i).as_object();
@@ -67,9 +76,9 @@ Pod::Pod(PodContext& context, kube::Object object, std::string address)
 
 Pod::~Pod() = default;
 
-Duration Pod::grace_period() const {
-  const auto of_deletion = kube::find_int(object_, "metadata.deletionGracePeriodSeconds", -1);
-  const auto of_spec = kube::find_int(object_, "spec.terminationGracePeriodSeconds", 30);
+Duration grace_period_of(const kube::Object& pod) {
+  const auto of_deletion = kube::find_int(pod, "metadata.deletionGracePeriodSeconds", -1);
+  const auto of_spec = kube::find_int(pod, "spec.terminationGracePeriodSeconds", 30);
   return std::chrono::seconds(of_deletion >= 0 ? of_deletion : of_spec);
 }
 
@@ -192,7 +201,12 @@ Task<void> Pod::run_containers() {
 Task<void> Pod::run_everything() {
   co_await prepare_until_possible();
   const bool adopted = a_container_lives();
-  if (!adopted && !stopping_.is_set()) {
+  if (!adopted && policy_ == RestartPolicy::Always) {  // as after a reboot: everything from the beginning
+    for (const auto& container : init_) {
+      container->forget_last_run();
+    }
+  }
+  if (!stopping_.is_set()) {
     co_await run_init_containers();
   }
   const bool initialized =
@@ -208,7 +222,11 @@ Task<void> Pod::run() {
     scope.spawn("pod status", report_changes());
     co_await run_everything();
   });
-  co_await report();
+  bool written = co_await report();
+  while (!written && !stopping_.is_set()) {  // who stops us may stop the API server too
+    co_await stopping_.wait_until(async::Deadline::after(kReportRetry));
+    written = co_await report();
+  }
   finished_.set();
 }
 
@@ -224,6 +242,7 @@ Task<void> Pod::stop(async::Deadline deadline, bool graceful) {
                                co_await scope.join();
                              });
   co_await finished_.wait();
+  co_await end_survivors(context_.loop, folder_, deadline);
 }
 
 PodFacts Pod::facts() const {
@@ -252,10 +271,10 @@ PodFacts Pod::facts() const {
   return facts;
 }
 
-Task<void> Pod::report() {
+Task<bool> Pod::report() {
   auto status = pod_status(object_, facts());
   if (status == reported_) {
-    co_return;
+    co_return true;
   }
   kube::Object patch{{"status", status}};
   auto answer =
@@ -266,16 +285,20 @@ Task<void> Pod::report() {
   } else if (answer.error().kind != ErrorKind::NotFound) {
     log::warning("pod status not written",
                  {{"pod", kube::key_of(object_).to_string()}, {"error", answer.error().text()}});
-    changed_.set();
-    co_await async::sleep(1s);
+    co_return false;
   }
+  co_return true;
 }
 
 Task<void> Pod::report_changes() {
   for (;;) {
     co_await changed_.wait();
     changed_.reset();
-    co_await report();
+    const bool written = co_await report();
+    if (!written) {
+      changed_.set();
+      co_await async::sleep(kReportRetry);
+    }
   }
 }
 

@@ -31,6 +31,9 @@ struct PodContext {
   std::function<std::optional<std::filesystem::path>(std::string_view)> find_program;
 };
 
+// What its deletion asked for, else its own.
+Duration grace_period_of(const kube::Object& pod);
+
 class Pod {
  public:
   Pod(PodContext& context, kube::Object object, std::string address);
@@ -38,14 +41,14 @@ class Pod {
 
   // Runs the pod; returns after stop(), or when its containers have ended for good.
   Task<void> run();
-  // Stops all containers at the same time; graceful honours preStop. Returns when no process is left.
+  // Stops all containers at the same time; graceful honours preStop. Returns when no process is left, also
+  // none that an earlier node started and this one had not adopted yet.
   Task<void> stop(async::Deadline deadline, bool graceful);
   // The object as the API has it now.
   void observe(const kube::Object& object) { object_ = object; }
 
   const std::string& address() const { return address_; }
   const PodFolder& folder() const { return folder_; }
-  Duration grace_period() const;
 
  private:
   Task<Result<void>> prepare();  // sources, volumes, launches; nothing runs yet
@@ -56,7 +59,7 @@ class Pod {
   Task<void> run_init_containers();
   Task<void> run_containers();
   Task<void> report_changes();  // writes the status whenever something changed
-  Task<void> report();
+  Task<bool> report();          // false: try again
   PodFacts facts() const;
   bool a_container_lives() const;
 

@@ -7,6 +7,7 @@
 //     logs/<container>.log, <container>.log.1, <container>.previous.log
 //     run/<container>.run.json    written by the shim when the program has started
 //     run/<container>.exit.json   written by the shim when it has ended
+//     run/<container>.lock        held by the shim while it lives
 #pragma once
 
 #include <filesystem>
@@ -30,6 +31,7 @@ class PodFolder {
   std::filesystem::path exit_record(std::string_view container) const {
     return file("run", container, ".exit.json");
   }
+  std::filesystem::path lock(std::string_view container) const { return file("run", container, ".lock"); }
   std::filesystem::path log(std::string_view container) const { return file("logs", container, ".log"); }
   std::filesystem::path previous_log(std::string_view container) const {
     return file("logs", container, ".previous.log");

@@ -41,14 +41,15 @@ kube::Object state_of(const ContainerStatus& status) {
   return {{"waiting", std::move(waiting)}};
 }
 
-array container_statuses(const std::vector<NamedStatus>& containers) {
+// A finished init container counts as ready, a finished main container does not.
+array container_statuses(const std::vector<NamedStatus>& containers, bool init) {
   array list;
   for (const auto& [name, image, status] : containers) {
     list.push_back(kube::Object{
         {"name", name},
         {"image", image},
         {"imageID", ""},
-        {"ready", status.ready || (status.succeeded())},
+        {"ready", init ? status.succeeded() : status.ready},
         {"started", status.phase == Phase::Running && status.started_up},
         {"restartCount", status.restarts},
         {"state", state_of(status)},
@@ -134,9 +135,9 @@ kube::Object pod_status(const kube::Object& before, const PodFacts& facts) {
                       {"podIPs", array{kube::Object{{"ip", facts.address}}}},
                       {"startTime", started.empty() ? now : std::string(started)},
                       {"qosClass", "BestEffort"},
-                      {"containerStatuses", container_statuses(facts.containers)}};
+                      {"containerStatuses", container_statuses(facts.containers, false)}};
   if (!facts.init.empty()) {
-    status["initContainerStatuses"] = container_statuses(facts.init);
+    status["initContainerStatuses"] = container_statuses(facts.init, true);
   }
   return status;
 }

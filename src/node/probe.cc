@@ -83,7 +83,10 @@ Result<std::optional<Probe>> parse_probe(const kube::Object& container, std::str
     if (const auto path = kube::find_string(*http, "path"); !path.empty()) {
       probe.path = path;
     }
-    probe.tls = kube::find_string(*http, "scheme") == "HTTPS";
+    if (kube::find_string(*http, "scheme") == "HTTPS") {
+      return unimplemented("container '{}': {}: HTTPS probes are not supported on one machine",
+                           kube::find_string(container, "name"), field);
+    }
   } else if (const auto* tcp = kube::find_object(*object, "tcpSocket")) {
     probe.action = Probe::Action::Tcp;
     LLMD_TRY(probe.port, probe_port(container, *tcp, field));

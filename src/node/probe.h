@@ -20,7 +20,6 @@ struct Probe {
   Action action = Action::Http;
   std::string path = "/";
   std::uint16_t port = 0;
-  bool tls = false;
   std::vector<std::string> command;  // Exec
   Duration initial_delay{0};
   Duration period = std::chrono::seconds(10);

@@ -73,6 +73,7 @@ unsigned long long start_time_of(pid_t pid) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  std::signal(SIGPIPE, SIG_DFL);  // ignored in llmd itself, and ignored signals survive exec
   const int null = ::open("/dev/null", O_RDONLY);
   ::dup2(null, STDIN_FILENO);
   ::dup2(output, STDOUT_FILENO);
@@ -122,10 +123,12 @@ Result<Child> start_program(std::span<const std::string> program) {
   return Child{pid, std::move(output_read)};
 }
 
-// Copies what is there to the log; false at the end of the output.
+// Copies what is there to the log, but no more than a few buffers: a program that never stops writing must
+// not keep the shim from hearing signals. False at the end of the output.
 bool drain_output(int fd, LogFile& log) {
+  constexpr int kReads = 16;
   std::array<char, 65536> buffer;
-  for (;;) {
+  for (int i = 0; i < kReads; ++i) {
     const ssize_t count = ::read(fd, buffer.data(), buffer.size());
     if (count > 0) {
       log.append({buffer.data(), static_cast<std::size_t>(count)});
@@ -135,6 +138,24 @@ bool drain_output(int fd, LogFile& log) {
       return errno == EAGAIN;
     }
   }
+  return true;
+}
+
+// As their subreaper the shim has inherited all processes that the program left behind; returns when they are
+// gone.
+void end_descendants() {
+  const auto list = fmt::format("/proc/self/task/{}/children", ::getpid());
+  do {
+    const auto children = read_file(list, 1 << 20);
+    if (!children) {
+      return;  // a kernel without the list: waiting for what cannot be killed would be for ever
+    }
+    for (const auto word : split(*children, ' ')) {
+      if (const auto pid = parse_integer(word); pid && *pid > 1) {
+        ::kill(static_cast<pid_t>(*pid), SIGKILL);
+      }
+    }
+  } while (::waitpid(-1, nullptr, 0) > 0);  // one may have had children of its own
 }
 
 // Reaps the program (and, as its subreaper, whatever it left behind). True once the program itself has ended.
@@ -167,6 +188,7 @@ int supervise(Child& child, int signals, LogFile& log) {
         case SIGCHLD:
           if (reap(child.pid, status)) {
             ::kill(-child.pid, SIGKILL);  // what is left of its group has lost its purpose
+            end_descendants();
             if (child.output) {
               drain_output(child.output.number(), log);
             }
@@ -180,6 +202,15 @@ int supervise(Child& child, int signals, LogFile& log) {
           ::kill(-child.pid, SIGTERM);
       }
     }
+  }
+}
+
+// The shim outlives the node: it must not hold the pipe or terminal that the node writes to.
+void leave_output() {
+  const FileDescriptor null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  if (null) {
+    ::dup2(null.number(), STDOUT_FILENO);
+    ::dup2(null.number(), STDERR_FILENO);
   }
 }
 
@@ -202,6 +233,7 @@ int run_shim(std::span<const std::string> arguments) {
   }
   ::sigprocmask(SIG_BLOCK, &handled, nullptr);
   const FileDescriptor signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+  leave_output();
 
   LogFile log(folder.log(container));
   ExitRecord exit{.started = std::chrono::system_clock::now()};

@@ -7,8 +7,11 @@
 //                     ├─ logs/<container>.log       its output; past 10 MiB it becomes .log.1
 //                     └─ run/<container>.exit.json  how it ended
 //
-// SIGTERM is passed on to the program's process group; SIGUSR1 kills the group. When the shim itself is
-// killed, the program dies with it (PR_SET_PDEATHSIG). A full disk loses log lines, never the program.
+// SIGTERM is passed on to the program's process group; SIGUSR1 kills the group. Nothing outlives the program:
+// what it leaves behind is killed, whatever group or session it moved to. When the shim itself is killed, the
+// program dies with it (PR_SET_PDEATHSIG). A full disk loses log lines, never the program.
+//
+// The node hands it the container's lock as standard input; the shim holds it to its end (container.h).
 #pragma once
 
 #include <sys/types.h>

@@ -26,6 +26,9 @@ Result<void> write_files(const kube::Object& source, bool encoded, const std::fi
     return {};
   }
   for (const auto& [key, value] : *data) {
+    if (key.find('/') != key.npos || key == "." || key == "..") {
+      return invalid_argument("'{}' in {} is no file name", std::string_view(key), kube::name_of(source));
+    }
     std::string content(value.is_string() ? std::string_view(value.as_string()) : std::string_view());
     if (encoded) {
       LLMD_TRY(content, crypto::from_base64(content));
