@@ -53,7 +53,7 @@ def proxies(plan, folder):
         config = gateway_config.write_envoy(folder / "envoy.json", ports[0], ADDRESSES, ENGINE_PORT)
         manifests = gateway_config.write_manifests(folder / "manifests", ADDRESSES, ENGINE_PORT)
         envoy = [peers.envoy(), "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
-        llmd = [plan.llmd, "gateway", "-f", manifests, "--host", "127.0.0.1", "--port", ports[1]]
+        llmd = [plan.llmd, "gateway", "-f", manifests, "--host", "127.0.0.1", "--port", ports[1], "--loops", "1"]
         yield {
             "envoy": start("envoy", envoy, ports[0]),
             "llmd": start("llmd", llmd, ports[1]),

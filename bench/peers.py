@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 
@@ -46,6 +45,7 @@ def llama_python():
     python = environment() / "bin" / "python3"
     if subprocess.run([python, "-c", "import llama_cpp"], capture_output=True).returncode != 0:
         print(f"building {LLAMA} for this machine; once, and slow", flush=True)
-        compilers = {"CC": shutil.which("gcc") or "cc", "CXX": shutil.which("g++") or "c++"}
+        # clang, as for llmd: GCC 12 drops half of ggml's AMX tile configuration, and the first matrix product dies.
+        compilers = {"CC": "clang-19", "CXX": "clang++-19", "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count())}
         install(LLAMA, CMAKE_ARGS="-DGGML_NATIVE=ON", **compilers)
     return python
