@@ -16,7 +16,7 @@ class DataDirectory {
   static Result<DataDirectory> open(const std::string& given);
 
   const std::filesystem::path& root() const { return root_; }
-  std::filesystem::path database() const { return root_ / "llmd.db"; }
+
   std::filesystem::path kubeconfig() const { return root_ / "kubeconfig"; }
   std::filesystem::path certificate() const { return root_ / "tls" / "server.crt"; }
   std::filesystem::path key() const { return root_ / "tls" / "server.key"; }

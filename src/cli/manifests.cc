@@ -1,0 +1,137 @@
+#include "cli/manifests.h"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <iostream>
+#include <iterator>
+
+#include "base/file.h"
+#include "json/yaml.h"
+#include "llmisvc/check.h"
+#include "llmisvc/compile.h"
+
+namespace llmd::cli {
+namespace {
+
+constexpr std::string_view kManager = "llmd-up";
+
+Result<std::vector<std::string>> expand_folders(const std::vector<std::string>& files) {
+  std::vector<std::string> expanded;
+  for (const std::string& file : files) {
+    if (file == "-" || !std::filesystem::is_directory(file)) {
+      expanded.push_back(file);
+      continue;
+    }
+    const auto before = expanded.size();
+    for (const auto& entry : std::filesystem::directory_iterator(file)) {
+      if (entry.path().extension() == ".yaml" || entry.path().extension() == ".yml") {
+        expanded.push_back(entry.path().string());
+      }
+    }
+    if (expanded.size() == before) {
+      return not_found("{}: no *.yaml in this folder", file);
+    }
+    std::sort(expanded.begin() + static_cast<std::ptrdiff_t>(before), expanded.end());
+  }
+  return expanded;
+}
+
+Result<const kube::Resource*> resource_of(const kube::Object& object) {
+  const auto* resource = kube::find_resource(kube::api_version_of(object), kube::kind_of(object));
+  if (resource == nullptr) {
+    return invalid_argument("no kind '{}' in '{}'", kube::kind_of(object), kube::api_version_of(object));
+  }
+  return resource;
+}
+
+Task<Result<void>> ensure_namespace(kube::Client& client, std::string name) {
+  const auto existing = co_await client.get(kube::kNamespaces, {{}, name});
+  if (existing || existing.error().kind != ErrorKind::NotFound) {
+    co_return existing ? Result<void>() : std::unexpected(existing.error());
+  }
+  kube::Object object{
+      {"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", kube::Object{{"name", name}}}};
+  const auto created = co_await client.create(kube::kNamespaces, std::move(object));
+  if (!created && created.error().kind != ErrorKind::AlreadyExists) {
+    co_return std::unexpected(created.error());
+  }
+  co_return Result<void>();
+}
+
+// The file's documents, with relative file:// URIs made absolute: they mean files beside the manifest.
+Result<void> add_objects(const std::string& text, const std::string& name,
+                         std::vector<kube::Object>& objects) {
+  const std::string folder = std::filesystem::absolute(name).parent_path().string();
+  LLMD_TRY(auto documents, json::parse_yaml(text, name));
+  for (auto& document : documents) {
+    if (!document.value.is_object()) {
+      return invalid_argument("{}: not a Kubernetes object", document.place_of(""));
+    }
+    kube::Object object = std::move(document.value.as_object());
+    if (kube::kind_of(object) == kube::kLlmServices.kind) {
+      llmisvc::resolve_file_uris(object, folder);
+    }
+    objects.push_back(std::move(object));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> read_manifest(const std::string& file) {
+  if (file == "-") {
+    return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  }
+  return read_file(file, std::size_t{16} << 20);
+}
+
+llmisvc::Facts facts_for(bool local) {
+  llmisvc::Facts facts;
+  if (local) {
+    facts.platform = llmisvc::Platform::Local;
+    facts.manages_gateway = true;
+  }
+  return facts;
+}
+
+Result<std::vector<kube::Object>> load_manifests(const std::vector<std::string>& files) {
+  LLMD_TRY(const auto expanded, expand_folders(files));
+  std::vector<kube::Object> objects;
+  std::size_t errors = 0;
+  for (const std::string& file : expanded) {
+    LLMD_TRY(const auto text, read_manifest(file));
+    const std::string name = file == "-" ? "<stdin>" : file;
+    for (const auto& finding : llmisvc::check_manifest(text, name, facts_for(true))) {
+      errors += finding.severity == llmisvc::Severity::Error ? 1 : 0;
+      fmt::print(stderr, "{}\n", llmisvc::render_finding(finding));
+    }
+    if (errors == 0) {
+      LLMD_TRY_VOID(add_objects(text, name, objects));
+    }
+  }
+  if (errors > 0) {
+    return invalid_argument("{} {} in the manifests", errors, errors == 1 ? "mistake" : "mistakes");
+  }
+  return objects;
+}
+
+Task<Result<void>> apply_manifests(kube::Client& client, std::vector<kube::Object> objects) {
+  for (kube::Object& object : objects) {
+    LLMD_CO_TRY(const auto* resource, resource_of(object));
+    if (resource->namespaced) {
+      if (kube::namespace_of(object).empty()) {
+        kube::at(object, "metadata.namespace") = "default";
+      }
+      LLMD_CO_TRY_VOID(co_await ensure_namespace(client, std::string(kube::namespace_of(object))));
+    }
+    const std::string what = fmt::format("{} {}", resource->kind, kube::key_of(object).to_string());
+    auto applied = co_await client.apply(*resource, std::move(object), std::string(kManager));
+    if (!applied) {
+      co_return std::unexpected(std::move(applied).error().within(what));
+    }
+  }
+  co_return Result<void>();
+}
+
+}  // namespace llmd::cli
