@@ -15,7 +15,7 @@ LLMD_INLINE int groups_per_block(const AttentionCall& call) {
   return (call.block_size + kKeyGroup - 1) / kKeyGroup;
 }
 
-// Where group g of the sequence's positions lies. The last group of a block may be partly used when the block
+// Where a group of the sequence's positions lies. The last group of a block may be partly used when the block
 // size is no multiple of 16.
 struct KeyGroup {
   const std::uint16_t* keys;
@@ -23,16 +23,39 @@ struct KeyGroup {
   int first;     // position of lane 0
   int capacity;  // lanes that hold positions at all
 };
-LLMD_INLINE KeyGroup key_group(const AttentionCall& call, int group, int value_width) {
-  const int per_block = groups_per_block(call);
-  const int block = group / per_block;
-  const int inner = group % per_block;
-  const std::uint16_t* const base = call.keys + call.block_table[block] * call.block_stride;
-  const int left = call.block_size - inner * kKeyGroup;
-  return {base + static_cast<std::ptrdiff_t>(inner) * kKeyGroup * call.head_dim,
-          base + call.values + static_cast<std::ptrdiff_t>(inner) * kKeyGroup * value_width,
-          block * call.block_size + inner * kKeyGroup, left < kKeyGroup ? left : kKeyGroup};
-}
+
+// Walks over the groups in order of position, without a division per group.
+class KeyCursor {
+ public:
+  LLMD_INLINE KeyCursor(const AttentionCall& call, int group)
+      : call_(call),
+        per_block_(groups_per_block(call)),
+        width_((call.head_dim + kLanes - 1) / kLanes * kLanes),
+        block_(group / per_block_),
+        inner_(group % per_block_) {}
+
+  LLMD_INLINE void next() {
+    if (++inner_ == per_block_) {
+      inner_ = 0;
+      ++block_;
+    }
+  }
+  LLMD_INLINE KeyGroup group() const {
+    const std::uint16_t* const base = call_.keys + call_.block_table[block_] * call_.block_stride;
+    const int left = call_.block_size - inner_ * kKeyGroup;
+    return {base + static_cast<std::ptrdiff_t>(inner_) * kKeyGroup * call_.head_dim,
+            base + call_.values + static_cast<std::ptrdiff_t>(inner_) * kKeyGroup * width_,
+            block_ * call_.block_size + inner_ * kKeyGroup, left < kKeyGroup ? left : kKeyGroup};
+  }
+
+ private:
+  const AttentionCall& call_;
+  int per_block_;
+  int width_;
+  int block_;
+  int inner_;
+};
+
 LLMD_INLINE int groups_for(const AttentionCall& call, int length) {
   const int blocks = length / call.block_size;
   const int rest = length - blocks * call.block_size;
@@ -43,16 +66,17 @@ LLMD_INLINE int lanes_seen(const KeyGroup& group, int length) {
   return seen < group.capacity ? seen : group.capacity;
 }
 
+// Blocks lie far apart, so the hardware prefetcher starts anew in each: the keys after these are fetched
+// meanwhile.
 template <int kRows, int kGroups>
-LLMD_INLINE void score_groups(const AttentionCall& call, int group, int value_width) {
-  const std::uint16_t* keys[kGroups];
-  for (int g = 0; g < kGroups; ++g) {
-    keys[g] = key_group(call, group + g, value_width).keys;
-  }
+LLMD_INLINE void score_groups(const AttentionCall& call, int group,
+                              const std::uint16_t* const (&keys)[kGroups],
+                              const std::uint16_t* const (&next_keys)[kGroups]) {
   Lanes sum[kRows][kGroups] = {};
   for (int d = 0; d < call.head_dim; ++d) {
     for (int g = 0; g < kGroups; ++g) {
       const Lanes key = load_half(keys[g] + d * kKeyGroup);
+      __builtin_prefetch(next_keys[g] + d * kKeyGroup);
       for (int r = 0; r < kRows; ++r) {
         sum[r][g] = fma(key, Lanes(call.queries[r][d]), sum[r][g]);
       }
@@ -65,18 +89,47 @@ LLMD_INLINE void score_groups(const AttentionCall& call, int group, int value_wi
   }
 }
 
+template <int kRows>
+LLMD_INLINE void score(const AttentionCall& call, int groups) {
+  constexpr int kGroups = kRows * 2 <= kMostRows ? 2 : 1;
+  KeyCursor cursor(call, 0);
+  const std::uint16_t* now[kGroups];
+  const std::uint16_t* next[kGroups];
+  const auto take = [&](const std::uint16_t*(&keys)[kGroups], int first) {
+    for (int g = 0; g < kGroups && first + g < groups; ++g) {
+      keys[g] = cursor.group().keys;
+      cursor.next();
+    }
+  };
+  take(next, 0);
+  int g = 0;
+  for (; g + kGroups <= groups; g += kGroups) {
+    for (int i = 0; i < kGroups; ++i) {
+      now[i] = next[i];
+    }
+    take(next, g + kGroups);
+    score_groups<kRows, kGroups>(call, g, now, next);
+  }
+  if (g < groups) {
+    // At most one group is left over from pairs.
+    const std::uint16_t* const last[1] = {next[0]};
+    score_groups<kRows, 1>(call, g, last, last);
+  }
+}
+
 // Turns a row's scores into exponentials; returns their sum. Lanes past the row's length become zero.
-LLMD_INLINE float soften(const AttentionCall& call, int row, int value_width) {
+LLMD_INLINE float soften(const AttentionCall& call, int row) {
   float* const scores = call.scores + row * call.score_stride;
   const int length = call.lengths[row];
   const int groups = groups_for(call, length);
   const IntLanes lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const bool whole_blocks = call.block_size % kKeyGroup == 0;
   Lanes top = -__builtin_inff();
-  for (int g = 0; g < groups; ++g) {
+  KeyCursor cursor(call, 0);
+  for (int g = 0; g < groups; ++g, cursor.next()) {
     Lanes score = load(scores + g * kKeyGroup);
     if (!whole_blocks || g == groups - 1) {
-      const IntLanes seen = lanes_seen(key_group(call, g, value_width), length);
+      const IntLanes seen = lanes_seen(cursor.group(), length);
       score = lane < seen ? score : Lanes(-__builtin_inff());
       store(scores + g * kKeyGroup, score);
     }
@@ -96,9 +149,11 @@ LLMD_INLINE float soften(const AttentionCall& call, int row, int value_width) {
 
 // Adds positions first_position .. of one group for kRows rows starting at `row`.
 template <int kRows, int kVectors>
-LLMD_INLINE void add_values(const AttentionCall& call, int row, const std::uint16_t* values, int width,
-                            int slot, int count, Lanes (&sum)[kRows][kVectors]) {
-  for (int j = 0; j < count; ++j, values += width) {
+LLMD_INLINE void add_values(const AttentionCall& call, int row, const std::uint16_t* values,
+                            const std::uint16_t* next, int width, int slot, int count,
+                            Lanes (&sum)[kRows][kVectors]) {
+  for (int j = 0; j < count; ++j, values += width, next += width) {
+    __builtin_prefetch(next);
     Lanes value[kVectors];
     for (int v = 0; v < kVectors; ++v) {
       value[v] = load_half(values + v * kLanes);
@@ -123,22 +178,27 @@ LLMD_INLINE void mix_values(const AttentionCall& call, int dimension, int width,
   Lanes sum[kRows][kVectors] = {};
   const int all = groups_for(call, shortest);
   int shared = 0;
+  KeyCursor cursor(call, 0);
   for (; shared < all; ++shared) {
-    const KeyGroup group = key_group(call, shared, width);
+    const KeyGroup group = cursor.group();
     if (group.first + group.capacity > shortest) {
       break;
     }
-    add_values<kRows, kVectors>(call, 0, group.values + dimension, width, shared * kKeyGroup, group.capacity,
-                                sum);
+    cursor.next();
+    const std::uint16_t* const next = shared + 1 < all ? cursor.group().values : group.values;
+    add_values<kRows, kVectors>(call, 0, group.values + dimension, next + dimension, width,
+                                shared * kKeyGroup, group.capacity, sum);
   }
   for (int r = 0; r < kRows; ++r) {
     Lanes one[1][kVectors];
     for (int v = 0; v < kVectors; ++v) {
       one[0][v] = sum[r][v];
     }
-    for (int g = shared; g < groups_for(call, call.lengths[r]); ++g) {
-      const KeyGroup group = key_group(call, g, width);
-      add_values<1, kVectors>(call, r, group.values + dimension, width, g * kKeyGroup,
+    KeyCursor own = cursor;
+    for (int g = shared; g < groups_for(call, call.lengths[r]); ++g, own.next()) {
+      const KeyGroup group = own.group();
+      const std::uint16_t* const values = group.values + dimension;
+      add_values<1, kVectors>(call, r, values, values, width, g * kKeyGroup,
                               lanes_seen(group, call.lengths[r]), one);
     }
     for (int v = 0; v < kVectors; ++v) {
@@ -158,18 +218,10 @@ void attend_rows(const AttentionCall& call) {
   for (int r = 0; r < kRows; ++r) {
     longest = call.lengths[r] > longest ? call.lengths[r] : longest;
   }
-  constexpr int kGroups = kRows * 2 <= kMostRows ? 2 : 1;
-  const int groups = groups_for(call, longest);
-  int g = 0;
-  for (; g + kGroups <= groups; g += kGroups) {
-    score_groups<kRows, kGroups>(call, g, width);
-  }
-  for (; g < groups; ++g) {
-    score_groups<kRows, 1>(call, g, width);
-  }
+  score<kRows>(call, groups_for(call, longest));
   float sums[kRows];
   for (int r = 0; r < kRows; ++r) {
-    sums[r] = soften(call, r, width);
+    sums[r] = soften(call, r);
   }
   int d = 0;
   for (; d + kValueVectors * kLanes <= width; d += kValueVectors * kLanes) {
