@@ -103,7 +103,7 @@ void PooledResponse::release() {
     return;
   }
   auto connection = detach();
-  if (source_.done() && reusable_ && parsed_.keep_alive && connection->buffer.unread().empty()) {
+  if (answered_ && source_.done() && reusable_ && parsed_.keep_alive && connection->buffer.unread().empty()) {
     pool_->put(std::move(connection));
   }
 }
@@ -125,6 +125,7 @@ Task<Result<void>> PooledResponse::read_head(std::string_view method, bool& answ
       }
       if (parsed_.head.status >= 200 || parsed_.head.status == 101) {
         source_.start(parsed_.framing);
+        answered_ = true;
         co_return Result<void>();
       }
       continue;

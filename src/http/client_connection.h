@@ -77,6 +77,7 @@ class PooledResponse final : public ClientResponse, private BodyReader {
   ParsedResponse parsed_;
   BodySource source_;
   std::string_view prefetched_;
+  bool answered_ = false;  // the head is there: only then the end of the body means anything
   bool reusable_ = true;
   Abort* abort_;
 };

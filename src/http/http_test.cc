@@ -500,6 +500,22 @@ TEST_F(HttpClient, ClosesTheConnectionOfAResponseThatIsDropped) {
   EXPECT_TRUE(loop_.block_on(noticed.wait_until(async::Deadline::after(seconds(20)))));
 }
 
+TEST_F(HttpClient, ClosesTheConnectionOfARequestThatIsCancelled) {
+  async::Event arrived(loop_.executor());
+  async::Event noticed(loop_.executor());
+  serve([&](Exchange& exchange) -> Task<void> {
+    arrived.set();
+    co_await exchange.client_gone();
+    noticed.set();
+  });
+  auto client = [&]() -> Task<void> { co_await fetch(pool_, request("GET", "/")); };
+  async::Scope scope(loop_);
+  scope.spawn("client", client());
+  loop_.block_on(arrived.wait());
+  loop_.block_on(scope.close());
+  EXPECT_TRUE(loop_.block_on(noticed.wait_until(async::Deadline::after(seconds(20)))));
+}
+
 TEST_F(HttpClient, SaysWhereItCouldNotConnect) {
   answer_with("");
   listener_->close();
