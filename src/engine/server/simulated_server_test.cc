@@ -44,16 +44,16 @@ TEST_F(SimulatedServer, StreamsAChatOneTokenPerEvent) {
   const auto events = start().post_stream(
       kChat,
       R"({"stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"one two three"}]})");
-  ASSERT_EQ(events.size(), 1U + 5 + 1 + 1);  // role, five tokens (the last ends it), usage, end
+  ASSERT_EQ(events.size(), 1U + 4 + 1 + 1);  // role, four tokens (the last ends it), usage, end
   EXPECT_THAT(events[0], HasSubstr(R"("delta":{"role":"assistant","content":""})"));
   std::string text;
-  for (std::size_t i = 1; i < 6; ++i) {
+  for (std::size_t i = 1; i < 5; ++i) {
     text += text_at(*json::parse(events[i]), "choices[0].delta.content");
   }
   EXPECT_EQ(text, "one two three");
-  EXPECT_EQ(text_at(*json::parse(events[5]), "choices[0].finish_reason"), "stop");
-  EXPECT_EQ(json::int_at(*json::parse(events[6]), "usage.completion_tokens"), 5);
-  EXPECT_EQ(events[7], "[DONE]");
+  EXPECT_EQ(text_at(*json::parse(events[4]), "choices[0].finish_reason"), "stop");
+  EXPECT_EQ(json::int_at(*json::parse(events[5]), "usage.completion_tokens"), 4);
+  EXPECT_EQ(events[6], "[DONE]");
 }
 
 TEST_F(SimulatedServer, CompletesTextsTokensAndListsOfThem) {

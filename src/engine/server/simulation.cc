@@ -143,7 +143,6 @@ void add_page_ballast(metrics::Registry& registry) {
     sent.with({handler});
     for (const std::string_view status : {"2xx", "4xx", "5xx"}) {
       durations.with({handler, "POST", status});
-      durations.with({handler, "GET", status});
       requests.with({handler, "POST", status});
       requests.with({handler, "GET", status});
     }
