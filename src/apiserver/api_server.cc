@@ -7,10 +7,10 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "json/value.h"
-#include "json/yaml.h"
 #include "crypto/encode.h"
 #include "crypto/random.h"
+#include "json/value.h"
+#include "json/yaml.h"
 
 namespace llmd::apiserver {
 

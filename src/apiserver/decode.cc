@@ -89,7 +89,9 @@ class FieldCheck {
     for (auto& [key, value] : object_value) {
       const kube::SchemaField* field = type.definition->find(key);
       const std::string member = json::path_member(path, key);
-      if (!field) {
+      if (value.is_null()) {
+        leaving.emplace_back(key);  // typed clients write null for what they leave out
+      } else if (!field) {
         unknown.push_back(member);
         leaving.emplace_back(key);
       } else {
@@ -147,7 +149,7 @@ class FieldCheck {
   }
 };
 
-Failure wrong_type(const Request& request, const FieldCheck& check) {
+Failure wrong_type(const Request& request, std::string_view name, const FieldCheck& check) {
   const kube::Resource& resource = request.resource();
   const auto& first = check.wrong.front();
   const std::string prefix = fmt::format("{} in version \"{}\" cannot be handled as a {}: ", resource.kind,
@@ -164,7 +166,7 @@ Failure wrong_type(const Request& request, const FieldCheck& check) {
                                     go_quoted(wrong.got)),
                         wrong.path});
     }
-    return invalid_object(resource, request.path.key.name, causes);
+    return invalid_object(resource, name, causes);
   }
   if (first.quantity && first.got == "string") {
     return bad_request(prefix + "quantities must match the regular expression " + std::string(kQuantityRule));
@@ -192,7 +194,8 @@ Answer<> check_kind(const Request& request, const Object& object) {
   }
   return std::unexpected(bad_request(fmt::format(
       "{} in version \"{}\" cannot be handled as a {}: converting ({}.{}) to ({}.{}): unknown conversion",
-      kind, resource.version, resource.kind, version, kind, resource.api_version(), resource.kind)));
+      kind, resource.version, resource.kind, version.substr(version.find('/') + 1), kind,
+      resource.group.empty() ? "core" : resource.group.substr(0, resource.group.find('.')), resource.kind)));
 }
 
 }  // namespace
@@ -238,7 +241,7 @@ Answer<> check_fields(Request& request, Object& object) {
   check.object(whole, *schema, "", request.resource().kind);
   object = std::move(whole.get_object());
   if (!check.wrong.empty()) {
-    return std::unexpected(wrong_type(request, check));
+    return std::unexpected(wrong_type(request, kube::name_of(object), check));
   }
   if (!check.unknown.empty() && request.validation == FieldValidation::Strict) {
     std::string list;

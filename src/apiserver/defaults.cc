@@ -2,8 +2,8 @@
 
 #include <boost/json/array.hpp>
 
-#include "json/value.h"
 #include "crypto/encode.h"
+#include "json/value.h"
 
 namespace llmd::apiserver {
 

@@ -3,6 +3,7 @@
 #include <boost/json/array.hpp>
 
 #include <algorithm>
+#include <set>
 
 #include "json/value.h"
 
@@ -52,6 +53,23 @@ Structure structure_of(const Value& value, const Type* type) {
 
 std::string item_step(const Type& list, const Value& item) {
   return list.set ? "v:" + json::write(item) : "k:" + kube::list_item_key(list, item);
+}
+
+std::string readable(std::string_view step) {
+  const std::string_view text = step.substr(2);
+  if (step.starts_with("f:")) {
+    return "." + std::string(text);
+  }
+  if (step.starts_with("v:")) {
+    return fmt::format("[={}]", text);
+  }
+  std::string out;
+  if (const auto keys = json::parse_object(text)) {
+    for (const auto& [key, value] : *keys) {
+      out += fmt::format("{}{}={}", out.empty() ? "" : ",", std::string_view(key), json::write(value));
+    }
+  }
+  return "[" + out + "]";
 }
 
 bool is_declared(const Type* type, std::string_view name) {
@@ -269,6 +287,34 @@ FieldSet fields_of(const Value& value, const Type* type) {
   return set;
 }
 
+std::string key_mistake(const Value& value, const Type* type, const std::string& path) {
+  const Structure shape = structure_of(value, type);
+  std::set<std::string> seen;
+  if (shape == Structure::Members) {
+    for (const auto& [key, member] : value.get_object()) {
+      std::string mistake = key_mistake(member, member_type(type, key), path + "." + std::string(key));
+      if (!mistake.empty()) {
+        return mistake;
+      }
+    }
+  } else if (shape == Structure::Keyed || shape == Structure::Set) {
+    for (const Value& item : value.get_array()) {
+      const std::string step = item_step(*type, item);
+      if (step == "k:") {
+        return path + ": an item without its key";
+      }
+      if (!seen.insert(step).second) {
+        return path + ": duplicate entries for key " + readable(step);
+      }
+      std::string mistake = key_mistake(item, type->element, path + readable(step));
+      if (!mistake.empty()) {
+        return mistake;
+      }
+    }
+  }
+  return {};
+}
+
 Difference compare(const Value& before, const Value& after, const Type* type) {
   if (before == after) {
     return {};
@@ -342,23 +388,6 @@ void remove_fields(Value& value, const FieldSet& leaving, const FieldSet& kept, 
 }
 
 namespace {
-
-std::string readable(std::string_view step) {
-  const std::string_view text = step.substr(2);
-  if (step.starts_with("f:")) {
-    return "." + std::string(text);
-  }
-  if (step.starts_with("v:")) {
-    return fmt::format("[={}]", text);
-  }
-  std::string out;
-  if (const auto keys = json::parse_object(text)) {
-    for (const auto& [key, value] : *keys) {
-      out += fmt::format("{}{}={}", out.empty() ? "" : ",", std::string_view(key), json::write(value));
-    }
-  }
-  return "[" + out + "]";
-}
 
 void visit_paths(const FieldSet& set, const std::string& path,
                  const std::function<void(const std::string&)>& visit) {

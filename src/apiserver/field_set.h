@@ -35,6 +35,11 @@ struct FieldSet {
 // All fields an applied object names: leaves, items of keyed lists, and empty containers.
 FieldSet fields_of(const boost::json::value& value, const kube::Type* type);
 
+// What makes the sets of a value ambiguous: two items of a list with the same key, or one without it. Empty
+// when all is well; else ".spec.containers: duplicate entries for key [name=\"a\"]".
+std::string key_mistake(const boost::json::value& value, const kube::Type* type,
+                        const std::string& path = {});
+
 struct Difference {
   FieldSet added;
   FieldSet modified;

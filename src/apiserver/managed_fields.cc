@@ -49,7 +49,7 @@ struct Conflict {
   FieldSet fields;
 };
 
-Failure conflict_failure(const Kind& kind, std::string_view name, const std::vector<Conflict>& conflicts) {
+Failure conflict_failure(const std::vector<Conflict>& conflicts) {
   Array causes;
   std::string text;
   std::size_t count = 0;
@@ -67,28 +67,23 @@ Failure conflict_failure(const Kind& kind, std::string_view name, const std::vec
       paths += "\n- " + path;
       causes.push_back({{"reason", "FieldManagerConflict"}, {"message", by}, {"field", path}});
     });
-    text += (text.empty() ? "" : "\n") + by + ":" + paths;
+    text += (text.empty() ? "conflicts" : "\nconflicts") + by.substr(std::string_view("conflict").size()) +
+            ":" + paths;
   }
   if (count == 1) {
-    const std::string& path = std::string(kube::find_string(causes.front().get_object(), "field"));
-    text = std::string(kube::find_string(causes.front().get_object(), "message")) + ": " + path;
-  } else if (conflicts.size() == 1) {
-    text.replace(0, std::string_view("conflict").size(), "conflicts");
-  } else {
-    text.replace(0, std::string_view("conflict").size(), "conflicts");
+    const Object& only = causes.front().get_object();
+    text = fmt::format("{}: {}", kube::find_string(only, "message"), kube::find_string(only, "field"));
   }
   Failure failure{409,
                   "Conflict",
                   fmt::format("Apply failed with {} conflict{}: {}", count, count == 1 ? "" : "s", text),
                   {}};
   failure.details["causes"] = std::move(causes);
-  static_cast<void>(kind);
-  static_cast<void>(name);
   return failure;
 }
 
-Answer<> check_conflicts(const Kind& kind, std::string_view name, std::vector<ManagerEntry>& managers,
-                         const ManagerEntry* mine, const FieldSet& changed, bool force) {
+Answer<> check_conflicts(std::vector<ManagerEntry>& managers, const ManagerEntry* mine,
+                         const FieldSet& changed, bool force) {
   std::vector<Conflict> conflicts;
   for (ManagerEntry& entry : managers) {
     if (&entry == mine) {
@@ -105,7 +100,7 @@ Answer<> check_conflicts(const Kind& kind, std::string_view name, std::vector<Ma
     }
   }
   if (!conflicts.empty()) {
-    return std::unexpected(conflict_failure(kind, name, conflicts));
+    return std::unexpected(conflict_failure(conflicts));
   }
   return {};
 }
@@ -209,6 +204,11 @@ Answer<Object> apply_patch(const Kind& kind, const Object* live, const Object& a
   std::vector<ManagerEntry> managers = read_managers(base);
   const Value wanted = ownable(applied);
   const FieldSet new_fields = fields_of(wanted, kind.schema);
+  if (const std::string mistake = key_mistake(wanted, kind.schema); !mistake.empty()) {
+    return std::unexpected(bad_request(fmt::format(
+        "failed to create typed patch object ({}/{}; {}, Kind={}): {}", kube::namespace_of(applied),
+        kube::name_of(applied), kind.resource.api_version(), kind.resource.kind, mistake)));
+  }
   Object named = applied;  // with the name, for an object that is made here
   Value merged = merge_applied(Value(base), Value(std::move(named)), kind.schema);
 
@@ -216,7 +216,7 @@ Answer<Object> apply_patch(const Kind& kind, const Object* live, const Object& a
   const Difference difference = compare(ownable(base), ownable(merged.get_object()), kind.schema);
   FieldSet changed = difference.added;
   changed |= difference.modified;
-  LLMD_TRY_VOID(check_conflicts(kind, kube::name_of(applied), managers, mine, changed, force));
+  LLMD_TRY_VOID(check_conflicts(managers, mine, changed, force));
 
   if (mine) {
     FieldSet leaving = mine->fields;

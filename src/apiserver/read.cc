@@ -14,20 +14,6 @@ namespace {
 
 constexpr std::size_t kMaxPage = 10000;
 
-Answer<std::uint64_t> parse_version(std::string_view text) {
-  std::uint64_t version = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), version);
-  if (failed != std::errc() || end != text.data() + text.size()) {
-    return std::unexpected(Failure{
-        500,
-        "",
-        fmt::format("resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: invalid syntax",
-                    go_quoted(text), go_quoted(text)),
-        {}});
-  }
-  return version;
-}
-
 Failure version_in_future(std::uint64_t wanted, std::uint64_t current) {
   Failure failure{504,
                   "Timeout",

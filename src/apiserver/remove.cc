@@ -104,7 +104,7 @@ void add_finalizer(Object& object, std::string_view name) {
   if (!list.is_array()) {
     list.emplace_array();
   }
-  const Value item{boost::json::string_view(name.data(), name.size())};
+  const Value item(boost::json::string_view(name.data(), name.size()));
   if (std::ranges::find(list.get_array(), item) == list.get_array().end()) {
     list.get_array().push_back(item);
   }

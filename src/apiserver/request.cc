@@ -136,8 +136,11 @@ Answer<> read_options(Request& request, const http::RequestHead& head) {
   request.content_type = to_lower(trim(type.substr(0, type.find(';'))));
   for (const std::string& value : request.query.all("dryRun")) {
     if (value != "All") {
-      return std::unexpected(
-          invalid_option(options_kind(request.method), unsupported_value("dryRun", value, {"All"})));
+      return std::unexpected(invalid_option(
+          options_kind(request.method),
+          Cause{"FieldValueNotSupported",
+                fmt::format("Unsupported value: []string{{{}}}: supported values: \"All\"", go_quoted(value)),
+                "dryRun"}));
     }
     request.dry_run = true;
   }

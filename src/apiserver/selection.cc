@@ -1,12 +1,27 @@
 #include "apiserver/selection.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace llmd::apiserver {
 
 bool Selection::matches(const kube::Object& object) const {
   return (name_space.empty() || kube::namespace_of(object) == name_space) && labels.matches(object) &&
          fields.matches(object);
+}
+
+Answer<std::uint64_t> parse_version(std::string_view text) {
+  std::uint64_t version = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), version);
+  if (failed != std::errc() || end != text.data() + text.size()) {
+    return std::unexpected(Failure{
+        500,
+        "",
+        fmt::format("resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: invalid syntax",
+                    go_quoted(text), go_quoted(text)),
+        {}});
+  }
+  return version;
 }
 
 Answer<Selection> read_selection(const Request& request) {

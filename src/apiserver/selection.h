@@ -15,6 +15,9 @@ struct Selection {
   bool matches(const kube::Object& object) const;
 };
 
+// A resourceVersion as clients send it back: digits only.
+Answer<std::uint64_t> parse_version(std::string_view text);
+
 // Namespace from the path; a name in the path (legacy watches of one object) becomes a field selector.
 Answer<Selection> read_selection(const Request& request);
 

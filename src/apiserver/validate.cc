@@ -61,6 +61,23 @@ bool is_label_value(std::string_view text) {
           std::ranges::all_of(text, [&](char c) { return alnum(c) || c == '-' || c == '_' || c == '.'; }));
 }
 
+// As Go prints a map[string]string.
+std::string go_map(const Object* labels) {
+  std::string entries;
+  if (labels) {
+    for (const auto& [key, value] : *labels) {
+      entries += fmt::format("{}{}:{}", entries.empty() ? "" : ", ", go_quoted(key), json::write(value));
+    }
+  }
+  return labels ? "map[string]string{" + entries + "}" : "map[string]string(nil)";
+}
+
+std::string go_selector(const Object& selector) {
+  return fmt::format("v1.LabelSelector{{MatchLabels:{}, MatchExpressions:[]v1.LabelSelectorRequirement({})}}",
+                     go_map(kube::find_object(selector, "matchLabels")),
+                     kube::find_array(selector, "matchExpressions") ? "..." : "nil");
+}
+
 std::string at_index(std::string_view list, std::size_t index) {
   return fmt::format("{}[{}]", list, index);
 }
@@ -239,12 +256,12 @@ class Rules {
       add(required_value("spec.selector"));
     } else if (labels_of && !kube::selector_matches(*selector, *labels_of)) {
       const Object* labels = kube::find_object(*labels_of, "metadata.labels");
-      add(invalid_value("spec.template.metadata.labels", labels ? json::write(Value(*labels)) : "null",
+      add(invalid_value("spec.template.metadata.labels", go_map(labels),
                         "`selector` does not match template `labels`"));
     }
     if (before_ && selector && kube::find_object(*before_, "spec.selector") &&
         *selector != *kube::find_object(*before_, "spec.selector")) {
-      add(invalid_value("spec.selector", json::write(Value(*selector)), "field is immutable"));
+      add(invalid_value("spec.selector", go_selector(*selector), "field is immutable"));
     }
     if (labels_of) {
       pod_spec("spec.template.spec");

@@ -46,13 +46,12 @@ class WatchStream {
     const bool from_now = version_text.empty() || version_text == "0";
     std::uint64_t version = service_.registry.version();
     if (!from_now) {
-      const auto [end, failed] =
-          std::from_chars(version_text.data(), version_text.data() + version_text.size(), version);
-      if (failed != std::errc() || *end != 0) {
-        co_await send_failure(exchange_, bad_request(fmt::format("Invalid value: {}: invalid resourceVersion",
-                                                                 go_quoted(version_text))));
+      const Answer<std::uint64_t> given = parse_version(version_text);
+      if (!given) {
+        co_await send_failure(exchange_, given.error());
         co_return;
       }
+      version = *given;
     }
     bookmarks_ = bookmarks_ && !version_text.empty();
     subscription_ = service_.registry.subscribe(request_.kind(), version);

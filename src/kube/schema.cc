@@ -117,7 +117,7 @@ class Registry {
       if (word.empty()) {
         continue;
       }
-      if (word == "type") {
+      if (word == "struct") {
         current = &definition(take_word(line));
         const Flags flags = take_flags(line);
         current->description = flags.description;

@@ -3,14 +3,14 @@
 namespace llmd::kube {
 
 const std::string_view kSchemaApps = R"(
-type Deployment # a number of equal pods, replaced step by step when the template changes
+struct Deployment # a number of equal pods, replaced step by step when the template changes
 apiVersion string
 kind string
 metadata ObjectMeta
 spec DeploymentSpec
 status DeploymentStatus
 
-type DeploymentSpec
+struct DeploymentSpec
 minReadySeconds int # how long a pod must be ready to count as available
 paused bool # template changes wait
 progressDeadlineSeconds int default=600
@@ -20,16 +20,16 @@ selector! LabelSelector # which pods belong to it; cannot change
 strategy DeploymentStrategy retain default={} # how pods are replaced
 template! PodTemplateSpec # the pods
 
-type DeploymentStrategy
+struct DeploymentStrategy
 rollingUpdate RollingUpdate
 type string default="RollingUpdate" # RollingUpdate or Recreate
 
-type RollingUpdate
+struct RollingUpdate
 maxSurge intstr # pods above the number
 maxUnavailable intstr # pods below the number
 partition int
 
-type DeploymentStatus
+struct DeploymentStatus
 availableReplicas int
 collisionCount int
 conditions []ReplicaStatus key=type merge=type
@@ -40,20 +40,20 @@ terminatingReplicas int
 unavailableReplicas int
 updatedReplicas int
 
-type ReplicaSet # keeps a number of equal pods
+struct ReplicaSet # keeps a number of equal pods
 apiVersion string
 kind string
 metadata ObjectMeta
 spec ReplicaSetSpec
 status ReplicaSetStatus
 
-type ReplicaSetSpec
+struct ReplicaSetSpec
 minReadySeconds int
 replicas int default=1
 selector! LabelSelector
 template PodTemplateSpec
 
-type ReplicaSetStatus
+struct ReplicaSetStatus
 availableReplicas int
 conditions []Condition key=type merge=type
 fullyLabeledReplicas int
@@ -62,24 +62,24 @@ readyReplicas int
 replicas int
 terminatingReplicas int
 
-type ControllerRevision # a stored revision of a workload
+struct ControllerRevision # a stored revision of a workload
 apiVersion string
 data any
 kind string
 metadata ObjectMeta
 revision! int
 
-type Scale # how many, for every workload the same
+struct Scale # how many, for every workload the same
 apiVersion string
 kind string
 metadata ObjectMeta
 spec ScaleSpec
 status ScaleStatus
 
-type ScaleSpec
+struct ScaleSpec
 replicas int
 
-type ScaleStatus
+struct ScaleStatus
 replicas int
 selector string
 )";

@@ -3,14 +3,14 @@
 namespace llmd::kube {
 
 const std::string_view kSchemaCore = R"(
-type Service # a name and ports for a set of pods
+struct Service # a name and ports for a set of pods
 apiVersion string
 kind string
 metadata ObjectMeta
 spec ServiceSpec
 status ServiceStatus
 
-type ServiceSpec # which pods, which ports
+struct ServiceSpec # which pods, which ports
 allocateLoadBalancerNodePorts bool
 clusterIP string # None: clients use the endpoints' addresses
 clusterIPs []string
@@ -32,7 +32,7 @@ sessionAffinityConfig any
 trafficDistribution string
 type string default="ClusterIP"
 
-type ServicePort
+struct ServicePort
 appProtocol string
 name string
 nodePort int
@@ -40,17 +40,17 @@ port! int
 protocol string default="TCP"
 targetPort intstr # number or name of the container's port
 
-type ServiceStatus
+struct ServiceStatus
 conditions []Condition key=type merge=type
 loadBalancer any
 
-type Endpoints # addresses of a service, the older form
+struct Endpoints # addresses of a service, the older form
 apiVersion string
 kind string
 metadata ObjectMeta
 subsets []any atomic
 
-type ConfigMap # configuration as text
+struct ConfigMap # configuration as text
 apiVersion string
 binaryData {}string
 data {}string
@@ -58,7 +58,7 @@ immutable bool
 kind string
 metadata ObjectMeta
 
-type Secret # credentials; values are base64
+struct Secret # credentials; values are base64
 apiVersion string
 data {}string
 immutable bool
@@ -67,7 +67,7 @@ metadata ObjectMeta
 stringData {}string # plain text, stored into data
 type string default="Opaque"
 
-type ServiceAccount # an identity for pods
+struct ServiceAccount # an identity for pods
 apiVersion string
 automountServiceAccountToken bool
 imagePullSecrets []LocalObjectReference atomic
@@ -75,28 +75,28 @@ kind string
 metadata ObjectMeta
 secrets []ObjectReference key=name merge=name
 
-type Namespace # a room for names
+struct Namespace # a room for names
 apiVersion string
 kind string
 metadata ObjectMeta
 spec NamespaceSpec
 status NamespaceStatus
 
-type NamespaceSpec
+struct NamespaceSpec
 finalizers []string atomic
 
-type NamespaceStatus
+struct NamespaceStatus
 conditions []Condition key=type merge=type
 phase string
 
-type Node # a machine
+struct Node # a machine
 apiVersion string
 kind string
 metadata ObjectMeta
 spec NodeSpec
 status NodeStatus
 
-type NodeSpec
+struct NodeSpec
 configSource any
 externalID string
 podCIDR string
@@ -105,13 +105,13 @@ providerID string
 taints []Taint atomic merge=key
 unschedulable bool # no new pods
 
-type Taint
+struct Taint
 effect! string
 key! string
 timeAdded time
 value string
 
-type NodeStatus
+struct NodeStatus
 addresses []NodeAddress key=type merge=type
 allocatable {}quantity
 capacity {}quantity
@@ -126,11 +126,11 @@ runtimeHandlers []any atomic
 volumesAttached []any
 volumesInUse []string
 
-type NodeAddress
+struct NodeAddress
 address! string
 type! string
 
-type NodeCondition
+struct NodeCondition
 lastHeartbeatTime time
 lastTransitionTime time
 message string
@@ -138,7 +138,7 @@ reason string
 status! string
 type! string
 
-type Event # something that happened to an object
+struct Event # something that happened to an object
 action string
 apiVersion string
 count int
@@ -157,7 +157,7 @@ series any
 source any
 type string
 
-type EndpointSlice # where a service's pods listen
+struct EndpointSlice # where a service's pods listen
 addressType! string
 apiVersion string
 endpoints! []Endpoint atomic
@@ -165,7 +165,7 @@ kind string
 metadata ObjectMeta
 ports []EndpointPort atomic
 
-type Endpoint
+struct Endpoint
 addresses! []string set
 conditions EndpointConditions
 deprecatedTopology {}string
@@ -175,24 +175,24 @@ nodeName string
 targetRef ObjectReference
 zone string
 
-type EndpointConditions
+struct EndpointConditions
 ready bool
 serving bool
 terminating bool
 
-type EndpointPort
+struct EndpointPort
 appProtocol string
 name string
 port int
 protocol string
 
-type Lease # who leads, who lives
+struct Lease # who leads, who lives
 apiVersion string
 kind string
 metadata ObjectMeta
 spec LeaseSpec
 
-type LeaseSpec
+struct LeaseSpec
 acquireTime time
 holderIdentity string
 leaseDurationSeconds int

@@ -1,6 +1,6 @@
 // The texts schema.cc reads. One type per block:
 //
-//   type Name # description
+//   struct Name # description
 //   field[!] TYPE [key=a,b] [merge=a] [set] [atomic] [retain] [default=JSON] [# description]
 //
 // `!` = required. TYPE is any, string, int, bool, number, quantity, intstr, time, a type's name, []TYPE or

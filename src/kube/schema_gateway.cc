@@ -3,26 +3,26 @@
 namespace llmd::kube {
 
 const std::string_view kSchemaGateway = R"(
-type GatewayClass # which controller serves gateways of this class
+struct GatewayClass # which controller serves gateways of this class
 apiVersion string
 kind string
 metadata ObjectMeta
 spec GatewayClassSpec
 status any
 
-type GatewayClassSpec
+struct GatewayClassSpec
 controllerName! string
 description string
 parametersRef any
 
-type Gateway # where requests come in
+struct Gateway # where requests come in
 apiVersion string
 kind string
 metadata ObjectMeta
 spec GatewaySpec
 status GatewayStatus
 
-type GatewaySpec
+struct GatewaySpec
 addresses []any atomic
 allowedListeners any
 backendTLS any
@@ -32,7 +32,7 @@ infrastructure any
 listeners []GatewayListener key=name
 tls any
 
-type GatewayListener
+struct GatewayListener
 allowedRoutes any
 hostname string
 name! string
@@ -40,32 +40,32 @@ port! int
 protocol! string
 tls any
 
-type GatewayStatus
+struct GatewayStatus
 addresses []any atomic
 attachedListenerSets int
 conditions []Condition key=type
 listeners []GatewayListenerStatus key=name
 
-type GatewayListenerStatus
+struct GatewayListenerStatus
 attachedRoutes int
 conditions []Condition key=type
 name! string
 supportedKinds []any atomic
 
-type HTTPRoute # which requests go where
+struct HTTPRoute # which requests go where
 apiVersion string
 kind string
 metadata ObjectMeta
 spec HTTPRouteSpec
 status RouteStatus
 
-type HTTPRouteSpec
+struct HTTPRouteSpec
 hostnames []string atomic
 parentRefs []ParentReference atomic
 rules []HTTPRouteRule atomic
 useDefaultGateways string
 
-type ParentReference
+struct ParentReference
 group string
 kind string
 name! string
@@ -73,7 +73,7 @@ namespace string
 port int
 sectionName string
 
-type HTTPRouteRule
+struct HTTPRouteRule
 backendRefs []any atomic
 filters []any atomic
 matches []any atomic
@@ -82,7 +82,7 @@ retry any
 sessionPersistence any
 timeouts any
 
-type RouteStatus
+struct RouteStatus
 parents []any atomic
 )";
 

@@ -3,7 +3,7 @@
 namespace llmd::kube {
 
 const std::string_view kSchemaMeta = R"(
-type ObjectMeta # what every object carries: name, labels, owners
+struct ObjectMeta # what every object carries: name, labels, owners
 annotations {}string # free text for tools
 creationTimestamp time # when the server made the object
 deletionGracePeriodSeconds int # seconds between deletionTimestamp's request and the end
@@ -20,7 +20,7 @@ resourceVersion string # opaque; changes with every write
 selfLink string
 uid string # unique in time and space
 
-type OwnerReference atomic # an object this one depends on
+struct OwnerReference atomic # an object this one depends on
 apiVersion! string
 blockOwnerDeletion bool # foreground deletion of the owner waits for this object
 controller bool # the one owner that manages this object
@@ -28,22 +28,22 @@ kind! string
 name! string
 uid! string
 
-type ListMeta # what every list carries
+struct ListMeta # what every list carries
 continue string
 remainingItemCount int
 resourceVersion string
 selfLink string
 
-type LabelSelector atomic # which objects, by their labels
+struct LabelSelector atomic # which objects, by their labels
 matchExpressions []LabelSelectorRequirement # all must hold
 matchLabels {}string # all must be equal
 
-type LabelSelectorRequirement # one rule: key, operator, values
+struct LabelSelectorRequirement # one rule: key, operator, values
 key! string
 operator! string # In, NotIn, Exists or DoesNotExist
 values []string
 
-type Condition # one fact about the object's state
+struct Condition # one fact about the object's state
 lastTransitionTime time
 message string
 observedGeneration int
@@ -52,7 +52,7 @@ severity string
 status! string # True, False or Unknown
 type! string
 
-type ObjectReference atomic # points at another object
+struct ObjectReference atomic # points at another object
 apiVersion string
 fieldPath string
 kind string
@@ -61,10 +61,10 @@ namespace string
 resourceVersion string
 uid string
 
-type LocalObjectReference atomic # points at an object of the same namespace
+struct LocalObjectReference atomic # points at an object of the same namespace
 name string
 
-type ReplicaStatus # condition of a workload
+struct ReplicaStatus # condition of a workload
 lastTransitionTime time
 lastUpdateTime time
 message string

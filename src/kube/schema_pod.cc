@@ -3,18 +3,18 @@
 namespace llmd::kube {
 
 const std::string_view kSchemaPod = R"(
-type Pod # containers that run together on one node
+struct Pod # containers that run together on one node
 apiVersion string
 kind string
 metadata ObjectMeta
 spec PodSpec # what shall run
 status PodStatus # what runs
 
-type PodTemplateSpec # the pods a workload makes
+struct PodTemplateSpec # the pods a workload makes
 metadata ObjectMeta
 spec PodSpec
 
-type PodSpec # containers, volumes and where they run
+struct PodSpec # containers, volumes and where they run
 activeDeadlineSeconds int
 affinity any # where the pod prefers to run
 automountServiceAccountToken bool
@@ -56,7 +56,7 @@ tolerations []Toleration # taints that do not keep the pod away
 topologySpreadConstraints []any
 volumes []Volume key=name merge=name retain # what containers can mount
 
-type Container # one program
+struct Container # one program
 args []string # arguments
 command []string # program and first arguments, instead of the image's
 env []EnvVar key=name merge=name # environment variables
@@ -82,55 +82,55 @@ volumeDevices []any
 volumeMounts []VolumeMount key=mountPath merge=mountPath
 workingDir string
 
-type ContainerPort # a port the program listens on
+struct ContainerPort # a port the program listens on
 containerPort! int
 hostIP string
 hostPort int
 name string # services may name it
 protocol string default="TCP"
 
-type EnvVar # an environment variable
+struct EnvVar # an environment variable
 name! string
 value string
 valueFrom EnvVarSource
 
-type EnvVarSource # where a variable's value comes from
+struct EnvVarSource # where a variable's value comes from
 configMapKeyRef KeySelector
 fieldRef FieldRef
 fileKeyRef any
 resourceFieldRef any
 secretKeyRef KeySelector
 
-type EnvFromSource # variables from a whole object
+struct EnvFromSource # variables from a whole object
 configMapRef OptionalReference
 prefix string
 secretRef OptionalReference
 
-type FieldRef atomic
+struct FieldRef atomic
 apiVersion string default="v1"
 fieldPath! string
 
-type KeySelector atomic # a key of a ConfigMap or Secret
+struct KeySelector atomic # a key of a ConfigMap or Secret
 key! string
 name string
 optional bool
 
-type OptionalReference
+struct OptionalReference
 name string
 optional bool
 
-type NamedItem
+struct NamedItem
 name! string
 resourceClaimName string
 resourceClaimTemplateName string
 request string
 
-type ResourceRequirements # what a container may use and is promised
+struct ResourceRequirements # what a container may use and is promised
 claims []NamedItem key=name
 limits {}quantity
 requests {}quantity
 
-type VolumeMount # where a volume appears in the container
+struct VolumeMount # where a volume appears in the container
 mountPath! string
 mountPropagation string
 name! string
@@ -139,12 +139,12 @@ recursiveReadOnly string
 subPath string
 subPathExpr string
 
-type Lifecycle
+struct Lifecycle
 postStart any
 preStop any
 stopSignal string
 
-type Probe # how to ask a container for its health
+struct Probe # how to ask a container for its health
 exec ExecAction
 failureThreshold int default=3
 grpc any
@@ -156,21 +156,21 @@ tcpSocket TCPSocketAction
 terminationGracePeriodSeconds int
 timeoutSeconds int default=1
 
-type ExecAction
+struct ExecAction
 command []string
 
-type HTTPGetAction
+struct HTTPGetAction
 host string
 httpHeaders []any
 path string default="/"
 port! intstr
 scheme string default="HTTP"
 
-type TCPSocketAction
+struct TCPSocketAction
 host string
 port! intstr
 
-type PodSecurityContext
+struct PodSecurityContext
 appArmorProfile any
 fsGroup int
 fsGroupChangePolicy string
@@ -185,14 +185,14 @@ supplementalGroupsPolicy string
 sysctls []any
 windowsOptions any
 
-type Toleration
+struct Toleration
 effect string
 key string
 operator string
 tolerationSeconds int
 value string
 
-type PodStatus # what the node reports
+struct PodStatus # what the node reports
 conditions []Condition key=type merge=type
 containerStatuses []any atomic
 ephemeralContainerStatuses []any atomic
@@ -211,12 +211,12 @@ resize string
 resourceClaimStatuses []any
 startTime time
 
-type IpItem
+struct IpItem
 ip! string
 )";
 
 const std::string_view kSchemaVolumes = R"(
-type Volume # files that containers of a pod can mount
+struct Volume # files that containers of a pod can mount
 awsElasticBlockStore any
 azureDisk any
 azureFile any
@@ -249,27 +249,27 @@ secret SecretVolume
 storageos any
 vsphereVolume any
 
-type ConfigMapVolume
+struct ConfigMapVolume
 defaultMode int default=420
 items []any
 name string
 optional bool
 
-type SecretVolume
+struct SecretVolume
 defaultMode int default=420
 items []any
 optional bool
 secretName string
 
-type EmptyDirVolume
+struct EmptyDirVolume
 medium string
 sizeLimit quantity
 
-type HostPathVolume
+struct HostPathVolume
 path! string
 type string
 
-type ClaimVolume
+struct ClaimVolume
 claimName! string
 readOnly bool
 )";

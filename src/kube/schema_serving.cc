@@ -3,20 +3,20 @@
 namespace llmd::kube {
 
 const std::string_view kSchemaServing = R"(
-type LLMInferenceService # a language model behind a URL
+struct LLMInferenceService # a language model behind a URL
 apiVersion string
 kind string
 metadata ObjectMeta
 spec LLMInferenceServiceSpec # what is served, how and where
 status LLMInferenceServiceStatus # the URL and what is known about it
 
-type LLMInferenceServiceConfig # a preset that services refer to by baseRefs
+struct LLMInferenceServiceConfig # a preset that services refer to by baseRefs
 apiVersion string
 kind string
 metadata ObjectMeta
 spec LLMInferenceServiceSpec
 
-type LLMInferenceServiceSpec
+struct LLMInferenceServiceSpec
 annotations {}string # added to the pods
 baseRefs []LocalObjectReference atomic # presets, merged in this order below the service
 kvCacheOffloading any # where the KV cache goes when the accelerator's memory is full
@@ -32,14 +32,14 @@ template PodSpec # the pod, or the leader of a group
 tracing any
 worker PodSpec # the workers of a group
 
-type LLMModel # which model and under which name
+struct LLMModel # which model and under which name
 confidential any
 criticality string # Critical, Standard or Sheddable
 lora any # adapters
 name string # the name requests use
 uri string # hf://, pypi://, https://, s3://, pvc://, oci:// or file://
 
-type LLMParallelism
+struct LLMParallelism
 data int
 dataLocal int
 dataRPCPort int
@@ -47,7 +47,7 @@ expert bool
 pipeline int
 tensor int
 
-type LLMWorkload # pods of one role
+struct LLMWorkload # pods of one role
 annotations {}string
 kvCacheOffloading any
 labels {}string
@@ -58,25 +58,25 @@ storageInitializer any
 template PodSpec
 worker PodSpec
 
-type LLMRouter # gateway, route and scheduler
+struct LLMRouter # gateway, route and scheduler
 gateway LLMGatewayRefs # {}: the default gateway
 ingress any
 route LLMRoute # {}: a route made for the service
 scheduler LLMScheduler # {}: picks the best pod for every request
 
-type LLMGatewayRefs
+struct LLMGatewayRefs
 refs []any atomic
 
-type LLMRoute
+struct LLMRoute
 group string
 http LLMHttpRoute
 weight int
 
-type LLMHttpRoute
+struct LLMHttpRoute
 refs []LocalObjectReference atomic
 spec HTTPRouteSpec
 
-type LLMScheduler
+struct LLMScheduler
 annotations {}string
 config any
 labels {}string
@@ -84,7 +84,7 @@ pool any
 replicas int
 template PodSpec
 
-type LLMInferenceServiceStatus
+struct LLMInferenceServiceStatus
 address any
 addresses []any atomic
 annotations {}string
