@@ -129,11 +129,13 @@ Task<Result<void>> Service::start_engine(async::Scope& scope) {
 }
 
 Task<Result<void>> Service::start_real() {
-  // The engine's thread outlives no Service: the callback may use it.
-  auto on_death = [this](const Error& error) {
-    loop_.post([this, error] {
-      failure_ = error;
-      ending_.set();
+  // The engine's thread ends before this object does, but what it posts may run later.
+  auto on_death = [this, alive = std::weak_ptr<int>(alive_)](const Error& error) {
+    loop_.post([this, alive, error] {
+      if (!alive.expired()) {
+        failure_ = error;
+        ending_.set();
+      }
     });
   };
   auto load = [this, on_death] { return load_engine(options_, context_.registry, on_death); };

@@ -48,6 +48,7 @@ class Service {
   async::Event started_;  // or failed
   async::Event ending_;
   std::optional<Error> failure_;
+  const std::shared_ptr<int> alive_ = std::make_shared<int>();  // for what is posted from the engine's thread
 };
 
 }  // namespace llmd::engine
