@@ -78,7 +78,7 @@ class ContainerTest : public ::testing::Test {
 
 TEST_F(ContainerTest, ALivingProgramIsAdoptedByTheNextNode) {
   auto first = run(shell("echo started; exec sleep 1000"));
-  wait_for(*first, Phase::Running);
+  wait("the program's first word", [&] { return text_of(folder_.log("main")) == "started\n"; });
   const pid_t before = program();
   const auto remembered = first->container.status();
   first.reset();
@@ -148,8 +148,8 @@ TEST_F(ContainerTest, AProgramThatEndedWhileNoNodeRanCountsAsARestart) {
   wait("the exit record", [&] { return (*read_exit_record(folder_, "main")).has_value(); });
 
   const auto second = run(shell("exec sleep 1000"), remembered);
+  wait("the restart", [&] { return second->container.status().restarts == 1; });
   wait_for(*second, Phase::Running);
-  EXPECT_EQ(second->container.status().restarts, 1);
   EXPECT_EQ(second->container.status().last_exit->code, 137);
   stop(*second);
 }

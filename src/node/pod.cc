@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 
 constexpr Duration kReportRetry = 1s;
 
+constexpr std::string_view kLogDirectory = "llmd.dev/log-directory";
+
 RestartPolicy restart_policy_of(const kube::Object& pod) {
   const auto text = kube::find_string(pod, "spec.restartPolicy");
   return text == "Never"       ? RestartPolicy::Never
@@ -131,7 +133,22 @@ Result<std::unique_ptr<Container>> Pod::make_container(const kube::Object& spec,
                                      std::move(remembered), [this] { changed_.set(); });
 }
 
+// Tells the API server, which serves `kubectl logs`, where the logs are.
+Task<Result<void>> Pod::announce_logs() {
+  const std::string folder = folder_.logs().string();
+  if (kube::annotation_of(object_, kLogDirectory) == folder) {
+    co_return Result<void>();
+  }
+  kube::Object patch;
+  kube::at(patch, "metadata.annotations").emplace_object()[kLogDirectory] = folder;
+  LLMD_CO_TRY(const auto annotated,
+              co_await context_.client.merge_patch(kube::kPods, kube::key_of(object_), std::move(patch)));
+  kube::at(object_, "metadata.annotations") = *kube::find(annotated, "metadata.annotations");
+  co_return Result<void>();
+}
+
 Task<Result<void>> Pod::prepare() {
+  LLMD_CO_TRY_VOID(co_await announce_logs());
   LLMD_CO_TRY_VOID(co_await fetch_sources());
   for (const auto& path : {folder_.logs(), folder_.run()}) {
     std::error_code error;

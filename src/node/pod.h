@@ -52,6 +52,7 @@ class Pod {
 
  private:
   Task<Result<void>> prepare();  // sources, volumes, launches; nothing runs yet
+  Task<Result<void>> announce_logs();
   Task<Result<void>> fetch_sources();
   Result<std::unique_ptr<Container>> make_container(const kube::Object& spec, bool init);
   Task<void> prepare_until_possible();
