@@ -125,6 +125,23 @@ Answer<> check_rules(const Kind& kind, const Object& object, const Object* befor
   return {};
 }
 
+// A pod that names an account gets its secrets, so the account must exist. Every namespace gets "default"
+// soon.
+Answer<> check_account(const Service& service, const Kind& kind, const Object& object) {
+  const std::string account(kube::find_string(object, "spec.serviceAccountName"));
+  if (kind.resource != kube::kPods || account.empty() || account == "default") {
+    return {};
+  }
+  const std::string place(kube::namespace_of(object));
+  if (!service.registry.head(kind_of(kube::kServiceAccounts), {place, account})) {
+    return std::unexpected(
+        forbidden(kind.resource, kube::name_of(object),
+                  fmt::format("error looking up service account {}/{}: serviceaccount {} not found", place,
+                              account, go_quoted(account))));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string random_suffix() {
@@ -186,6 +203,7 @@ Answer<Object> prepare_create(const Service& service, const Request& request, Ob
   }
   apply_defaults(kind, object);
   LLMD_TRY_VOID(check_rules(kind, object, nullptr));
+  LLMD_TRY_VOID(check_account(service, kind, object));
   drop_empty_maps(object);
   metadata["uid"] = new_uid();
   metadata["creationTimestamp"] = service.now();
