@@ -95,6 +95,7 @@ std::string Answer::body() const {
   }
   out += R"(],"service_tier":null,"system_fingerprint":null,"usage":)";
   write_usage(out);
+  write_tail(out);
   out += R"(,"kv_transfer_params":null)";
   out += "}";
   return out;

@@ -67,6 +67,8 @@ class Answer {
 
   virtual std::string_view object(bool chunk) const = 0;
   virtual void write_choice(std::string& out, int index, const Choice& choice) const = 0;
+  // Further members of the whole body.
+  virtual void write_tail(std::string&) const {}
   // One event's choice; `first` opens the choice (chat sends the role then).
   virtual void write_opening(std::string& out, int index) = 0;
   virtual void write_delta(std::string& out, int index, Choice& choice) = 0;
@@ -76,6 +78,7 @@ class Answer {
   void write_finish(std::string& out, const Choice& choice) const;
   void write_usage(std::string& out) const;
   const AnswerForm& form() const { return form_; }
+  const Choice& choice(int index) const { return choices_[static_cast<std::size_t>(index)]; }
   const std::vector<Token>& prompt_of(int index) const;
   const std::string* echo_of(int index) const;
 

@@ -20,6 +20,9 @@ class Call {
   bool client_chose_id() const { return client_chose_id_; }
   TimePoint arrival() const { return arrival_; }
   int status() const { return status_; }
+  // The path of the route that answers; a literal.
+  std::string_view route() const { return route_; }
+  void set_route(std::string_view route) { route_ = route; }
 
   // The whole body, or an answer was already given and false.
   Task<Result<std::string>> read_body();
@@ -38,6 +41,7 @@ class Call {
   std::string request_id_;
   bool client_chose_id_ = false;
   int status_ = 0;
+  std::string_view route_ = "none";
 };
 
 }  // namespace llmd::engine

@@ -38,11 +38,16 @@ class ChatAnswer final : public Answer {
     write_finish(out, choice);
     add_key(out, "token_ids");
     form().token_ids ? append_integers(out, choice.tokens) : void(out += "null");
-    if (form().prompt_logprobs) {
-      add_key(out, "prompt_logprobs");
-      write_prompt_logprobs(out, names(), choice.prompt_logprobs);
-    }
     out += '}';
+  }
+
+  // The prompt is the same for all choices.
+  void write_tail(std::string& out) const override {
+    add_key(out, "prompt_logprobs");
+    form().prompt_logprobs ? write_prompt_logprobs(out, names(), choice(0).prompt_logprobs)
+                           : void(out += "null");
+    add_key(out, "prompt_token_ids");
+    form().token_ids ? append_integers(out, prompt_of(0)) : void(out += "null");
   }
 
   void write_opening(std::string& out, int index) override {

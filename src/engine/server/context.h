@@ -11,6 +11,7 @@
 #include "async/worker.h"
 #include "engine/core/generation.h"
 #include "engine/server/adapters.h"
+#include "engine/server/http_metrics.h"
 #include "engine/server/served_model.h"
 #include "http/server.h"
 #include "metrics/registry.h"
@@ -39,6 +40,7 @@ struct Context {
   async::EventLoop& loop;
   ServerSettings settings;
   metrics::Registry registry;
+  HttpMetrics http_metrics{registry};
   async::Worker worker{"engine-io"};  // tokenises long prompts, reads adapters
   AdapterRegistry adapters;
   bool simulated = false;

@@ -118,6 +118,7 @@ Task<void> dispatch(Call& call, std::string_view path) {
   if (!route) {
     co_return co_await call.error(route.error());
   }
+  call.set_route((*route)->path);
   const auto checked = check_request(context, request, **route);
   if (!checked) {
     co_return co_await call.error(checked.error());
@@ -132,9 +133,8 @@ std::string_view without_root(std::string_view path, const std::string& root) {
   return path;
 }
 
-void write_log(const Call& call, const http::Exchange& exchange, std::string_view path) {
-  const double milliseconds =
-      std::chrono::duration<double, std::milli>(system_clock().now() - call.arrival()).count();
+void write_log(const Call& call, const http::Exchange& exchange, std::string_view path, Duration duration) {
+  const double milliseconds = std::chrono::duration<double, std::milli>(duration).count();
   log::info("request", {{"method", exchange.request().method},
                         {"path", path},
                         {"status", call.status()},
@@ -144,15 +144,25 @@ void write_log(const Call& call, const http::Exchange& exchange, std::string_vie
 
 }  // namespace
 
+std::vector<std::string_view> route_paths() {
+  std::vector<std::string_view> paths;
+  for (const Route& route : kRoutes) {
+    paths.push_back(route.path);
+  }
+  return paths;
+}
+
 http::Handler make_handler(Context& context) {
   return [&context](http::Exchange& exchange) -> Task<void> {
     Call call(context, exchange);
     const std::string_view path = without_root(exchange.request().path(), context.settings.root_path);
     co_await dispatch(call, path);
+    const Duration duration = system_clock().now() - call.arrival();
+    context.http_metrics.count(call.route(), exchange.request().method, call.status(), duration);
     const ServerSettings& settings = context.settings;
     if (settings.access_log &&
         std::ranges::find(settings.unlogged_paths, path) == settings.unlogged_paths.end()) {
-      write_log(call, exchange, path);
+      write_log(call, exchange, path, duration);
     }
   };
 }

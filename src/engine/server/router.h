@@ -12,4 +12,7 @@ namespace llmd::engine {
 // The context outlives the handler.
 http::Handler make_handler(Context& context);
 
+// Of all routes; one that answers two methods stands there twice.
+std::vector<std::string_view> route_paths();
+
 }  // namespace llmd::engine

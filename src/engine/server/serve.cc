@@ -64,7 +64,11 @@ int serve(std::span<const std::string> arguments) {
   }
   log::info("listening", {{"address", address->to_string()}, {"port", address->port}});
   const Result<void> result = loop.block_on(run(loop, service));
-  return result ? 0 : fail(result.error());
+  if (!result) {
+    // Not by the way of destructors: they would wait for an engine that may hang.
+    std::_Exit(fail(result.error()));
+  }
+  return 0;
 }
 
 }  // namespace llmd::engine

@@ -53,6 +53,7 @@ Service::Service(async::EventLoop& loop, ServeOptions options)
       started_(loop.executor()),
       ending_(loop.executor()) {
   context_.simulated = options_.simulate;
+  add_process_metrics(context_.registry);
 }
 
 Service::~Service() = default;
@@ -108,10 +109,10 @@ Task<Result<void>> Service::run() {
 Task<void> Service::start(async::Scope& scope) {
   Result<void> result = co_await start_engine(scope);
   if (!result) {
-    failure_ = std::move(result).error();
-    ending_.set();
+    fail(std::move(result).error());
   } else {
     log::info("ready", {{"model", context_.model->names.front()}, {"port", port_}});
+    scope.spawn("engine watch", watch_engine());
     if (options_.http.log_stats && !options_.simulate) {
       scope.spawn("throughput log", log_throughput());
     }
@@ -133,8 +134,7 @@ Task<Result<void>> Service::start_real() {
   auto on_death = [this, alive = std::weak_ptr<int>(alive_)](const Error& error) {
     loop_.post([this, alive, error] {
       if (!alive.expired()) {
-        failure_ = error;
-        ending_.set();
+        fail(error);
       }
     });
   };
@@ -154,7 +154,9 @@ Task<Result<void>> Service::start_simulated(async::Scope& scope) {
     co_await async::sleep(options_.simulation.startup);
   }
   LLMD_CO_TRY(owned_->simulated, simulate_engine(loop_, options_, context_.registry));
-  add_page_ballast(context_.registry);
+  // A page as large as that of a busy vLLM, about 100 KB: scrapers are measured with it.
+  const std::vector<std::string_view> routes = route_paths();
+  context_.http_metrics.fill(routes);
   scope.spawn("simulated engine", owned_->simulated.engine->run());
   context_.model = owned_->simulated.model;
   context_.failure = failure_source(options_.simulation, context_.model->names.front());
@@ -179,6 +181,23 @@ Task<Result<void>> Service::load_static_adapters() {
     context_.adapters.add({module.name, module.path, base, 0, std::move(*weights)});
   }
   co_return Result<void>();
+}
+
+void Service::fail(Error error) {
+  failure_ = std::move(error);
+  ending_.set();
+}
+
+// An engine that hangs in a step never tells so itself.
+Task<void> Service::watch_engine() {
+  while (true) {
+    co_await async::sleep(std::chrono::seconds(5));
+    Result<void> health = context_.engine->health();
+    if (!health) {
+      fail(std::move(health).error());
+      co_return;
+    }
+  }
 }
 
 // A line every ten seconds while there is something to tell.

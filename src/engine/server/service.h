@@ -37,6 +37,8 @@ class Service {
   Task<Result<void>> start_simulated(async::Scope& scope);
   Task<Result<void>> load_static_adapters();
   Task<void> log_throughput();
+  Task<void> watch_engine();
+  void fail(Error error);
 
   async::EventLoop& loop_;
   const ServeOptions options_;

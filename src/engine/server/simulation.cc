@@ -129,24 +129,4 @@ std::vector<std::pair<std::string, std::string>> replica_headers(int port) {
   return headers;
 }
 
-void add_page_ballast(metrics::Registry& registry) {
-  const auto bounds = metrics::latency_bounds();
-  auto& durations = registry.histograms("http_request_duration_seconds", "Duration of HTTP requests.",
-                                        {"handler", "method", "status"}, bounds);
-  auto& requests =
-      registry.counters("http_requests_total", "HTTP requests.", {"handler", "method", "status"});
-  auto& sent = registry.counters("http_response_size_bytes_sum", "Bytes of HTTP answers.", {"handler"});
-  for (const std::string_view handler :
-       {"/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics", "/version",
-        "/tokenize", "/detokenize", "/v1/embeddings", "/v1/responses", "/v1/load_lora_adapter",
-        "/v1/unload_lora_adapter"}) {
-    sent.with({handler});
-    for (const std::string_view status : {"2xx", "4xx", "5xx"}) {
-      durations.with({handler, "POST", status});
-      requests.with({handler, "POST", status});
-      requests.with({handler, "GET", status});
-    }
-  }
-}
-
 }  // namespace llmd::engine

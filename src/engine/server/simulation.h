@@ -29,8 +29,4 @@ std::function<std::optional<ApiError>()> failure_source(const sim::Options& opti
 // x-inference-pod, -port and -namespace, from POD_NAME and POD_NAMESPACE.
 std::vector<std::pair<std::string, std::string>> replica_headers(int port);
 
-// Families that a real vLLM page carries besides the engine's (Python process, per-route HTTP), so that
-// scrapers are measured with a page of real size, about 100 KB.
-void add_page_ballast(metrics::Registry& registry);
-
 }  // namespace llmd::engine

@@ -132,6 +132,18 @@ TEST_F(TinyServer, ScoresAPromptWithEcho) {
   EXPECT_NEAR(sum, *json::double_at(pair, "prompt_logprob_sum"), 0.05);
 }
 
+TEST_F(TinyServer, ShowsTokensAndScoresOfThePrompt) {
+  Served& server = start();
+  const json::Value pair = *json::find(golden(), "pairs[0]");
+  const json::Value answer =
+      server.post_json(kChat, chat_body(pair, R"(,"prompt_logprobs":1,"return_token_ids":true)"));
+  EXPECT_EQ(*json::array_at(answer, "prompt_token_ids"), *json::array_at(pair, "prompt_ids"));
+  const json::Array& scores = *json::array_at(answer, "prompt_logprobs");
+  EXPECT_EQ(scores.size(), json::array_at(pair, "prompt_ids")->size());
+  EXPECT_TRUE(scores.front().is_null());
+  EXPECT_GE(scores.back().as_object().size(), 1U);
+}
+
 TEST_F(TinyServer, LoadsAndUnloadsAdaptersWhileRunning) {
   setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "1", 1);
   Served& server = start();
