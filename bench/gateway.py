@@ -69,6 +69,8 @@ def load(plan, target, arguments, seconds):
     result = json.loads(answer.stdout)
     if result["failed"] or not result["requests"]:
         raise Missing(f"{url}: {result['failed']} requests failed, {result['requests']} succeeded: {result['errors']}")
+    if result["events_per_request"] < 16:
+        raise Missing(f"{url}: {result['events_per_request']} events per answer, fewer than the tokens asked for")
     return result
 
 
@@ -104,7 +106,7 @@ def measure_latency(plan, targets):
 
 
 def run(plan):
-    plan.need_commands("serve", "bench load", "gateway")
+    plan.need_commands("serve", "bench", "gateway")
     with tempfile.TemporaryDirectory(prefix="llmd-bench-") as folder, engines(plan):
         with proxies(plan, Path(folder)) as targets:
             figures = [*measure_cpu(plan, targets), *measure_latency(plan, targets)]

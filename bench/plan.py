@@ -39,7 +39,7 @@ class Plan:
         return binary
 
     def need_commands(self, *commands):
-        """Each is a command line whose --help must succeed, e.g. 'bench load'."""
+        """Each is a command line whose --help must succeed, e.g. 'gateway'."""
         for command in commands:
             asked = subprocess.run([self.llmd, *command.split(), "--help"], capture_output=True, text=True, timeout=30)
             if asked.returncode != 0:
