@@ -64,7 +64,7 @@ std::string at(std::string_view path) {
   return std::string(kMain) + std::string(path);
 }
 
-const Facts kLocal{.platform = Platform::Local, .manages_gateway = true, .gateway_port = 8080};
+const Facts kLocal = local_facts();
 
 TEST(Compile, TheQuickstartNeedsADeploymentTwoServicesAGatewayAndARoute) {
   const auto yaml = read_file(std::string(LLMD_SOURCE_DIR) + "/examples/quickstart.yaml");

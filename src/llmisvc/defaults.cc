@@ -84,8 +84,9 @@ void pool_defaults(json::Object& spec, const std::string& name) {
 }
 
 // 3. Where a rule sends requests when it does not say so.
-json::Object default_backend(const Service& service) {
-  if (service.router && service.router->scheduler) {
+json::Object default_backend(const Service& service, const Facts& facts) {
+  const bool has_pools = facts.has_inference_pool_v1 || facts.has_inference_pool_v1alpha2;
+  if (service.router && service.router->scheduler && has_pools) {
     const auto& reference = service.router->scheduler->pool_ref;
     return {{"group", "inference.networking.k8s.io"},
             {"kind", "InferencePool"},
@@ -100,7 +101,7 @@ json::Object default_backend(const Service& service) {
           {"weight", 1}};
 }
 
-void rewrite_backend(json::Value& backend, const Service& service) {
+void rewrite_backend(json::Value& backend, const Service& service, const Facts& facts) {
   auto* object = backend.if_object();
   const auto* kind = object != nullptr ? object->if_contains("kind") : nullptr;
   const auto* name = object != nullptr ? object->if_contains("name") : nullptr;
@@ -108,7 +109,7 @@ void rewrite_backend(json::Value& backend, const Service& service) {
       *name != text_value(child_name(service.name, "-inference-pool"))) {
     return;
   }
-  json::Object replacement = default_backend(service);
+  json::Object replacement = default_backend(service, facts);
   for (const char* keep : {"port", "weight"}) {
     if (const auto* value = object->if_contains(keep)) {
       replacement[keep] = *value;
@@ -223,11 +224,11 @@ void route_defaults(json::Object& spec, const Service& service, const Facts& fac
     auto& object = rule.get_object();
     auto& backends = object["backendRefs"];
     if (!backends.is_array() || backends.get_array().empty()) {
-      backends = json::Array{default_backend(service)};
+      backends = json::Array{default_backend(service, facts)};
       default_rewrite(object);
-    } else if (!service.router->scheduler || service.router->scheduler->pool_ref) {
+    } else {
       for (json::Value& backend : backends.get_array()) {
-        rewrite_backend(backend, service);
+        rewrite_backend(backend, service, facts);
       }
     }
   }

@@ -36,6 +36,9 @@ struct Facts {
   bool manages_gateway = false;
   int gateway_port = 80;
 
+  // The gateway picks endpoints itself (always on one machine): no scheduler pods.
+  bool picks_in_gateway = false;
+
   bool tls = false;  // between gateway, scheduler and model servers (never on one machine)
   std::string model_header = "X-Gateway-Model-Name";
   bool model_routing = true;
@@ -50,5 +53,16 @@ struct Facts {
   // "namespace/name" -> data of ConfigMaps that services refer to (scheduler.config.ref).
   std::map<std::string, std::map<std::string, std::string>, std::less<>> config_maps = {};
 };
+
+// What is so on one machine: one Gateway of ours that picks endpoints itself, no pools, no certificates.
+inline Facts local_facts(int gateway_port = 8080) {
+  Facts facts{.platform = Platform::Local};
+  facts.manages_gateway = true;
+  facts.gateway_port = gateway_port;
+  facts.picks_in_gateway = true;
+  facts.has_inference_pool_v1 = false;
+  facts.has_inference_pool_v1alpha2 = false;
+  return facts;
+}
 
 }  // namespace llmd::llmisvc

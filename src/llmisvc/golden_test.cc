@@ -54,9 +54,7 @@ INSTANTIATE_TEST_SUITE_P(Inputs, Golden,
                          });
 
 TEST(GoldenLocal, TheQuickstartOnOneMachine) {
-  const Compiled compiled =
-      compile_file(kSource + "/examples/quickstart.yaml",
-                   {.platform = Platform::Local, .manages_gateway = true, .gateway_port = 8080});
+  const Compiled compiled = compile_file(kSource + "/examples/quickstart.yaml", local_facts());
   expect_file(kData + "golden/quickstart-local.yaml", objects_as_yaml(compiled.objects));
 }
 

@@ -64,8 +64,11 @@ void add_mount(json::Object& container, std::string_view volume, std::string_vie
 }
 
 void add_volume(json::Object& pod, std::string_view name, json::Object source) {
-  source["name"] = text_value(name);
-  add_keyed(pod, "volumes", "name", std::move(source));
+  json::Object volume{{"name", text_value(name)}};
+  for (auto& member : source) {
+    volume[member.key()] = std::move(member.value());
+  }
+  add_keyed(pod, "volumes", "name", std::move(volume));
 }
 
 }  // namespace llmd::llmisvc

@@ -334,7 +334,9 @@ Result<void> render_scheduler(const Service& service, const Facts& facts, Object
   if (!service.router || !service.router->scheduler) {
     return {};
   }
-  if (service.has_managed_scheduler()) {
+  if (service.has_managed_scheduler() && facts.picks_in_gateway) {
+    render_pools(service, facts, objects);
+  } else if (service.has_managed_scheduler()) {
     render_accounts(service, objects);
     render_deployment(service, facts, objects);
     render_service(service, objects);

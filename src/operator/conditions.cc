@@ -177,7 +177,7 @@ std::vector<Condition> router_conditions(const StatusFacts& facts) {
   if (service.router->has_route) {
     part("HTTPRoutesReady", [&] { return routes_ready(facts); });
   }
-  if (service.has_managed_scheduler()) {
+  if (service.has_managed_scheduler() && !facts.picks_in_gateway) {
     part("SchedulerWorkloadReady",
          [&] { return workload_ready("SchedulerWorkloadReady", facts.scheduler, {}); });
   }

@@ -22,8 +22,8 @@ std::uint64_t hash_of(std::string_view text) {
 bool contains(const boost::json::value& live, const boost::json::value& desired);
 
 bool is_empty(const boost::json::value& value) {
-  return (value.is_object() && value.get_object().empty()) || (value.is_array() && value.get_array().empty()) ||
-         (value.is_string() && value.get_string().empty());
+  return (value.is_object() && value.get_object().empty()) ||
+         (value.is_array() && value.get_array().empty()) || (value.is_string() && value.get_string().empty());
 }
 
 bool contains_members(const kube::Object& live, const kube::Object& desired) {

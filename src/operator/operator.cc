@@ -7,12 +7,15 @@
 #include "async/scope.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "http/client.h"
 #include "kube/controller.h"
 #include "llmisvc/child_name.h"
 #include "llmisvc/compile.h"
 #include "llmisvc/labels.h"
 #include "operator/applier.h"
+#include "operator/certificates.h"
+#include "operator/resources.h"
 #include "operator/status.h"
 #include "operator/world.h"
 
@@ -23,17 +26,17 @@ constexpr Duration kAnswerRetry = std::chrono::milliseconds(300);
 constexpr Duration kAnswerWait = std::chrono::seconds(5);
 
 llmisvc::Facts base_facts(const OperatorOptions& options) {
-  llmisvc::Facts facts{.platform = options.platform};
-  if (options.platform == llmisvc::Platform::Local) {
-    facts.manages_gateway = true;
-    const std::size_t colon = options.gateway_url.rfind(':');
-    const auto port = colon == std::string::npos ? std::string() : options.gateway_url.substr(colon + 1);
-    facts.gateway_port = port.empty() ? 8080 : std::atoi(port.c_str());
+  if (options.platform == llmisvc::Platform::Cluster) {
+    return {};
   }
-  return facts;
+  const std::size_t colon = options.gateway_url.rfind(':');
+  const auto port = colon == std::string::npos
+                        ? std::nullopt
+                        : parse_integer(std::string_view(options.gateway_url).substr(colon + 1));
+  return llmisvc::local_facts(static_cast<int>(port.value_or(8080)));
 }
 
-// GET url, and anything below 500 that is not "no route" is an answer of the model server.
+// The list of models, from the model server itself and through the gateway.
 Task<Result<void>> ask(http::ClientPool& pool, net::Address address, std::string target) {
   http::ClientRequest request;
   request.address = std::move(address);
@@ -58,6 +61,7 @@ struct Operator::State {
         options(std::move(options_)),
         world(loop, client),
         applier(client, world, options.platform),
+        certificates(client),
         pool(loop),
         controller(loop, "llmisvc", [this](kube::ObjectKey key) { return reconcile(std::move(key)); }) {
     world.on_change([this](const kube::ObjectKey& key) { controller.enqueue(key); });
@@ -65,6 +69,8 @@ struct Operator::State {
 
   Task<void> run();
   Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key);
+  Task<void> add_config_map(const kube::Object& service, llmisvc::Facts& facts);
+  Task<Result<void>> remove_cluster_objects(const kube::ObjectKey& key);
   StatusFacts status_facts(const kube::Object& service, const llmisvc::Compiled& compiled) const;
   void add_network(StatusFacts& facts) const;
   std::string url_of(const llmisvc::Service& service) const;
@@ -76,6 +82,7 @@ struct Operator::State {
   const OperatorOptions options;
   World world;
   Applier applier;
+  Certificates certificates;
   http::ClientPool pool;
   std::set<std::string> answered;  // uid of services that have answered since their pods became ready
   kube::Controller controller;
@@ -96,18 +103,28 @@ Task<void> Operator::State::run() {
 Task<Result<kube::Outcome>> Operator::State::reconcile(kube::ObjectKey key) {
   const kube::Object* found = world.service(key);
   if (found == nullptr || kube::is_being_deleted(*found)) {
-    co_return kube::Outcome{};  // its children have it as their owner and go with it
+    // Its children have it as their owner and go with it, except the one object that is not in a namespace.
+    const Result<void> removed = co_await remove_cluster_objects(key);
+    if (!removed) {
+      co_return std::unexpected(removed.error());
+    }
+    co_return kube::Outcome{};
   }
   kube::Object service = *found;
   service["apiVersion"] = kube::kLlmServices.api_version();
   service["kind"] = boost::json::string_view(kube::kLlmServices.kind.data(), kube::kLlmServices.kind.size());
   llmisvc::Facts facts = base_facts(options);
   world.add_configs(facts);
+  co_await add_config_map(service, facts);
   const llmisvc::Compiled compiled = llmisvc::compile(service, facts);
 
   Result<void> applied;
   if (!llmisvc::has_errors(compiled.findings)) {
-    applied = co_await applier.apply(service, compiled.objects);
+    if (options.platform == llmisvc::Platform::Cluster && !compiled.service.stopped) {
+      applied = co_await certificates.ensure(compiled.service);
+    }
+    const Result<void> objects = co_await applier.apply(service, compiled.objects);
+    applied = applied ? objects : applied;
   }
   auto no_answer = co_await answer_of(status_facts(service, compiled));
   // Only now: the copies of live objects may have changed while we waited.
@@ -127,10 +144,46 @@ Task<Result<kube::Outcome>> Operator::State::reconcile(kube::ObjectKey key) {
   co_return status.no_answer ? kube::Outcome{.again_after = kAnswerRetry} : kube::Outcome{};
 }
 
+// The scheduler's configuration may stand in a ConfigMap; those are read when they are needed, not watched.
+Task<void> Operator::State::add_config_map(const kube::Object& service, llmisvc::Facts& facts) {
+  const std::string name(kube::find_string(service, "spec.router.scheduler.config.ref.name"));
+  if (name.empty()) {
+    co_return;
+  }
+  for (const std::string& where : {std::string(kube::namespace_of(service)), facts.system_namespace}) {
+    kube::ObjectKey key{.name_space = where, .name = name};
+    const auto found = co_await client.get(kube::kConfigMaps, std::move(key));
+    const kube::Object* data = found ? kube::find_object(*found, "data") : nullptr;
+    if (data == nullptr) {
+      continue;
+    }
+    auto& entries = facts.config_maps[where + "/" + name];
+    for (const auto& member : *data) {
+      entries[std::string(member.key())] = member.value().is_string()
+                                               ? std::string(std::string_view(member.value().get_string()))
+                                               : std::string();
+    }
+  }
+}
+
+Task<Result<void>> Operator::State::remove_cluster_objects(const kube::ObjectKey& key) {
+  if (options.platform != llmisvc::Platform::Cluster) {
+    co_return Result<void>();
+  }
+  kube::ObjectKey binding{.name_space = {},
+                          .name = llmisvc::child_name(key.name_space, "-" + key.name + "-epp-auth-rb")};
+  const auto removed = co_await client.remove(kClusterRoleBindings, std::move(binding));
+  if (!removed && removed.error().kind != ErrorKind::NotFound) {
+    co_return removed;
+  }
+  co_return Result<void>();
+}
+
 StatusFacts Operator::State::status_facts(const kube::Object& service,
                                           const llmisvc::Compiled& compiled) const {
   StatusFacts facts{.object = &service, .compiled = &compiled, .trusts_silent_gateway = false};
   facts.trusts_silent_gateway = options.trusts_silent_gateway && options.platform == llmisvc::Platform::Local;
+  facts.picks_in_gateway = options.platform == llmisvc::Platform::Local;
   if (llmisvc::has_errors(compiled.findings)) {
     return facts;
   }

@@ -35,11 +35,14 @@ kube::Object object_of(std::string_view yaml) {
 // Runs an operator against an API server in memory.
 class OperatorTest : public ::testing::Test {
  protected:
-  OperatorTest()
-      : kube_(loop_),
-        operator_(loop_, kube_, {.gateway_url = "http://127.0.0.1:8080", .answers = [this](std::string) {
-                                   return answer();
-                                 }}) {}
+  OperatorTest() : OperatorTest({.gateway_url = "http://127.0.0.1:8080"}) {}
+  explicit OperatorTest(OperatorOptions options)
+      : kube_(loop_), operator_(loop_, kube_, with_answers(options)) {}
+
+  OperatorOptions with_answers(OperatorOptions options) {
+    options.answers = [this](std::string) { return answer(); };
+    return options;
+  }
 
   // Runs `steps` while the operator works.
   void play(std::function<Task<void>()> steps) { loop_.block_on(play_task(std::move(steps))); }
@@ -232,6 +235,54 @@ TEST_F(OperatorTest, AStoppedServiceLosesItsObjectsAndItsUrl) {
     EXPECT_EQ(condition("Ready"), "False Stopped the service is stopped");
     const auto* service = kube_.find(kube::kLlmServices, {"default", "smollm2"});
     EXPECT_EQ(kube::find_string(*service, "status.url"), "");
+  });
+}
+
+TEST_F(OperatorTest, OnOneMachineTheGatewayPicksSoASchedulerNeedsNoPods) {
+  kube::Object service = object_of(kService);
+  kube::at(service, "spec.router.scheduler") = kube::Object();
+  kube_.put(kube::kLlmServices, std::move(service));
+  play([this]() -> Task<void> {
+    co_await settled();
+    deployment_becomes_available();
+    co_await settled();
+    EXPECT_EQ(condition("Ready"), "True");
+    EXPECT_THAT(kube_.find(kube::kDeployments, {"default", "smollm2-kserve-router-scheduler"}), IsNull());
+    const auto* route = kube_.find(kube::kHttpRoutes, {"default", "smollm2-kserve-route"});
+    EXPECT_THAT(json::write(boost::json::value(*route)), ::testing::Not(HasSubstr("InferencePool")));
+  });
+}
+
+// The same service on a cluster: pods with a scheduler, certificates, accounts.
+class ClusterOperatorTest : public OperatorTest {
+ protected:
+  ClusterOperatorTest() : OperatorTest({.platform = llmisvc::Platform::Cluster, .gateway_url = {}}) {}
+};
+
+TEST_F(ClusterOperatorTest, HasSchedulerCertificatesAndAccounts) {
+  kube::Object service = object_of(kService);
+  kube::at(service, "spec.router.scheduler") = object_of("{config: {ref: {name: my-config, key: picker}}}");
+  kube_.put(kube::kConfigMaps,
+            object_of("{apiVersion: v1, kind: ConfigMap, metadata: {name: my-config, namespace: "
+                      "default}, data: {picker: 'kind: EndpointPickerConfig'}}"));
+  kube_.put(kube::kLlmServices, std::move(service));
+  play([this]() -> Task<void> {
+    co_await settled();
+    const auto* secret = kube_.find(kube::kSecrets, {"default", "smollm2-kserve-self-signed-certs"});
+    EXPECT_THAT(secret, NotNull());
+    const auto* scheduler = kube_.find(kube::kDeployments, {"default", "smollm2-kserve-router-scheduler"});
+    EXPECT_THAT(scheduler, NotNull());
+    EXPECT_THAT(json::write(boost::json::value(*scheduler)), HasSubstr("kind: EndpointPickerConfig"));
+    EXPECT_THAT(kube_.find(kube::kServiceAccounts, {"default", "smollm2-epp-sa"}), NotNull());
+    EXPECT_THAT(kube_.find(kube::kGateways, {"kserve", "kserve-ingress-gateway"}), IsNull());
+    EXPECT_EQ(condition("HTTPRoutesReady"),
+              "False HTTPRoutesNotReady default/smollm2-kserve-route: no gateway has accepted it yet");
+    const int before = kube_.writes;
+    kube_.modify(kube::kLlmServices, {"default", "smollm2"}, [](kube::Object& changed) {
+      kube::at(changed, "metadata.annotations") = kube::Object{{"note", "x"}};
+    });
+    co_await settled();
+    EXPECT_EQ(kube_.writes, before);
   });
 }
 

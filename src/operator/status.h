@@ -39,6 +39,7 @@ struct StatusFacts {
   std::vector<const kube::Object*> main_pods = {};
   std::vector<const kube::Object*> prefill_pods = {};
   bool trusts_silent_gateway = false;
+  bool picks_in_gateway = false;        // there is no scheduler workload to wait for
   std::string url = {};                 // where the service is reached; empty: unknown
   std::optional<Error> no_answer = {};  // asked through the gateway and not answered (yet)
   std::optional<Error> apply_error = {};
