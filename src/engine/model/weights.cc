@@ -1,6 +1,8 @@
 #include "engine/model/weights.h"
 
-#include <array>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <utility>
 
 namespace llmd::engine {
@@ -35,6 +37,17 @@ void pack(const PackJob& job, int tile) {
     rows[r] = job.from->bytes.data() + row * row_bytes;
   }
   pack_tile(matrix, tile, rows);
+}
+
+// The file's pages of a packed matrix are not read again (an embedding's rows may be: they fault back in).
+// Dropping them from this process leaves them in the page cache, where other processes find them.
+void release_pages(const TensorView& view) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(view.bytes.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(view.bytes.data() + view.bytes.size()) / page * page;
+  if (begin < end) {
+    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
 }
 
 class Loader {
@@ -151,6 +164,9 @@ void Loader::pack_all(ComputePool& pool) {
       worker.share(job.to->matrix.tiles(), 4, [&job](int tile) { pack(job, tile); });
     }
   });
+  for (const PackJob& job : jobs_) {
+    release_pages(*job.from);
+  }
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ void HttpMetrics::count(std::string_view route, std::string_view method, int sta
 
 void HttpMetrics::fill(std::span<const std::string_view> routes) {
   for (const std::string_view route : routes) {
-    for (const std::string_view method : {"GET", "POST", "OPTIONS", "HEAD"}) {
+    for (const std::string_view method : {"GET", "POST"}) {
       seconds_.with({route, method});
       for (const std::string_view status : {"2xx", "4xx", "5xx"}) {
         requests_.with({route, method, status});
