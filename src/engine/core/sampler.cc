@@ -19,7 +19,7 @@ constexpr auto kBetter = [](const auto& a, const auto& b) {
 }  // namespace
 
 Sampler::Sampler(int vocab_size, std::vector<Token> end_tokens)
-    : editor_(vocab_size, std::move(end_tokens)), scratch_(static_cast<std::size_t>(vocab_size)) {}
+    : editor_(vocab_size, std::move(end_tokens)), weights_(static_cast<std::size_t>(vocab_size)) {}
 
 Token Sampler::sample(const Sequence& sequence, std::span<float> logits) {
   editor_.edit(sequence, logits);
@@ -28,7 +28,7 @@ Token Sampler::sample(const Sequence& sequence, std::span<float> logits) {
 
 PositionLogprobs Sampler::score(std::span<const float> logits, Token chosen, int top) {
   const float max = row_max(logits);
-  const double normaliser = static_cast<double>(max) + std::log(row_exp(logits, max, scratch_));
+  const double normaliser = static_cast<double>(max) + std::log(row_exp(logits, max, weights_));
   const auto logprob = [&](Token token) {
     const double value = static_cast<double>(logits[static_cast<std::size_t>(token)]) - normaliser;
     return static_cast<float>(std::max(value, -9999.0));
@@ -61,12 +61,12 @@ Token Sampler::draw(const Sequence& sequence, std::span<float> logits) {
   const double unit = random_unit(sequence.seed, static_cast<std::uint64_t>(sequence.output_length()));
   if (params.min_p <= 0 && params.top_k <= 0 && params.top_p >= 1) {
     // The common case needs no candidates: walk the cumulative sum in the order of ids.
-    double rest = unit * row_exp(logits, max, scratch_);
+    double rest = unit * row_exp(logits, max, weights_);
     Token last = 0;
-    for (std::size_t i = 0; i < scratch_.size(); ++i) {
-      if (scratch_[i] > 0) {
+    for (std::size_t i = 0; i < weights_.size(); ++i) {
+      if (weights_[i] > 0) {
         last = static_cast<Token>(i);
-        rest -= static_cast<double>(scratch_[i]);
+        rest -= static_cast<double>(weights_[i]);
         if (rest < 0) {
           break;
         }
@@ -76,17 +76,18 @@ Token Sampler::draw(const Sequence& sequence, std::span<float> logits) {
   }
   // Below e^-87 of the best a token has no weight in float; min_p raises the threshold.
   const float floor = params.min_p > 0 ? static_cast<float>(std::log(params.min_p)) : -87.0F;
+  row_exp(logits, max, weights_);
   collect(logits, max + floor);
   keep_top_k(params.top_k);
   keep_top_p(params.top_p, max);
-  return pick(unit, max);
+  return pick(unit);
 }
 
 void Sampler::collect(std::span<const float> logits, float threshold) {
   candidates_.clear();
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (logits[i] >= threshold) {
-      candidates_.push_back({logits[i], static_cast<Token>(i)});
+      candidates_.push_back({logits[i], weights_[i], static_cast<Token>(i)});
     }
   }
 }
@@ -103,43 +104,43 @@ void Sampler::keep_top_k(int k) {
 }
 
 // Keeps the smallest set of best tokens whose probabilities reach p. Sorting a vocabulary is expensive and
-// nearly always needless: the best few are sorted first, all only when they do not suffice.
+// nearly always needless: only those near the best are sorted, and further ones when they do not suffice.
 void Sampler::keep_top_p(double p, float max) {
   if (p >= 1) {
     return;
   }
-  double total = 0;
-  for (const Candidate& candidate : candidates_) {
-    total += static_cast<double>(fast_exp(candidate.logit - max));
-  }
-  constexpr std::size_t kFew = 512;
-  std::size_t sorted = std::min(kFew, candidates_.size());
-  while (true) {
-    std::ranges::partial_sort(candidates_, candidates_.begin() + static_cast<std::ptrdiff_t>(sorted),
-                              kBetter);
+  const double wanted = p * total_weight();
+  for (float bound = max - 4;; bound -= 8) {
+    const auto rest =
+        std::ranges::partition(candidates_, [bound](const Candidate& c) { return c.logit >= bound; });
+    const auto near = std::ranges::subrange(candidates_.begin(), rest.begin());
+    std::ranges::sort(near, kBetter);
     double sum = 0;
-    for (std::size_t i = 0; i < sorted; ++i) {
-      sum += static_cast<double>(fast_exp(candidates_[i].logit - max));
-      if (sum >= p * total) {
-        candidates_.resize(i + 1);
+    for (auto candidate = near.begin(); candidate != near.end(); ++candidate) {
+      sum += static_cast<double>(candidate->weight);
+      if (sum >= wanted) {
+        candidates_.erase(candidate + 1, candidates_.end());
         return;
       }
     }
-    if (sorted == candidates_.size()) {
+    if (rest.empty()) {
       return;
     }
-    sorted = candidates_.size();
   }
 }
 
-Token Sampler::pick(double unit, float max) const {
+double Sampler::total_weight() const {
   double total = 0;
   for (const Candidate& candidate : candidates_) {
-    total += static_cast<double>(fast_exp(candidate.logit - max));
+    total += static_cast<double>(candidate.weight);
   }
-  double rest = unit * total;
+  return total;
+}
+
+Token Sampler::pick(double unit) const {
+  double rest = unit * total_weight();
   for (const Candidate& candidate : candidates_) {
-    rest -= static_cast<double>(fast_exp(candidate.logit - max));
+    rest -= static_cast<double>(candidate.weight);
     if (rest < 0) {
       return candidate.token;
     }

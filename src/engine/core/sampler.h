@@ -37,16 +37,18 @@ class Sampler {
  private:
   struct Candidate {
     float logit;
+    float weight;  // proportional to its probability
     Token token;
   };
   Token draw(const Sequence& sequence, std::span<float> logits);
-  void collect(std::span<const float> logits, float threshold);
+  void collect(std::span<const float> logits, float threshold);  // takes their weights from weights_
   void keep_top_k(int k);
   void keep_top_p(double p, float max);
-  Token pick(double unit, float max) const;
+  double total_weight() const;
+  Token pick(double unit) const;
 
   LogitEditor editor_;
-  std::vector<float> scratch_;
+  std::vector<float> weights_;  // of the whole row
   std::vector<Candidate> candidates_;
 };
 

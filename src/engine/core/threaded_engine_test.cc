@@ -53,7 +53,7 @@ class ControlledModel final : public engine::Model {
   ::llmd::testing::FakeModel fake_;
 };
 
-class ThreadedEngineTest : public testing::Test {
+class ThreadedEngineTest : public ::testing::Test {
  protected:
   void start(std::size_t max_live) {
     auto model = std::make_unique<ControlledModel>();
@@ -106,8 +106,8 @@ TEST_F(ThreadedEngineTest, DiesLoudly) {
   model_->steps.release();
   const Finish finish = listener->wait();
   EXPECT_EQ(finish.reason, FinishReason::Error);
-  EXPECT_THAT(finish.error->message, testing::HasSubstr("out of smoke"));
-  EXPECT_THAT(death_.get_future().get().message, testing::HasSubstr("out of smoke"));
+  EXPECT_THAT(finish.error->message, ::testing::HasSubstr("out of smoke"));
+  EXPECT_THAT(death_.get_future().get().message, ::testing::HasSubstr("out of smoke"));
   EXPECT_EQ(engine_->health().error().kind, ErrorKind::Unavailable);
   EXPECT_EQ(submit(std::make_shared<Waiting>()).error().kind, ErrorKind::Unavailable);
 }
