@@ -1,6 +1,6 @@
 #include "storage/fetch.h"
 
-#include <type_traits>
+#include <optional>
 
 #include "async/deadline.h"
 #include "async/worker.h"
@@ -57,15 +57,19 @@ Task<Result<FetchRecord>> fetch_source(FetchJob& job, const Uri& uri) {
   co_return record;
 }
 
+std::optional<FetchRecord> already_there(const Target& target, const Uri& uri) {
+  const auto* file = std::get_if<FileSource>(&uri.source);
+  // A local file may have changed since it was recorded, and can be looked at.
+  return !file || is_linked(file->path, target.path()) ? target.finished() : std::nullopt;
+}
+
 Task<Result<Fetched>> fetch_one_file(async::EventLoop& loop, const Uri& uri,
                                      const std::filesystem::path& directory, const FetchOptions& options) {
   LLMD_CO_TRY(Target target, Target::open(directory, uri.file_name(), uri.text));
   async::Worker worker("fetch");
   FetchJob job{loop, worker, target, options, async::Deadline::after(options.timeout)};
   LLMD_CO_TRY_VOID(co_await lock(job));
-  // A local file may have changed since, and linking it again costs nothing.
-  const bool may_be_done = !std::holds_alternative<FileSource>(uri.source);
-  if (auto there = may_be_done ? target.finished() : std::nullopt) {
+  if (auto there = already_there(target, uri)) {
     co_return Fetched{target.path(), std::move(there->sha256), there->size, true};
   }
   LLMD_CO_TRY(FetchRecord record, co_await fetch_source(job, uri));
@@ -74,10 +78,16 @@ Task<Result<Fetched>> fetch_one_file(async::EventLoop& loop, const Uri& uri,
   co_return Fetched{target.path(), std::move(record.sha256), record.size, false};
 }
 
-Task<Result<Fetched>> fetch_folder(const std::filesystem::path& from,
-                                   const std::filesystem::path& directory) {
+// Replicas start together and ask for the same folder: one after the other, like files.
+Task<Result<Fetched>> fetch_folder(async::EventLoop& loop, const Uri& uri,
+                                   const std::filesystem::path& directory, const FetchOptions& options) {
+  LLMD_CO_TRY(Target target, Target::open(directory, "folder", uri.text));
   async::Worker worker("fetch");
-  const auto link = [from, directory] { return link_folder(from, directory); };
+  FetchJob job{loop, worker, target, options, async::Deadline::after(options.timeout)};
+  LLMD_CO_TRY_VOID(co_await lock(job));
+  const auto link = [from = std::get<FileSource>(uri.source).path, directory] {
+    return link_folder(from, directory);
+  };
   LLMD_CO_TRY_VOID(co_await worker.run(link));
   co_return Fetched{.path = directory};
 }
@@ -96,7 +106,7 @@ Task<Result<Fetched>> fetch(async::EventLoop& loop, Uri uri, std::filesystem::pa
   if (const auto* file = std::get_if<FileSource>(&uri.source)) {
     std::error_code ignored;
     if (std::filesystem::is_directory(file->path, ignored)) {
-      auto folder = co_await fetch_folder(file->path, directory);
+      auto folder = co_await fetch_folder(loop, uri, directory, options);
       co_return folder;
     }
   }

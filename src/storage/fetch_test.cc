@@ -160,6 +160,20 @@ class FullDisk : public Fetch {
   bool mounted_ = false;
 };
 
+TEST_F(FullDisk, IsAnotherFileSystemToWhichLocalFilesAreCopiedOnce) {
+  std::ofstream(folder_.path() / "model.gguf") << "weights";
+  const std::string uri = fmt::format("file://{}/model.gguf", folder_.path().string());
+  const auto copied = fetch_uri(uri);
+  ASSERT_TRUE(copied) << copied.error().text();
+  EXPECT_EQ(content_of(copied), "weights");
+  EXPECT_TRUE(fetch_uri(uri)->was_there);
+  std::ofstream(folder_.path() / "large") << some_content(3'000'000);
+  const auto large = fetch_uri(fmt::format("file://{}/large", folder_.path().string()));
+  ASSERT_FALSE(large);
+  EXPECT_EQ(large.error().kind, ErrorKind::ResourceExhausted);
+  EXPECT_THAT(leftovers(), UnorderedElementsAre("model.gguf", ".model.gguf.fetched"));
+}
+
 TEST_F(FullDisk, IsNoticedBeforeTheDownloadWhenTheSizeIsKnown) {
   const auto fetched = fetch_page("/model.gguf");
   ASSERT_FALSE(fetched);
@@ -235,6 +249,29 @@ TEST_F(Fetch, SeveralProcessesFetchTheSameFileOnce) {
   EXPECT_THAT(leftovers(), UnorderedElementsAre("model.gguf", ".model.gguf.fetched"));
 }
 
+TEST_F(Fetch, SeveralProcessesMayLinkTheSameFolder) {
+  std::filesystem::create_directories(folder_.path() / "source/sub");
+  for (int i = 0; i < 50; ++i) {
+    std::ofstream(folder_.path() / fmt::format("source/sub/{}", i)) << i;
+  }
+  const std::string uri = fmt::format("file://{}/source", folder_.path().string());
+  std::vector<Child> children;
+  for (int i = 0; i < 4; ++i) {
+    children.push_back(fork_fetcher(folder_.path() / "models"));
+  }
+  for (const Child& child : children) {
+    EXPECT_EQ(::write(child.write_end, uri.data(), uri.size()), static_cast<ssize_t>(uri.size()));
+    ::close(child.write_end);
+  }
+  for (const Child& child : children) {
+    int status = -1;
+    ::waitpid(child.pid, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  EXPECT_THAT(leftovers(), UnorderedElementsAre("sub"));
+  EXPECT_EQ(names_in(folder_.path() / "models/sub").size(), 50U);
+}
+
 TEST_F(Fetch, LinksLocalFilesAndFolders) {
   std::filesystem::create_directories(folder_.path() / "source/sub");
   std::ofstream(folder_.path() / "source/model.gguf") << "weights";
@@ -245,6 +282,12 @@ TEST_F(Fetch, LinksLocalFilesAndFolders) {
   EXPECT_EQ(std::filesystem::hard_link_count(file->path), 2U);
   const auto again = fetch_uri(fmt::format("file://{}/source/model.gguf", folder_.path().string()));
   ASSERT_TRUE(again) << again.error().text();
+  EXPECT_TRUE(again->was_there);
+  std::ofstream(folder_.path() / "source/new") << "other";
+  std::filesystem::rename(folder_.path() / "source/new", folder_.path() / "source/model.gguf");
+  const auto changed = fetch_uri(fmt::format("file://{}/source/model.gguf", folder_.path().string()));
+  ASSERT_TRUE(changed) << changed.error().text();
+  EXPECT_EQ(content_of(changed), "other");
   const auto folder = fetch_uri(fmt::format("file://{}/source", folder_.path().string()));
   ASSERT_TRUE(folder) << folder.error().text();
   EXPECT_EQ(folder->path, folder_.path() / "models");

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/file.h"
@@ -20,17 +21,32 @@ Error source_error(int error_number, const std::filesystem::path& path) {
 }
 
 // For file systems that cannot copy inside the kernel.
-Result<void> copy_slowly(const std::filesystem::path& from, const std::filesystem::path& to) {
-  std::error_code error;
-  std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, error);
-  if (error) {
-    ::unlink(to.c_str());
-    return std::unexpected(disk_error(error.value(), to));
+Result<void> copy_by_hand(int in, const std::filesystem::path& from, const std::filesystem::path& to) {
+  LLMD_TRY(PartFile out, PartFile::open(to, false));
+  std::string buffer(std::size_t{1} << 20, '\0');
+  while (true) {
+    const ssize_t got = ::read(in, buffer.data(), buffer.size());
+    if (got == 0) {
+      return {};
+    }
+    if (got < 0 && errno != EINTR) {
+      return std::unexpected(source_error(errno, from));
+    }
+    LLMD_TRY_VOID(out.write({buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))}));
   }
-  return {};
 }
 
-Result<void> copy_in_kernel(const std::filesystem::path& from, const std::filesystem::path& to) {
+// A copy keeps the time of its source, by which it is recognised next time.
+Result<void> keep_time(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code error;
+  const auto time = std::filesystem::last_write_time(from, error);
+  if (!error) {
+    std::filesystem::last_write_time(to, time, error);
+  }
+  return error ? Result<void>(std::unexpected(disk_error(error.value(), to))) : Result<void>();
+}
+
+Result<void> copy_bytes(const std::filesystem::path& from, const std::filesystem::path& to) {
   const FileDescriptor in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
   if (!in) {
     return std::unexpected(source_error(errno, from));
@@ -46,14 +62,25 @@ Result<void> copy_in_kernel(const std::filesystem::path& from, const std::filesy
       return {};
     }
     if (copied < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
-      return copy_slowly(from, to);
+      ::lseek(in.number(), 0, SEEK_SET);
+      return copy_by_hand(in.number(), from, to);
     }
     if (copied < 0 && errno != EINTR) {
-      const int reason = errno;
-      ::unlink(to.c_str());
-      return std::unexpected(disk_error(reason, to));
+      return std::unexpected(disk_error(errno, to));
     }
   }
+}
+
+// Leaves no half copy.
+Result<void> copy_whole(const std::filesystem::path& from, const std::filesystem::path& to) {
+  auto copied = copy_bytes(from, to);
+  if (copied) {
+    copied = keep_time(from, to);
+  }
+  if (!copied) {
+    ::unlink(to.c_str());
+  }
+  return copied;
 }
 
 // Leaves `to` as another name of the same bytes, or as a copy of them; replaces what was there.
@@ -66,10 +93,23 @@ Result<void> link_or_copy(const std::filesystem::path& from, const std::filesyst
   if (errno == ENOENT || errno == ENOTDIR) {
     return std::unexpected(source_error(errno, from));
   }
-  return copy_in_kernel(from, to);  // another file system, a protected file, or one without hard links
+  return copy_whole(from, to);  // another file system, a protected file, or one without hard links
 }
 
 }  // namespace
+
+bool is_linked(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code error;
+  if (std::filesystem::equivalent(from, to, error)) {
+    return true;
+  }
+  const auto from_size = std::filesystem::file_size(from, error);
+  if (error || std::filesystem::file_size(to, error) != from_size || error) {
+    return false;
+  }
+  const auto from_time = std::filesystem::last_write_time(from, error);
+  return !error && std::filesystem::last_write_time(to, error) == from_time && !error;
+}
 
 Result<void> link_folder(const std::filesystem::path& from, const std::filesystem::path& to) {
   namespace fs = std::filesystem;
@@ -83,8 +123,14 @@ Result<void> link_folder(const std::filesystem::path& from, const std::filesyste
   }
   for (fs::directory_iterator entries(from, error), end; !error && entries != end; entries.increment(error)) {
     const fs::path target = to / entries->path().filename();
+    if (entries->path().filename() == ".folder.lock") {
+      continue;  // the source was itself fetched
+    }
     if (entries->is_directory(error)) {
       LLMD_TRY_VOID(link_folder(entries->path(), target));
+      continue;
+    }
+    if (is_linked(entries->path(), target)) {
       continue;
     }
     // Finished under a hidden name first, so that nobody sees half a copy.

@@ -31,6 +31,9 @@ Task<Result<FetchRecord>> fetch_http(FetchJob& job, const std::string& uri, Http
 Task<Result<FetchRecord>> fetch_pypi(FetchJob& job, PypiSource source);
 Task<Result<FetchRecord>> fetch_file(FetchJob& job, FileSource source);
 
+// `to` is a link to the file `from`, or an earlier copy of it (same size, same time).
+bool is_linked(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // A folder: hard links, or copies where links cannot be. Blocking.
 Result<void> link_folder(const std::filesystem::path& from, const std::filesystem::path& to);
 
