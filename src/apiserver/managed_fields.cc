@@ -16,6 +16,19 @@ using json::Value;
 
 constexpr std::size_t kMaxManagers = 100;
 
+// "labels: {}" says nothing, and nothing of it would be stored.
+void drop_empty_metadata(Object& object) {
+  Value* metadata = object.if_contains("metadata");
+  for (const std::string_view key : {"labels", "annotations", "finalizers", "ownerReferences"}) {
+    const Value* value =
+        metadata && metadata->is_object() ? metadata->get_object().if_contains(key) : nullptr;
+    if (value && ((value->is_object() && value->get_object().empty()) ||
+                  (value->is_array() && value->get_array().empty()))) {
+      metadata->get_object().erase(key);
+    }
+  }
+}
+
 ManagerEntry* find_entry(std::vector<ManagerEntry>& managers, const Writer& writer, bool applies) {
   const auto found = std::ranges::find_if(managers, [&](const ManagerEntry& entry) {
     return entry.manager == writer.manager && entry.subresource == writer.subresource &&
@@ -202,14 +215,15 @@ Answer<Object> apply_patch(const Kind& kind, const Object* live, const Object& a
     base["metadata"].emplace_object();
   }
   std::vector<ManagerEntry> managers = read_managers(base);
-  const Value wanted = ownable(applied);
+  Object named = applied;  // with the name, for an object that is made here
+  drop_empty_metadata(named);
+  const Value wanted = ownable(named);
   const FieldSet new_fields = fields_of(wanted, kind.schema);
   if (const std::string mistake = key_mistake(wanted, kind.schema); !mistake.empty()) {
     return std::unexpected(bad_request(fmt::format(
         "failed to create typed patch object ({}/{}; {}, Kind={}): {}", kube::namespace_of(applied),
         kube::name_of(applied), kind.resource.api_version(), kind.resource.kind, mistake)));
   }
-  Object named = applied;  // with the name, for an object that is made here
   Value merged = merge_applied(Value(base), Value(std::move(named)), kind.schema);
 
   ManagerEntry* mine = find_entry(managers, writer, true);
