@@ -87,7 +87,8 @@ LLMD_INLINE void quantised_tokens(const GemmCall& call, int first) {
   const std::byte* block = call.tile;
   std::ptrdiff_t at = x.at(first, 0);
   for (int b = 0; b < x.blocks; ++b, at += kQuantRowGroup, block += kLayout.bytes()) {
-    // The hardware prefetcher stops at page borders, about every twelfth block; a step of decoding is all such reads.
+    // The hardware prefetcher stops at page borders, about every twelfth block; a step of decoding is all
+    // such reads.
     for (int line = 0; line < kLayout.bytes(); line += 64) {
       __builtin_prefetch(block + kPrefetchBytes + line);
     }
