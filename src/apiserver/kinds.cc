@@ -156,6 +156,11 @@ std::vector<Kind> workload_kinds() {
 }
 
 std::vector<Kind> custom_kinds() {
+  // The older names of the inference extension, which KServe 0.16 and its manifests use.
+  constexpr std::string_view kOldGroup = "inference.networking.x-k8s.io";
+  constexpr Resource kOldPools{kOldGroup, "v1alpha2", "inferencepools", "InferencePool"};
+  constexpr Resource kOldModels{kOldGroup, "v1alpha2", "inferencemodels", "InferenceModel"};
+  constexpr Resource kOldObjectives{kOldGroup, "v1alpha2", "inferenceobjectives", "InferenceObjective"};
   constexpr Resource kPools{"inference.networking.k8s.io", "v1", "inferencepools", "InferencePool"};
   return {
       {.resource = kube::kGatewayClasses,
@@ -183,6 +188,23 @@ std::vector<Kind> custom_kinds() {
        .singular = "inferencepool",
        .short_names = {"infpool"},
        .categories = {},
+       .has_status = true,
+       .has_generation = true,
+       .custom = true},
+      {.resource = kOldPools,
+       .singular = "inferencepool",
+       .has_status = true,
+       .has_generation = true,
+       .custom = true},
+      {.resource = kOldModels,
+       .singular = "inferencemodel",
+       .short_names = {"infmodel"},
+       .has_status = true,
+       .has_generation = true,
+       .custom = true},
+      {.resource = kOldObjectives,
+       .singular = "inferenceobjective",
+       .short_names = {"infobj"},
        .has_status = true,
        .has_generation = true,
        .custom = true},
@@ -276,6 +298,7 @@ std::span<const GroupVersion> served_group_versions() {
                                              {"apiextensions.k8s.io", "v1"},
                                              {"gateway.networking.k8s.io", "v1"},
                                              {"inference.networking.k8s.io", "v1"},
+                                             {"inference.networking.x-k8s.io", "v1alpha2"},
                                              {"serving.kserve.io", "v1alpha1"}};
   return all;
 }

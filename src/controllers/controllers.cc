@@ -24,6 +24,9 @@ std::string World::now() const {
 std::span<const kube::Resource> collected_resources() {
   static constexpr kube::Resource kPools{"inference.networking.k8s.io", "v1", "inferencepools",
                                          "InferencePool"};
+  static constexpr std::string_view kOldGroup = "inference.networking.x-k8s.io";
+  static constexpr kube::Resource kOldPools{kOldGroup, "v1alpha2", "inferencepools", "InferencePool"};
+  static constexpr kube::Resource kOldModels{kOldGroup, "v1alpha2", "inferencemodels", "InferenceModel"};
   static constexpr kube::Resource kRoles{"rbac.authorization.k8s.io", "v1", "roles", "Role"};
   static constexpr kube::Resource kRoleBindings{"rbac.authorization.k8s.io", "v1", "rolebindings",
                                                 "RoleBinding"};
@@ -38,6 +41,8 @@ std::span<const kube::Resource> collected_resources() {
                                    kube::kHttpRoutes,
                                    kube::kGateways,
                                    kPools,
+                                   kOldPools,
+                                   kOldModels,
                                    kube::kConfigMaps,
                                    kube::kSecrets,
                                    kRoleBindings,
