@@ -17,7 +17,7 @@ import processes
 import report
 from plan import Missing
 
-ADDRESSES = [f"127.88.0.{i}" for i in range(1, 9)]
+ADDRESSES = [f"127.33.0.{i}" for i in range(1, 9)]  # not of the network that pods draw from
 ENGINE_PORT = 8000
 MODEL = "bench"
 REQUEST = ["--prompt-bytes", "1024", "--max-tokens", "16", "--ignore-eos", "--stream", "--model", MODEL, "--output", "json"]

@@ -1,5 +1,6 @@
 // Loopback addresses for pods. Linux answers on all of 127.0.0.0/8, so every pod can listen on port 8000 of
-// an address of its own. Two data directories on one machine draw from different /16 networks.
+// an address of its own. Two data directories on one machine draw from different networks: one that reached
+// the other's engine would call it ready.
 #pragma once
 
 #include <filesystem>
@@ -12,10 +13,10 @@ namespace llmd::node {
 
 class AddressPool {
  public:
-  // 127.<64..127>.x.y, the second byte from a hash of the data directory.
+  // A thousand addresses of 127.64.0.0/10, which thousand by a hash of the data directory (4096 choices).
   explicit AddressPool(const std::filesystem::path& data);
 
-  Result<std::string> take();              // the lowest free one; ResourceExhausted past 64,000 pods
+  Result<std::string> take();              // the lowest free one; ResourceExhausted past 1000 pods
   void claim(const std::string& address);  // of an adopted pod
   void give_back(const std::string& address);
 

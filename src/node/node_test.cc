@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "base/file.h"
+#include "node/address_pool.h"
 #include "node/environment.h"
 #include "node/pod_status.h"
 #include "node/probe.h"
@@ -38,6 +39,30 @@ const kube::Object kPod = object(R"({
   "metadata": {"name": "web-0", "namespace": "shop", "uid": "u1", "labels": {"app": "web"}},
   "spec": {"volumes": [{"name": "model", "emptyDir": {}}, {"name": "home", "hostPath": {"path": "/srv"}}]},
   "status": {"podIP": "127.70.0.2"}})");
+
+TEST(AddressPool, GivesEveryPodAnAddressOfItsOwnAndAReturnedOneAgain) {
+  AddressPool pool("/data");
+  const auto first = pool.take();
+  const auto second = pool.take();
+  ASSERT_TRUE(first && second);
+  EXPECT_NE(*first, *second);
+  EXPECT_TRUE(first->starts_with("127.")) << *first;
+  pool.give_back(*first);
+  EXPECT_EQ(*pool.take(), *first);
+  AddressPool next("/data");
+  next.claim(*first);
+  EXPECT_EQ(*next.take(), *second);
+}
+
+TEST(Environment, AWholeConfigMapIsImportedUnderItsPrefixAndSingleEntriesWin) {
+  EnvironmentSources sources;
+  sources.config_maps["settings"] = object(R"({"data": {"A": "1", "B": "2"}})");
+  const auto container = object(R"({"name": "main", "env": [{"name": "X_B", "value": "3"}],
+    "envFrom": [{"prefix": "X_", "configMapRef": {"name": "settings"}}]})");
+  const auto environment = container_environment(kPod, container, sources, {});
+  ASSERT_TRUE(environment) << environment.error().text();
+  EXPECT_THAT(*environment, ElementsAre(Pair("X_A", "1"), Pair("X_B", "3")));
+}
 
 TEST(Environment, LaterEntriesSeeEarlierOnesAndTheDownwardApi) {
   const auto container = object(R"json({"name": "main", "env": [
