@@ -333,6 +333,21 @@ TEST_F(HttpServer, ReadsTheNextRequestWhileItWatchesTheClient) {
   }
 }
 
+TEST_F(HttpServer, WatchesTheClientAfterALargeBody) {
+  // The read that watches must not go into a buffer that was given back after the large body.
+  serve([&](Exchange& exchange) -> Task<void> {
+    const auto body = co_await read_all(exchange.body(), 1 << 20);
+    exchange.on_client_gone([] {});
+    co_await exchange.respond(200, "text/plain", std::to_string(body->size()));
+  });
+  const std::string big(300000, 'x');
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(ask(request("POST", "/", big)).value().body, "300000");
+    EXPECT_EQ(ask(request("POST", "/", "x")).value().body, "1");
+  }
+  EXPECT_EQ(server_->connections(), 1U);
+}
+
 TEST_F(HttpServer, DrainsWithoutLosingARequest) {
   async::Event arrived(loop_.executor());
   async::Event go_on(loop_.executor());

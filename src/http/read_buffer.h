@@ -14,9 +14,6 @@ namespace llmd::http {
 class ReadBuffer {
  public:
   static constexpr std::size_t kIdleBytes = 8 * 1024;
-  // Kept free at the end by room(), so that a server can read ahead while a view of the body is still in use.
-  static constexpr std::size_t kReserve = 512;
-
   std::string_view unread() const { return {data_.get() + begin_, end_ - begin_}; }
   void consume(std::size_t bytes) { begin_ += bytes; }
   void added(std::size_t bytes) { end_ += bytes; }
@@ -27,8 +24,8 @@ class ReadBuffer {
     if (size == 0) {
       begin_ = end_ = 0;
     }
-    if (capacity_ - end_ < wanted + kReserve) {
-      const std::size_t needed = std::max(size + wanted + kReserve, kIdleBytes);
+    if (capacity_ - end_ < wanted) {
+      const std::size_t needed = std::max(size + wanted, kIdleBytes);
       if (needed > capacity_) {
         auto larger = std::make_unique_for_overwrite<char[]>(needed);
         if (size > 0) {
@@ -42,11 +39,8 @@ class ReadBuffer {
       begin_ = 0;
       end_ = size;
     }
-    return {data_.get() + end_, capacity_ - end_ - kReserve};
+    return {data_.get() + end_, capacity_ - end_};
   }
-  // What can be read without moving anything.
-  std::span<char> tail() { return {data_.get() + end_, capacity_ - end_}; }
-
   void shrink_when_empty() {
     if (begin_ == end_ && capacity_ > kIdleBytes) {
       data_.reset();

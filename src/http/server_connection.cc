@@ -14,6 +14,8 @@ using async::Deadline;
 
 // An unread request body up to this size is read away to keep the connection; a larger one closes it.
 constexpr std::uint64_t kWorthDraining = 256 * 1024;
+// Enough for a usual request, so that reading ahead saves the read that would follow.
+constexpr std::size_t kAheadBytes = 4 * 1024;
 constexpr auto kLingerTime = std::chrono::seconds(2);
 
 Refusal refusal_of(const Error& error) {
@@ -68,6 +70,7 @@ void ServerConnection::reset_exchange() {
 Task<bool> ServerConnection::receive_head() {
   reset_exchange();
   scanner_.reset();
+  take_what_was_read_ahead();
   bool head_began = false;
   stream_->set_deadline(Deadline::after(context_.options.idle_timeout), "the next request");
   while (true) {
@@ -104,6 +107,7 @@ Task<bool> ServerConnection::receive_head() {
 Task<bool> ServerConnection::read_more_of_head(bool head_began) {
   if (reading_ahead_) {
     co_await changed_.wait();
+    take_what_was_read_ahead();
     co_return !gone_;
   }
   const std::span<char> room = buffer_.room(1024);
@@ -387,18 +391,22 @@ Task<Result<void>> ServerConnection::send_body_piece(std::string_view head, std:
 std::unique_ptr<net::Stream> ServerConnection::upgrade() {
   std::string leftover(buffer_.unread());
   buffer_.consume(leftover.size());
+  leftover.append(ahead_.get(), ahead_size_);
   return std::make_unique<UpgradedStream>(std::move(stream_), std::move(leftover));
 }
 
 // --- noticing a client that leaves: the next request is read while the handler works
 
 void ServerConnection::read_ahead() {
-  const std::span<char> tail = buffer_.tail();
-  if (reading_ahead_ || gone_ || tail.empty()) {
+  if (reading_ahead_ || gone_ || ahead_size_ > 0) {
     return;
   }
+  if (!ahead_) {
+    ahead_ = std::make_unique_for_overwrite<char[]>(kAheadBytes);
+  }
   reading_ahead_ = true;
-  stream_->start_read(tail, [this](Result<std::size_t> size) { read_ahead_done(std::move(size)); });
+  stream_->start_read({ahead_.get(), kAheadBytes},
+                      [this](Result<std::size_t> size) { read_ahead_done(std::move(size)); });
 }
 
 void ServerConnection::read_ahead_done(Result<std::size_t> size) {
@@ -406,12 +414,17 @@ void ServerConnection::read_ahead_done(Result<std::size_t> size) {
   if (!size || *size == 0) {
     lost_client();
   } else {
-    buffer_.added(*size);
-    if (watching_) {
-      read_ahead();  // a pipelined request; go on as long as there is room
-    }
+    ahead_size_ = *size;  // a pipelined request, or the next one
   }
   changed_.resume_first_now();
+}
+
+void ServerConnection::take_what_was_read_ahead() {
+  if (ahead_size_ > 0) {
+    const std::span<char> room = buffer_.room(ahead_size_);
+    std::memcpy(room.data(), ahead_.get(), ahead_size_);
+    buffer_.added(std::exchange(ahead_size_, 0));
+  }
 }
 
 void ServerConnection::lost_client() {

@@ -58,6 +58,7 @@ class ServerConnection final : public Exchange, private BodyReader {
   Task<Result<void>> send_body_piece(std::string_view head, std::string_view bytes, bool last);
   void read_ahead();
   void read_ahead_done(Result<std::size_t> size);
+  void take_what_was_read_ahead();
   void lost_client();
 
   Context context_;
@@ -86,6 +87,9 @@ class ServerConnection final : public Exchange, private BodyReader {
   bool gone_ = false;
   bool watching_ = false;
   bool reading_ahead_ = false;
+  // Apart from the buffer, which the handler may hold views of until it is done.
+  std::unique_ptr<char[]> ahead_;
+  std::size_t ahead_size_ = 0;
   async::WaitList changed_;  // the read-ahead ended, or the client is gone
   async::WaitList leavers_;  // who waits in client_gone()
   std::function<void()> on_gone_;
