@@ -1,4 +1,5 @@
-// LLMD_ASSERT stops the process on our own bugs, in every build. What the outside world can cause is an Error instead.
+// LLMD_ASSERT stops the process on our own bugs, in every build. What the outside world can cause is an Error
+// instead.
 #pragma once
 
 #include <source_location>
@@ -11,6 +12,6 @@ namespace llmd {
 
 }  // namespace llmd
 
-#define LLMD_ASSERT(condition, reason)                                          \
-  (__builtin_expect(static_cast<bool>(condition), 1) ? static_cast<void>(0)     \
+#define LLMD_ASSERT(condition, reason)                                      \
+  (__builtin_expect(static_cast<bool>(condition), 1) ? static_cast<void>(0) \
                                                      : ::llmd::assertion_failed(#condition, reason))

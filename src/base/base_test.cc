@@ -30,7 +30,9 @@ Result<int> quarter(int n) {
   return twice;
 }
 
-TEST(Result, CarriesTheValueThroughTwoCalls) { EXPECT_EQ(quarter(8), 2); }
+TEST(Result, CarriesTheValueThroughTwoCalls) {
+  EXPECT_EQ(quarter(8), 2);
+}
 
 TEST(Result, StopsAtTheFirstErrorAndKeepsItsHint) {
   const auto result = quarter(6);
@@ -55,7 +57,9 @@ TEST(Strings, TheNearestNameForgivesTyposAndStyle) {
   EXPECT_EQ(nearest_name("zzz", names), std::nullopt);
 }
 
-TEST(Strings, SplitKeepsEmptyPieces) { EXPECT_THAT(split("a,,b,", ','), ElementsAre("a", "", "b", "")); }
+TEST(Strings, SplitKeepsEmptyPieces) {
+  EXPECT_THAT(split("a,,b,", ','), ElementsAre("a", "", "b", ""));
+}
 
 TEST(Clock, DurationsAreReadAsGoWritesThem) {
   EXPECT_EQ(parse_duration("1h30m"), Duration(90min));

@@ -19,7 +19,7 @@ struct Unit {
   std::string_view name;
   double nanoseconds;
 };
-constexpr std::array kUnits{Unit{"ns", 1},   Unit{"us", 1e3}, Unit{"ms", 1e6},
+constexpr std::array kUnits{Unit{"ns", 1},  Unit{"us", 1e3}, Unit{"ms", 1e6},
                             Unit{"s", 1e9}, Unit{"m", 6e10}, Unit{"h", 3.6e12}};
 
 }  // namespace
@@ -41,8 +41,8 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
   const std::string copy(text);
   std::tm utc{};
   int consumed = 0;
-  const int fields = std::sscanf(copy.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
-                                 &utc.tm_hour, &utc.tm_min, &utc.tm_sec, &consumed);
+  const int fields = std::sscanf(copy.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &utc.tm_year, &utc.tm_mon,
+                                 &utc.tm_mday, &utc.tm_hour, &utc.tm_min, &utc.tm_sec, &consumed);
   if (fields != 6) {
     return invalid_argument("'{}' is not an RFC 3339 time", text).hint("write it like 2026-01-02T03:04:05Z");
   }

@@ -13,7 +13,8 @@ struct KindRow {
   ErrorKind kind;
   std::string_view name;
   int http_status;
-  int exit_code;  // 2 is usage, as shells and argparse have it; the others are distinct so that scripts can tell
+  int exit_code;  // 2 is usage, as shells and argparse have it; the others are distinct so that scripts can
+                  // tell
 };
 
 constexpr std::array kKinds{
@@ -44,9 +45,15 @@ const KindRow& row(ErrorKind kind) {
 
 }  // namespace
 
-std::string_view to_string(ErrorKind kind) { return row(kind).name; }
-int http_status(ErrorKind kind) { return row(kind).http_status; }
-int exit_code(ErrorKind kind) { return row(kind).exit_code; }
+std::string_view to_string(ErrorKind kind) {
+  return row(kind).name;
+}
+int http_status(ErrorKind kind) {
+  return row(kind).http_status;
+}
+int exit_code(ErrorKind kind) {
+  return row(kind).exit_code;
+}
 
 ErrorKind kind_of_http_status(int status) {
   for (const KindRow& candidate : kKinds) {
@@ -55,39 +62,53 @@ ErrorKind kind_of_http_status(int status) {
     }
   }
   switch (status) {
-    case 408: return ErrorKind::DeadlineExceeded;
-    case 410: return ErrorKind::FailedPrecondition;
-    case 413: return ErrorKind::ResourceExhausted;
-    case 502: return ErrorKind::Unavailable;
-    default: return status >= 400 && status < 500 ? ErrorKind::InvalidArgument : ErrorKind::Internal;
+    case 408:
+      return ErrorKind::DeadlineExceeded;
+    case 410:
+      return ErrorKind::FailedPrecondition;
+    case 413:
+      return ErrorKind::ResourceExhausted;
+    case 502:
+      return ErrorKind::Unavailable;
+    default:
+      return status >= 400 && status < 500 ? ErrorKind::InvalidArgument : ErrorKind::Internal;
   }
 }
 
 Error system_error(int error_number, std::string_view what) {
   const ErrorKind kind = [error_number] {
     switch (error_number) {
-      case ENOENT: return ErrorKind::NotFound;
-      case EEXIST: return ErrorKind::AlreadyExists;
+      case ENOENT:
+        return ErrorKind::NotFound;
+      case EEXIST:
+        return ErrorKind::AlreadyExists;
       case EACCES:
-      case EPERM: return ErrorKind::PermissionDenied;
+      case EPERM:
+        return ErrorKind::PermissionDenied;
       case ENOSPC:
       case EDQUOT:
       case EMFILE:
       case ENFILE:
-      case ENOMEM: return ErrorKind::ResourceExhausted;
+      case ENOMEM:
+        return ErrorKind::ResourceExhausted;
       case ECONNREFUSED:
       case ECONNRESET:
       case EPIPE:
       case ENETUNREACH:
       case EHOSTUNREACH:
       case ECONNABORTED:
-      case EADDRINUSE: return ErrorKind::Unavailable;
-      case ETIMEDOUT: return ErrorKind::DeadlineExceeded;
-      case ECANCELED: return ErrorKind::Cancelled;
+      case EADDRINUSE:
+        return ErrorKind::Unavailable;
+      case ETIMEDOUT:
+        return ErrorKind::DeadlineExceeded;
+      case ECANCELED:
+        return ErrorKind::Cancelled;
       case EINVAL:
       case EISDIR:
-      case ENOTDIR: return ErrorKind::InvalidArgument;
-      default: return ErrorKind::Internal;
+      case ENOTDIR:
+        return ErrorKind::InvalidArgument;
+      default:
+        return ErrorKind::Internal;
     }
   }();
   return {kind, fmt::format("{}: {}", what, std::generic_category().message(error_number)), {}};

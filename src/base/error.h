@@ -1,9 +1,11 @@
-// Errors are values. An Error says what kind of failure it was (which decides HTTP status, exit code and whether a
-// retry makes sense), what happened with the path that led there, and what the reader can do about it.
+// Errors are values. An Error says what kind of failure it was (which decides HTTP status, exit code and
+// whether a retry makes sense), what happened with the path that led there, and what the reader can do about
+// it.
 //
-// Made by the functions named after each kind:   return invalid_argument("{}: must be positive, got {}", path, n);
-// Context is added on the way up:                 return std::unexpected(std::move(error).within("loading x.yaml"));
-// A hint is added where somebody knows the cure:  .hint("did you mean 'replicas'?")
+// Made by the functions named after each kind:   return invalid_argument("{}: must be positive, got {}",
+// path, n); Context is added on the way up:                 return
+// std::unexpected(std::move(error).within("loading x.yaml")); A hint is added where somebody knows the cure:
+// .hint("did you mean 'replicas'?")
 #pragma once
 
 #include <fmt/format.h>
@@ -66,9 +68,9 @@ struct [[nodiscard]] Error {
   bool operator==(const Error&) const = default;
 };
 
-#define LLMD_ERROR_MAKER(function, kind_name)                                \
-  template <typename... Args>                                               \
-  Error function(fmt::format_string<Args...> format, Args&&... args) {       \
+#define LLMD_ERROR_MAKER(function, kind_name)                                            \
+  template <typename... Args>                                                            \
+  Error function(fmt::format_string<Args...> format, Args&&... args) {                   \
     return {ErrorKind::kind_name, fmt::format(format, std::forward<Args>(args)...), {}}; \
   }
 LLMD_ERROR_MAKER(invalid_argument, InvalidArgument)

@@ -35,7 +35,8 @@ class FileDescriptor {
 
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit = std::size_t{1} << 30);
 // Readers see the old or the new content, never half: temporary file, fsync, rename.
-Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content, unsigned mode = 0644);
+Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content,
+                                   unsigned mode = 0644);
 
 // A read-only mapping of a whole file; the bytes stay valid as long as the object lives.
 class MappedFile {

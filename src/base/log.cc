@@ -24,19 +24,29 @@ std::string timestamp() {
   const std::time_t seconds = ms / 1000;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                     utc.tm_hour, utc.tm_min, utc.tm_sec, ms % 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms % 1000);
 }
 
 void append_quoted(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
@@ -49,7 +59,8 @@ void append_quoted(std::string& out, std::string_view text) {
 }
 
 std::string json_line(Level level, std::string_view event, Fields fields) {
-  std::string line = fmt::format(R"({{"time":"{}","level":"{}","event":)", timestamp(), kNames[static_cast<int>(level)]);
+  std::string line =
+      fmt::format(R"({{"time":"{}","level":"{}","event":)", timestamp(), kNames[static_cast<int>(level)]);
   append_quoted(line, event);
   for (const Field& field : fields) {
     line += ',';
@@ -69,7 +80,8 @@ std::string text_line(Level level, std::string_view event, Fields fields) {
   std::string line = fmt::format("{} {:7} {}", timestamp(), kNames[static_cast<int>(level)], event);
   for (const Field& field : fields) {
     line += fmt::format(" {}=", field.key);
-    const bool plain = field.bare || (!field.value.empty() && field.value.find_first_of(" \"\\\n\r\t=") == std::string::npos);
+    const bool plain = field.bare || (!field.value.empty() &&
+                                      field.value.find_first_of(" \"\\\n\r\t=") == std::string::npos);
     if (plain) {
       line += field.value;
     } else {
@@ -92,7 +104,9 @@ void configure(Level level, Format format) {
   g_format = format;
 }
 
-Level level() { return g_level.load(std::memory_order_relaxed); }
+Level level() {
+  return g_level.load(std::memory_order_relaxed);
+}
 
 void write(Level level, std::string_view event, Fields fields) {
   if (level < g_level.load(std::memory_order_relaxed) || level == Level::Off) {

@@ -1,5 +1,5 @@
-// Structured log: one event phrase plus fields, one line per event, one write(2) per line (so that lines of several
-// threads and processes never mix). Text on a terminal, JSON otherwise, unless configured.
+// Structured log: one event phrase plus fields, one line per event, one write(2) per line (so that lines of
+// several threads and processes never mix). Text on a terminal, JSON otherwise, unless configured.
 //
 //   log::info("pod started", {{"pod", name}, {"pid", pid}});
 //
@@ -38,13 +38,21 @@ Level level();
 using Fields = std::initializer_list<Field>;
 void write(Level level, std::string_view event, Fields fields);
 
-inline void debug(std::string_view event, Fields fields = {}) { write(Level::Debug, event, fields); }
-inline void info(std::string_view event, Fields fields = {}) { write(Level::Info, event, fields); }
-inline void warning(std::string_view event, Fields fields = {}) { write(Level::Warning, event, fields); }
-inline void error(std::string_view event, Fields fields = {}) { write(Level::Error, event, fields); }
+inline void debug(std::string_view event, Fields fields = {}) {
+  write(Level::Debug, event, fields);
+}
+inline void info(std::string_view event, Fields fields = {}) {
+  write(Level::Info, event, fields);
+}
+inline void warning(std::string_view event, Fields fields = {}) {
+  write(Level::Warning, event, fields);
+}
+inline void error(std::string_view event, Fields fields = {}) {
+  write(Level::Error, event, fields);
+}
 
-// Sends finished lines (without the newline) somewhere else than stderr: tests capture with it, `llmd up` draws
-// its status above them. An empty function restores stderr.
+// Sends finished lines (without the newline) somewhere else than stderr: tests capture with it, `llmd up`
+// draws its status above them. An empty function restores stderr.
 void set_sink(std::function<void(Level, std::string_view line)> sink);
 
 }  // namespace llmd::log

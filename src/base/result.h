@@ -15,9 +15,10 @@ using Result = std::expected<T, Error>;
 #define LLMD_CONCAT_INNER(a, b) a##b
 #define LLMD_CONCAT(a, b) LLMD_CONCAT_INNER(a, b)
 
-// LLMD_TRY(const auto config, parse(text));   returns the error from the enclosing function, or declares the value.
-// LLMD_CO_TRY is the same inside a coroutine: LLMD_CO_TRY(auto body, co_await read_all(stream));
-#define LLMD_TRY(declaration, ...) LLMD_TRY_INNER(return, LLMD_CONCAT(llmd_try_, __LINE__), declaration, __VA_ARGS__)
+// LLMD_TRY(const auto config, parse(text));   returns the error from the enclosing function, or declares the
+// value. LLMD_CO_TRY is the same inside a coroutine: LLMD_CO_TRY(auto body, co_await read_all(stream));
+#define LLMD_TRY(declaration, ...) \
+  LLMD_TRY_INNER(return, LLMD_CONCAT(llmd_try_, __LINE__), declaration, __VA_ARGS__)
 #define LLMD_CO_TRY(declaration, ...) \
   LLMD_TRY_INNER(co_return, LLMD_CONCAT(llmd_try_, __LINE__), declaration, __VA_ARGS__)
 #define LLMD_TRY_INNER(leave, name, declaration, ...) \

@@ -87,12 +87,7 @@ Result<std::string> read_manifest(const std::string& file) {
 }
 
 llmisvc::Facts facts_for(bool local) {
-  llmisvc::Facts facts;
-  if (local) {
-    facts.platform = llmisvc::Platform::Local;
-    facts.manages_gateway = true;
-  }
-  return facts;
+  return local ? llmisvc::local_facts() : llmisvc::Facts();
 }
 
 Result<std::vector<kube::Object>> load_manifests(const std::vector<std::string>& files) {

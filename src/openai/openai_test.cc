@@ -58,8 +58,9 @@ TEST(ErrorBodyTest, HasOpenAisShape) {
   EXPECT_EQ(
       error_body(unavailable("nobody there").hint("wait")),
       R"x({"error":{"message":"nobody there (wait)","type":"ServiceUnavailableError","param":null,"code":503}})x");
-  EXPECT_EQ(error_event(502, "x"),
-            "data: {\"error\":{\"message\":\"x\",\"type\":\"BadGatewayError\",\"param\":null,\"code\":502}}\n\n");
+  EXPECT_EQ(
+      error_event(502, "x"),
+      "data: {\"error\":{\"message\":\"x\",\"type\":\"BadGatewayError\",\"param\":null,\"code\":502}}\n\n");
 }
 
 }  // namespace

@@ -56,10 +56,10 @@ class Machine:
 
     def start(self, *files):
         (self.data / "running.json").unlink(missing_ok=True)
-        self.output = open(self.folder / "up.out", "ab")
-        self.process = subprocess.Popen(
-            [LLMD, "up", *map(str, files), "--data", str(self.data), "--port", "0", "--api-port", "0"],
-            stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, start_new_session=True)
+        with open(self.folder / "up.out", "ab") as output:
+            self.process = subprocess.Popen(
+                [LLMD, "up", *map(str, files), "--data", str(self.data), "--port", "0", "--api-port", "0"],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
         wait_for("running.json", lambda: self._running() or self._died())
         running = self._running()
         assert running, self.printed()

@@ -3,10 +3,9 @@
 import json
 import os
 import signal
-import sys
 import unittest
 
-from harness import Load, Machine, condition, manifest, wait_for
+from harness import Load, Machine, manifest, wait_for
 
 
 class Up(unittest.TestCase):
