@@ -162,7 +162,7 @@ const Flag kFlags[] = {
     {"max-lora-rank", Shape::Value, "largest rank of an adapter (16)",
      [](O& o, Values v) { return read_int(o.lora.max_rank, v, 1, 4096); }},
 
-    {"host", Shape::Value, "address to listen on (0.0.0.0)",
+    {"host", Shape::Value, "address to listen on (loopback; every address inside a Kubernetes pod)",
      [](O& o, Values v) { return read(o.http.host, v); }},
     {"port", Shape::Value, "port to listen on; 0 takes a free one (8000)",
      [](O& o, Values v) { return read_int(o.http.port, v, 0, 65535); }},

@@ -60,7 +60,7 @@ struct LoraFlags {
 };
 
 struct HttpFlags {
-  std::string host = "0.0.0.0";
+  std::string host;  // empty: loopback, or every address inside a Kubernetes pod
   int port = 8000;  // 0: a free one
   std::string certificate;
   std::string key;

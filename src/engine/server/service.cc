@@ -58,6 +58,12 @@ Service::Service(async::EventLoop& loop, ServeOptions options)
 
 Service::~Service() = default;
 
+// Without --host: loopback, as everything of ours on one machine; in a pod of a cluster every address, as
+// vLLM.
+std::string default_host() {
+  return std::getenv("KUBERNETES_SERVICE_HOST") == nullptr ? "127.0.0.1" : "0.0.0.0";
+}
+
 Result<net::Address> Service::listen() {
   http::ServerOptions options;
   options.max_body_bytes = options_.http.max_body_bytes;
@@ -70,7 +76,8 @@ Result<net::Address> Service::listen() {
   }
   server_ = std::make_unique<http::Server>(loop_, std::move(options), make_handler(context_));
   LLMD_TRY(const net::Address address,
-           server_->listen({options_.http.host, static_cast<std::uint16_t>(options_.http.port)}));
+           server_->listen({options_.http.host.empty() ? default_host() : options_.http.host,
+                            static_cast<std::uint16_t>(options_.http.port)}));
   port_ = address.port;
   if (options_.simulate) {
     context_.settings.headers = replica_headers(port_);
