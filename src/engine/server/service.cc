@@ -1,5 +1,7 @@
 #include "engine/server/service.h"
 
+#include <cstdlib>
+
 #include "base/log.h"
 #include "engine/server/model_path.h"
 #include "engine/server/router.h"
@@ -34,6 +36,12 @@ ServerSettings settings_of(const ServeOptions& options, const Environment& envir
   return settings;
 }
 
+// Without --host: loopback, as everything of ours on one machine; in a pod of a cluster every address, as
+// vLLM.
+std::string default_host() {
+  return std::getenv("KUBERNETES_SERVICE_HOST") == nullptr ? "127.0.0.1" : "0.0.0.0";
+}
+
 }  // namespace
 
 std::string reported_version() {
@@ -57,12 +65,6 @@ Service::Service(async::EventLoop& loop, ServeOptions options)
 }
 
 Service::~Service() = default;
-
-// Without --host: loopback, as everything of ours on one machine; in a pod of a cluster every address, as
-// vLLM.
-std::string default_host() {
-  return std::getenv("KUBERNETES_SERVICE_HOST") == nullptr ? "127.0.0.1" : "0.0.0.0";
-}
 
 Result<net::Address> Service::listen() {
   http::ServerOptions options;
