@@ -2,12 +2,16 @@
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import unittest
 
-from harness import Load, Machine, manifest, wait_for
+from harness import ROOT, Load, Machine, manifest, wait_for
 
 
+@unittest.skipUnless(shutil.which("kubectl"), "SKIPPED: kubectl is not installed (./dev setup installs it)")
 class Up(unittest.TestCase):
     def setUp(self):
         self.machine = Machine()
@@ -31,6 +35,15 @@ class Up(unittest.TestCase):
         deltas = [json.loads(event)["choices"][0]["delta"].get("content") or "" for event in events[:-1]]
         self.assertEqual("".join(deltas), whole)
         wait_for("the curl to paste", lambda: "curl http://" in self.machine.printed())
+
+    def test_the_official_openai_client_works_through_the_gateway(self):
+        self.up(manifest())
+        result = subprocess.run([sys.executable, ROOT / "tests/conformance/openai/conformance_test.py"],
+                                env={**os.environ, "BASE_URL": f"http://{self.machine.gateway}/default/tiny/v1"},
+                                capture_output=True, text=True, timeout=300)
+        if result.returncode == 77:
+            self.skipTest("the openai client could not be installed: " + result.stderr[-300:])
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
     def test_kubectl_sees_the_service_its_deployment_and_its_pods(self):
         self.up(manifest(replicas=2))
