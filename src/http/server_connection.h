@@ -36,6 +36,9 @@ class ServerConnection final : public Exchange, private BodyReader {
   std::unique_ptr<net::Stream> upgrade() override;
 
  private:
+  // An unread request body up to this size is read away to keep the connection; a larger one closes it.
+  static constexpr std::uint64_t kWorthDraining = 256 * 1024;
+
   // BodyReader
   Task<Result<std::string_view>> next() override;
   std::optional<std::uint64_t> length() const override;
