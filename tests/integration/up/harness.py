@@ -13,7 +13,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 LLMD = os.environ.get("LLMD_BINARY", str(ROOT / "build/release/llmd"))
-PATIENCE = float(os.environ.get("LLMD_TEST_PATIENCE", "60"))
+PATIENCE = float(os.environ.get("LLMD_TEST_PATIENCE", "180"))
 
 
 def wait_for(what, question, patience=PATIENCE):
