@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
@@ -15,7 +16,8 @@ using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 using Phase = ContainerStatus::Phase;
 
-constexpr std::string_view kAddress = "127.61.0.7";
+// Of this process alone: the tests of this file run side by side.
+const std::string kAddress = fmt::format("127.61.{}.{}", ::getpid() / 250 % 250, 1 + ::getpid() % 250);
 
 class ContainerTest : public ::testing::Test {
  protected:
@@ -39,14 +41,14 @@ class ContainerTest : public ::testing::Test {
     return std::make_unique<Running>(loop_, pool_, folder_, std::move(setup), std::move(remembered));
   }
   static ContainerSetup shell(std::string script) {
-    ContainerSetup setup{.name = "main", .image = "image", .launch = {}, .address = std::string(kAddress)};
+    ContainerSetup setup{.name = "main", .image = "image", .launch = {}, .address = kAddress};
     setup.launch.arguments = {"/bin/sh", "-c", std::move(script)};
     setup.launch.environment = process::current_environment();
     return setup;
   }
   ContainerSetup server() {
     auto setup = shell("");
-    setup.launch.arguments = {kTestProgram, "serve", "model", "--host", std::string(kAddress)};
+    setup.launch.arguments = {kTestProgram, "serve", "model", "--host", kAddress};
     setup.launch.environment["READY_FILE"] = ready_file_.string();
     return setup;
   }
