@@ -45,7 +45,9 @@ def llama_python():
     python = environment() / "bin" / "python3"
     if subprocess.run([python, "-c", "import llama_cpp"], capture_output=True).returncode != 0:
         print(f"building {LLAMA} for this machine; once, and slow", flush=True)
-        # clang, as for llmd: GCC 12 drops half of ggml's AMX tile configuration, and the first matrix product dies.
-        compilers = {"CC": "clang-19", "CXX": "clang++-19", "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count())}
+        # GCC for its OpenMP: without it ggml's threads only spin, and a busy machine stops them. GCC 12 takes most of
+        # ggml's AMX tile configuration for dead stores (the first matrix product ends with SIGILL): hence the flags.
+        compilers = {"CC": "gcc", "CXX": "g++", "CXXFLAGS": "-fno-dse -fno-tree-dse"}
+        compilers |= {"CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count())}
         install(LLAMA, CMAKE_ARGS="-DGGML_NATIVE=ON", **compilers)
     return python

@@ -61,7 +61,7 @@ struct LoraFlags {
 
 struct HttpFlags {
   std::string host;  // empty: loopback, or every address inside a Kubernetes pod
-  int port = 8000;  // 0: a free one
+  int port = 8000;   // 0: a free one
   std::string certificate;
   std::string key;
   std::string root_path;
