@@ -16,6 +16,7 @@
 #include "async/deadline.h"
 #include "async/event_loop.h"
 #include "base/file.h"
+#include "base/strings.h"
 #include "node/shim.h"
 
 namespace llmd::node {
@@ -40,10 +41,8 @@ class TestFolder {
     path_ = ::mkdtemp(name.data());
   }
   ~TestFolder() {
+    kill_programs();
     std::error_code error;
-    for (const auto& pod : std::filesystem::directory_iterator(path_ / "pods", error)) {
-      kill_all(PodFolder(path_, pod.path().filename().string()));
-    }
     std::filesystem::remove_all(path_, error);
   }
   const std::filesystem::path& path() const { return path_; }
@@ -57,12 +56,15 @@ class TestFolder {
   }
 
  private:
-  static void kill_all(const PodFolder& folder) {
-    for (const char* container : {"main", "fetch"}) {
-      const auto run = read_run_record(folder, container);
-      if (run && *run && is_alive((*run)->shim)) {
-        ::kill((*run)->shim, SIGKILL);
-        ::kill(-(*run)->program, SIGKILL);
+  // Every process that names this folder in its command line: also a shim that has not written its record
+  // yet.
+  void kill_programs() const {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+      const auto pid = parse_integer(entry.path().filename().string());
+      if (pid && *pid != ::getpid() &&
+          text_of(entry.path() / "cmdline").find(path_.string()) != std::string::npos) {
+        ::kill(static_cast<pid_t>(*pid), SIGKILL);
       }
     }
   }
