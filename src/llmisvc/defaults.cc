@@ -210,9 +210,11 @@ void route_defaults(json::Object& spec, const Service& service, const Facts& fac
   if (rules == nullptr || !rules->is_array()) {
     return;
   }
-  const auto enabled =
-      json::string_at(json::Value(spec), "annotations[serving.kserve.io/model-based-routing-enabled]");
-  if (!facts.model_routing || enabled.value_or("") != "true") {
+  const json::Object* annotations = object_in(spec, "annotations");
+  const auto* enabled = annotations == nullptr
+                            ? nullptr
+                            : annotations->if_contains("serving.kserve.io/model-based-routing-enabled");
+  if (!facts.model_routing || enabled == nullptr || *enabled != json::Value("true")) {
     drop_model_matches(rules->get_array(), facts.model_header);
   } else {
     add_adapter_matches(rules->get_array(), service, facts.model_header);

@@ -108,10 +108,10 @@ json::Value data_of(const json::Object& object, const Facts& facts) {
       data[member.key()] = member.value();
     }
   }
-  const std::string name(json::string_at(json::Value(object), "metadata.name").value_or(""));
-  const std::string name_space(
-      json::string_at(json::Value(object), "metadata.namespace").value_or("default"));
-  const auto pool = json::string_at(json::Value(object), "spec.router.scheduler.pool.ref.name");
+  const json::Value whole(object);  // the views below point into it
+  const std::string name(json::string_at(whole, "metadata.name").value_or(""));
+  const std::string name_space(json::string_at(whole, "metadata.namespace").value_or("default"));
+  const auto pool = json::string_at(whole, "spec.router.scheduler.pool.ref.name");
   data["namespace"] = name_space;
   data["GlobalConfig"] = {
       {"SystemNamespace", facts.system_namespace},
