@@ -24,13 +24,18 @@ enum class Fault {
   FreezesBeforeBytes,
   FreezesMidStream,
   Garbage,
-  ClosesEarly
+  ClosesEarly,
+  NotReady
 };
 
 constexpr std::string_view kEventsHead =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 constexpr std::string_view kPlainHead =
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n";
+
+constexpr std::string_view kNotReady =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 34\r\n\r\n"
+    R"({"error":{"message":"is loading"}})";
 
 // An upstream that reads one request and then misbehaves.
 class Upstream {
@@ -82,6 +87,9 @@ class Upstream {
         break;
       case Fault::Garbage:
         co_await client.write("SSH-2.0-OpenSSH_9.2\r\n\r\n");
+        break;
+      case Fault::NotReady:
+        co_await client.write(kNotReady);
         break;
     }
     if (fault_ == Fault::ClosesEarly) {
@@ -246,7 +254,18 @@ TEST_P(Retries, GoToTheNextTargetBeforeTheFirstByte) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Faults, Retries,
-                         testing::Values(Fault::Refuses, Fault::ResetsBeforeBytes, Fault::ClosesEarly));
+                         testing::Values(Fault::Refuses, Fault::ResetsBeforeBytes, Fault::ClosesEarly,
+                                         Fault::NotReady));
+
+TEST_F(Relays, AnEngineThatIsNotReadySpeaksForItselfWhenThereIsNoOther) {
+  options_.attempts = 2;
+  targets_ = {upstream(Fault::NotReady, false)};
+  serve();
+  const auto answer = ask();
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->status, 503);
+  EXPECT_THAT(answer->body, HasSubstr("is loading"));
+}
 
 TEST_F(Relays, AStreamThatBreaksBeforeItsFirstEventIsRetried) {
   options_.attempts = 2;

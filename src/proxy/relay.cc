@@ -1,5 +1,7 @@
 #include "proxy/relay.h"
 
+#include "json/path.h"
+#include "json/value.h"
 #include "openai/error_body.h"
 #include "proxy/forwarding.h"
 
@@ -7,6 +9,7 @@ namespace llmd::proxy {
 namespace {
 
 constexpr int kClientLeft = 499;
+constexpr int kNotReady = 503;
 
 // The state of one relay, in the frame of relay().
 class Relaying {
@@ -26,6 +29,7 @@ class Relaying {
 
  private:
   Task<Result<void>> try_one(const net::Address& address);
+  Task<Result<void>> not_ready(http::ClientResponse& response, const net::Address& address);
   Task<Result<void>> forward(http::ClientResponse& response);
   Task<Result<void>> forward_rest(http::BodyReader& body);
   Task<void> end_broken_stream(const Error& error);
@@ -103,7 +107,20 @@ Task<Result<void>> Relaying::try_one(const net::Address& address) {
                    .total = options_.total};
   call.abort = &abort_;
   LLMD_CO_TRY(const auto response, co_await pool_.send(std::move(call)));
+  if (response->status() == kNotReady && outcome_.attempts < options_.attempts) {
+    co_return co_await not_ready(*response, address);
+  }
   co_return co_await forward(*response);
+}
+
+// An engine that is loading or full refuses by 503 before it has begun: another endpoint may take the
+// request. The engine's own words are kept for the case that none does.
+Task<Result<void>> Relaying::not_ready(http::ClientResponse& response, const net::Address& address) {
+  constexpr std::size_t kLongestReason = 64 * 1024;
+  LLMD_CO_TRY(const auto body, co_await http::read_all(response.body(), kLongestReason));
+  const auto parsed = json::parse(body);
+  const auto reason = parsed ? json::string_at(*parsed, "error.message") : std::nullopt;
+  co_return unavailable("{}: {}", address.to_string(), reason.value_or("answered 503"));
 }
 
 void Relaying::note_end_of(std::string_view piece) {
