@@ -14,11 +14,6 @@
 namespace llmd::cli {
 namespace {
 
-bool is_ready(const kube::Object& object) {
-  const auto* ready = kube::find_condition(object, "Ready");
-  return ready != nullptr && kube::find_string(*ready, "status") == "True";
-}
-
 std::string service_line(const kube::Object& service) {
   const std::string name = kube::key_of(service).to_string();
   if (is_ready(service)) {
@@ -76,6 +71,11 @@ std::string fitted(const std::string& line, int width) {
 }
 
 }  // namespace
+
+bool is_ready(const kube::Object& object) {
+  const auto* ready = kube::find_condition(object, "Ready");
+  return ready != nullptr && kube::find_string(*ready, "status") == "True";
+}
 
 std::vector<std::string> status_lines(const std::vector<const kube::Object*>& services,
                                       const std::vector<const kube::Object*>& pods,

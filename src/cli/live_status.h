@@ -11,6 +11,9 @@
 
 namespace llmd::cli {
 
+// The condition Ready is True.
+bool is_ready(const kube::Object& object);
+
 // One line for every service and every pod that is not ready, from what the API server knows. `progress_of`
 // says how far the fetch of a pod's model is ("" when it does not know). Pure.
 std::vector<std::string> status_lines(const std::vector<const kube::Object*>& services,

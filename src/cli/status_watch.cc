@@ -11,10 +11,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-bool is_ready(const kube::Object& service) {
-  const auto* ready = kube::find_condition(service, "Ready");
-  return ready != nullptr && kube::find_string(*ready, "status") == "True" &&
-         kube::find_int(service, "status.observedGeneration", 0) >= kube::generation_of(service);
+// A status written for an older generation says nothing about what was asked for last.
+bool is_up_to_date(const kube::Object& service) {
+  return kube::find_int(service, "status.observedGeneration", 0) >= kube::generation_of(service);
 }
 
 std::vector<const kube::Object*> pointers(const std::map<kube::ObjectKey, kube::Object>& objects) {
@@ -57,7 +56,9 @@ bool StatusWatch::draw() {
     return text;
   };
   status_.show(status_lines(pointers(services_.objects()), pointers(pods_.objects()), progress));
-  return std::ranges::all_of(services_.objects(), [](const auto& entry) { return is_ready(entry.second); });
+  return std::ranges::all_of(services_.objects(), [](const auto& entry) {
+    return is_ready(entry.second) && is_up_to_date(entry.second);
+  });
 }
 
 Task<void> StatusWatch::until_ready() {
