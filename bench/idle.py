@@ -47,6 +47,6 @@ def run(plan):
             time.sleep(2 if plan.quick else 10)  # what starting left behind is not idle
             result = measure(up.pid, plan.long_seconds)
     memory = report.Figure("idle memory (PSS) without the engines", "MiB", [result["pss_mib"]], at_most=60)
-    memory.note = "; ".join(result["processes"])
+    memory.note = "; ".join(result["processes"]).replace(f"{plan.root}/", "")  # a record names no machine's folders
     cpu = report.Figure("idle CPU without the engines", "% of a core", [result["cpu_percent"]], at_most=1)
     report.write(plan, "idle", [memory, cpu], {"one run of": f"{plan.long_seconds} s"})
