@@ -1,7 +1,9 @@
-# llmd_library(NAME [PCH async] DEPS ... PRIVATE_DEPS ... [EXCLUDE regex...])
+# llmd_library(NAME [PCH async|none] DEPS ... PRIVATE_DEPS ... TEST_DEPS ...)
 #   One folder = one library. Sources are the folder's *.cc (and those of its subfolders); beside them stand
 #   x_test.cc (one test binary per library), x_bench.cc (one benchmark binary) and x_fuzz.cc (one fuzzer each).
 #   DEPS are llmd libraries seen in headers; PRIVATE_DEPS are third-party targets or libraries used in .cc files.
+#   PCH says which precompiled header of src/CMakeLists.txt it uses: `async` for libraries that see Task<T>, `none`
+#   for files with compile flags of their own, else the plain one. Tests all use `test`.
 function(llmd_library name)
   cmake_parse_arguments(arg "" "PCH" "DEPS;PRIVATE_DEPS;TEST_DEPS" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
@@ -24,14 +26,16 @@ function(llmd_library name)
   endif()
   target_include_directories(llmd_${name} ${scope} ${CMAKE_SOURCE_DIR}/src)
   list(TRANSFORM arg_DEPS PREPEND llmd_)
-  target_link_libraries(llmd_${name} ${scope} ${arg_DEPS} fmt::fmt Boost::headers)
+  target_link_libraries(llmd_${name} ${scope} ${arg_DEPS} fmt::fmt Boost::json)
   if(sources AND arg_PRIVATE_DEPS)
     target_link_libraries(llmd_${name} PRIVATE ${arg_PRIVATE_DEPS})
   endif()
 
   if(LLMD_TESTS AND tests)
     add_executable(${name}_test ${tests})
-    llmd_use_pch(${name}_test "${arg_PCH}")
+    if(NOT arg_PCH STREQUAL "none")
+      llmd_use_pch(${name}_test test)
+    endif()
     list(TRANSFORM arg_TEST_DEPS PREPEND llmd_)
     target_link_libraries(${name}_test PRIVATE llmd_${name} llmd_testing ${arg_TEST_DEPS} ${arg_PRIVATE_DEPS}
       GTest::gmock GTest::gtest_main)
@@ -65,9 +69,21 @@ function(llmd_fuzzer library stem source private_deps)
   endif()
 endfunction()
 
-# Libraries that see Task<T> share one precompiled header; it is built once, in src/async.
+# One precompiled header, built once and reused by every target that names its kind.
+function(llmd_pch kind)
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/pch_${kind}.cc.in "// Exists so that the precompiled header has an owner.\n")
+  configure_file(${CMAKE_CURRENT_BINARY_DIR}/pch_${kind}.cc.in ${CMAKE_CURRENT_BINARY_DIR}/pch_${kind}.cc COPYONLY)
+  add_library(llmd_pch_${kind} STATIC ${CMAKE_CURRENT_BINARY_DIR}/pch_${kind}.cc)
+  target_include_directories(llmd_pch_${kind} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(llmd_pch_${kind} PRIVATE fmt::fmt Boost::json)
+  target_precompile_headers(llmd_pch_${kind} PRIVATE ${ARGN})
+endfunction()
+
 function(llmd_use_pch target kind)
-  if(kind STREQUAL "async")
-    target_precompile_headers(${target} REUSE_FROM llmd_pch_async)
+  if(kind STREQUAL "")
+    set(kind plain)
+  endif()
+  if(NOT kind STREQUAL "none")
+    target_precompile_headers(${target} REUSE_FROM llmd_pch_${kind})
   endif()
 endfunction()
