@@ -8,7 +8,6 @@
 #include "base/strings.h"
 
 namespace llmd::http {
-namespace {
 
 // Formatting a date costs more than everything else here: once per second is enough.
 std::string_view date_now() {
@@ -25,6 +24,8 @@ std::string_view date_now() {
   }
   return text;
 }
+
+namespace {
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
   out += name;

@@ -29,6 +29,9 @@ struct RequestFraming {
 void append_request(std::string& out, const RequestHead& head, const RequestFraming& framing,
                     std::string_view host);
 
+// The value of the Date field; valid until the next call.
+std::string_view date_now();
+
 // "1a\r\n" in the given space; the view points into it.
 std::string_view chunk_size_line(std::size_t size, std::span<char, 20> space);
 

@@ -3,6 +3,7 @@
 #include "async/event.h"
 #include "base/assert.h"
 #include "base/log.h"
+#include "http/http2_exchange.h"
 #include "http/server_connection.h"
 
 namespace llmd::http {
@@ -15,13 +16,14 @@ struct Server::State {
   ServerOptions options;
   Handler handler;
   std::unique_ptr<net::Listener> listener;
-  std::list<ServerConnection*> connections;
+  std::list<Drainable*> connections;
   async::Scope* scope = nullptr;  // of run(), while it runs
   bool draining = false;
   async::Event changed;  // a connection ended, or draining began
 
   Task<void> accept(async::Scope& spawned);
   Task<void> serve(std::unique_ptr<net::Stream> stream);
+  Task<void> serve_http2(std::unique_ptr<net::Stream> stream, std::string already_read);
 };
 
 Task<Result<void>> Exchange::respond(int status, std::string_view content_type, std::string_view body) {
@@ -34,7 +36,7 @@ namespace {
 // Keeps the list right however the connection's task ends.
 class Listed {
  public:
-  Listed(std::list<ServerConnection*>& list, ServerConnection& connection, async::Event& changed)
+  Listed(std::list<Drainable*>& list, Drainable& connection, async::Event& changed)
       : list_(list), position_(list.insert(list.end(), &connection)), changed_(changed) {}
   Listed(const Listed&) = delete;
   ~Listed() {
@@ -43,8 +45,8 @@ class Listed {
   }
 
  private:
-  std::list<ServerConnection*>& list_;
-  std::list<ServerConnection*>::iterator position_;
+  std::list<Drainable*>& list_;
+  std::list<Drainable*>::iterator position_;
   async::Event& changed_;
 };
 
@@ -71,9 +73,44 @@ Task<void> Server::State::serve(std::unique_ptr<net::Stream> stream) {
   if (!ready) {
     co_return;
   }
-  ServerConnection connection({options, handler, draining}, std::move(stream), loop.executor());
-  const Listed listed(connections, connection, changed);
-  co_await connection.serve();
+  std::string already_read;
+  {
+    ServerConnection connection({options, handler, draining}, std::move(stream), loop.executor());
+    const Listed listed(connections, connection, changed);
+    co_await connection.serve();
+    if (!connection.found_http2()) {
+      co_return;
+    }
+    already_read = connection.take_unread();
+    stream = connection.take_stream();
+  }
+  co_await serve_http2(std::move(stream), std::move(already_read));
+}
+
+Task<void> Server::State::serve_http2(std::unique_ptr<net::Stream> stream, std::string already_read) {
+  struct Draining final : Drainable {
+    explicit Draining(Http2Connection& of) : connection(of) {}
+    void begin_drain() override { connection.drain(); }
+    Http2Connection& connection;
+  };
+  const net::Address peer = stream->peer_address();
+  Http2Connection* current = nullptr;
+  auto accept = [this, &current, &peer](Http2Stream& requested) -> std::shared_ptr<StreamHandler> {
+    auto exchange = std::make_shared<Http2Exchange>(options, requested, peer, loop.executor());
+    current->tasks().spawn("http2 request", Http2Exchange::serve(exchange, handler));
+    return exchange;
+  };
+  const Http2Limits limits{.max_header_bytes = options.max_header_bytes};
+  const Http2Timing timing{.idle_timeout = options.idle_timeout, .write_timeout = options.write_timeout};
+  Http2Connection connection(std::move(stream), Http2Session::Side::Server, limits, timing, loop.executor(),
+                             accept);
+  current = &connection;
+  Draining drainable(connection);
+  const Listed listed(connections, drainable, changed);
+  if (draining) {
+    connection.drain();
+  }
+  co_await connection.run(std::move(already_read));
 }
 
 Task<void> Server::State::accept(async::Scope& spawned) {
@@ -121,10 +158,8 @@ Task<void> Server::drain(async::Deadline deadline) {
   if (state->listener) {
     state->listener->close();
   }
-  for (ServerConnection* connection : state->connections) {
-    if (connection->idle()) {
-      connection->close();
-    }
+  for (Drainable* connection : state->connections) {
+    connection->begin_drain();
   }
   while (!state->connections.empty()) {
     state->changed.reset();

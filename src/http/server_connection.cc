@@ -1,6 +1,6 @@
 #include "http/server_connection.h"
 
-#include "base/log.h"
+#include "http/handler_guard.h"
 
 namespace llmd::http {
 namespace {
@@ -77,6 +77,10 @@ Task<bool> ServerConnection::receive_head() {
       scanner_.reset();
       continue;
     }
+    if (*size && is_http2_preface(**size)) {
+      found_http2_ = true;
+      co_return false;
+    }
     if (*size && **size <= context_.options.max_header_bytes) {
       co_return co_await accept_head(**size);
     }
@@ -94,6 +98,12 @@ Task<bool> ServerConnection::receive_head() {
       co_return false;
     }
   }
+}
+
+// RFC 9113, section 3.4: looks like a head of HTTP/1, so that servers without HTTP/2 refuse it.
+bool ServerConnection::is_http2_preface(std::size_t size) const {
+  static constexpr std::string_view kBegin = "PRI * HTTP/2.0\r\n\r\n";
+  return size == kBegin.size() && buffer_.unread().starts_with(kBegin);
 }
 
 // False when the connection is over.
@@ -133,22 +143,9 @@ Task<bool> ServerConnection::accept_head(std::size_t size) {
 }
 
 Task<void> ServerConnection::handle() {
-  std::string failure;
-  try {
-    co_await context_.handler(*this);
-  } catch (const boost::system::system_error& error) {
-    if (error.code() == boost::asio::error::operation_aborted) {
-      throw;  // cancellation
-    }
-    failure = error.what();
-  } catch (const std::exception& error) {
-    failure = error.what();
-  }
+  co_await run_guarded(context_.handler, *this);
   watching_ = false;
   on_gone_ = nullptr;
-  if (!failure.empty()) {
-    log::error("request handler threw", {{"target", request_.head.target}, {"exception", failure}});
-  }
   if (!started_ && stream_ != nullptr && !gone_) {
     co_await answer_for_handler();
   }

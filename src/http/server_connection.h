@@ -8,7 +8,14 @@
 
 namespace llmd::http {
 
-class ServerConnection final : public Exchange, private BodyReader {
+// What a server's list of connections holds.
+class Drainable {
+ public:
+  virtual ~Drainable() = default;
+  virtual void begin_drain() = 0;  // no new requests; those that run may finish
+};
+
+class ServerConnection final : public Exchange, public Drainable, private BodyReader {
  public:
   struct Context {
     const ServerOptions& options;
@@ -18,8 +25,15 @@ class ServerConnection final : public Exchange, private BodyReader {
   ServerConnection(Context context, std::unique_ptr<net::Stream> stream, Executor executor);
 
   Task<void> serve();
-  bool idle() const { return idle_; }
-  void close() { stream_->close(); }
+  void begin_drain() override {
+    if (idle_) {
+      stream_->close();
+    }
+  }
+  // After serve(): the client began with HTTP/2's preface, which is among the unread bytes.
+  bool found_http2() const { return found_http2_; }
+  std::string take_unread();
+  std::unique_ptr<net::Stream> take_stream() { return std::move(stream_); }
 
   // Exchange
   using Exchange::respond;
@@ -48,6 +62,7 @@ class ServerConnection final : public Exchange, private BodyReader {
   void reset_exchange();
   Task<bool> receive_head();
   Task<bool> read_more_of_head(bool head_began);
+  bool is_http2_preface(std::size_t size) const;
   Task<bool> accept_head(std::size_t size);
   Task<void> handle();
   Task<bool> clear_request_body();
@@ -87,6 +102,7 @@ class ServerConnection final : public Exchange, private BodyReader {
 
   // The client.
   bool idle_ = true;
+  bool found_http2_ = false;
   bool gone_ = false;
   bool watching_ = false;
   bool reading_ahead_ = false;

@@ -122,10 +122,15 @@ Task<Result<void>> ServerConnection::send_body_piece(std::string_view head, std:
   co_return co_await send(std::span(pieces).first(count));
 }
 
+std::string ServerConnection::take_unread() {
+  std::string unread(buffer_.unread());
+  buffer_.consume(unread.size());
+  unread.append(ahead_.get(), std::exchange(ahead_size_, 0));
+  return unread;
+}
+
 std::unique_ptr<net::Stream> ServerConnection::upgrade() {
-  std::string leftover(buffer_.unread());
-  buffer_.consume(leftover.size());
-  leftover.append(ahead_.get(), ahead_size_);
+  std::string leftover = take_unread();
   return std::make_unique<UpgradedStream>(std::move(stream_), std::move(leftover));
 }
 

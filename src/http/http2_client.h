@@ -1,0 +1,35 @@
+// One HTTP/2 connection to a server, shared by any number of requests. Plaintext needs a server that is known
+// to speak HTTP/2 (prior knowledge); over TLS it is agreed on by ALPN. One loop; not thread-safe.
+#pragma once
+
+#include <memory>
+
+#include "async/scope.h"
+#include "http/client.h"
+
+namespace llmd::http {
+
+struct Http2ClientOptions {
+  std::shared_ptr<const net::TlsClient> tls;  // null: plaintext; otherwise made with ALPN "h2"
+  async::Deadline connect_by = async::Deadline::after(std::chrono::seconds(5));
+  Duration ping_interval = std::chrono::seconds(30);
+  Duration ping_timeout = std::chrono::seconds(10);
+};
+
+class Http2Client {
+ public:
+  // The connection's tasks run in `scope`, which must be closed after this object's destruction.
+  static Task<Result<std::unique_ptr<Http2Client>>> connect(async::Scope& scope, net::Address address,
+                                                            Http2ClientOptions options);
+  // Closes the connection: what still runs fails.
+  virtual ~Http2Client() = default;
+
+  // As ClientPool::send. `request.address` is not looked at. Unavailable when the server takes no more
+  // streams (then usable() is false, or will be again when some have ended).
+  virtual Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request) = 0;
+  virtual bool usable() const = 0;
+  // The connection is gone, or the server has asked to leave: dial anew.
+  virtual bool over() const = 0;
+};
+
+}  // namespace llmd::http
