@@ -1,0 +1,95 @@
+// OwnerTable: block hash -> set of owners (endpoint and tier). One writer, any number of readers without
+// locks.
+//
+// An entry is two words: the hash and its owners. Up to three owners stand in the word itself; more stand in
+// a bit set of one plane per tier. Entries never move inside an array: removal leaves a mark, and an array
+// with too few free places is replaced by a new one (1/8 of the table at a time), the old one freed when no
+// reader can see it.
+//
+// Why a reader never mixes up two blocks: a writer that reuses a place first removes the hash, then writes
+// the owners, then the new hash. A reader takes hash, owners, hash again, and drops what changed in between;
+// the owners' word also carries 14 bits of the hash it was written for.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "kvcache/block_hash.h"
+#include "kvcache/owner_sets.h"
+#include "kvcache/reader_epoch.h"
+
+namespace llmd::kvcache {
+
+struct Owner {
+  std::uint16_t slot = 0;
+  std::uint8_t tier = 0;
+};
+
+class OwnerTable {
+ public:
+  OwnerTable(std::size_t max_endpoints, std::size_t tiers);
+  ~OwnerTable();
+
+  // Words of one plane (one bit per endpoint), and of all planes together.
+  std::size_t plane_words() const { return sets_.plane_words(); }
+  std::size_t tiers() const { return sets_.tiers(); }
+
+  // ── Writer ──
+  enum class Change { None, FirstOfBlock, FirstOfEndpoint, Tier, LastOfEndpoint, LastOfBlock, Refused };
+  // None: it was there already. FirstOfEndpoint: the endpoint did not hold the block in any tier before.
+  Change add(BlockHash hash, Owner owner);
+  // Tier: the endpoint still holds it in another tier. LastOfBlock: now nobody holds it.
+  Change remove(BlockHash hash, Owner owner);
+
+  // ── Readers, under guard() ──
+  ReaderEpoch::Guard guard() const { return ReaderEpoch::Guard(epoch_); }
+  void prefetch(BlockHash hash) const;
+  // Sets `planes` (tiers × plane_words, tier by tier) to who holds the block. False, and all zero, when
+  // nobody does.
+  bool owners(BlockHash hash, std::span<std::uint64_t> planes) const;
+  // The same without the difference between tiers (plane_words).
+  bool any_owners(BlockHash hash, std::span<std::uint64_t> words) const;
+
+  std::size_t blocks() const { return blocks_.load(std::memory_order_relaxed); }
+  std::size_t memory_bytes() const;
+
+ private:
+  struct Entry {
+    std::atomic<std::uint64_t> hash;
+    std::atomic<std::uint64_t> owners;
+  };
+  struct Slots;
+  struct Shard {
+    std::atomic<Slots*> slots = nullptr;
+    std::size_t used = 0;   // places with a hash or a mark; the writer's
+    std::size_t marks = 0;  // of those, marks of removed entries
+  };
+  static constexpr std::size_t kShards = 8;
+
+  std::uint64_t key_of(BlockHash hash) const;
+  const Slots& slots_of(std::uint64_t mixed_hash) const;
+  std::uint64_t find(BlockHash hash) const;  // the owners' word, or 0
+  template <bool kTiered>
+  bool read(BlockHash hash, std::span<std::uint64_t> words) const;
+  Entry* entry_of(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash);
+  void insert_new(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash, std::uint64_t owners);
+  void erase(Shard& shard, Entry& entry);
+  void make_room(Shard& shard);
+  Change add_inline(Entry& entry, std::uint64_t word, Owner owner);
+  Change remove_inline(Shard& shard, Entry& entry, std::uint64_t word, Owner owner);
+  Change remove_from_set(Shard& shard, Entry& entry, std::uint64_t word, Owner owner);
+  std::uint64_t inline_word(std::uint64_t check, std::uint32_t set) const;
+
+  std::uint64_t secret_;
+  OwnerSets sets_;
+  std::array<Shard, kShards> shards_;
+  ReaderEpoch epoch_;
+  std::atomic<std::size_t> blocks_ = 0;
+  std::atomic<std::size_t> slot_bytes_ = 0;
+};
+
+}  // namespace llmd::kvcache

@@ -1,0 +1,191 @@
+#include "kvcache/prefix_match.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+namespace llmd::kvcache {
+namespace {
+
+// Far enough that about as many look-ups are in flight as a core can have outstanding cache misses.
+constexpr std::size_t kAhead = 24;
+constexpr std::size_t kMaxWords = kMaxEndpoints / 64;
+constexpr std::uint32_t kNoBlock = 0xffffffff;
+
+using Plane = std::array<std::uint64_t, kMaxWords>;
+
+// Slots beyond the caller's span belong to endpoints that came after it was made.
+template <typename Visit>
+void for_each_bit(std::span<const std::uint64_t> words, Visit visit) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    for (std::uint64_t bits = words[i]; bits != 0; bits &= bits - 1) {
+      visit(i * 64 + static_cast<std::size_t>(std::countr_zero(bits)));
+    }
+  }
+}
+
+// An endpoint whose prefix has at least blocks[slot] and at most `most` blocks.
+struct Search {
+  std::uint32_t most;
+  std::uint16_t slot;
+};
+
+// The block whose presence is asked next. The first question is for the whole chain: a conversation's
+// endpoint answers it with yes.
+std::uint32_t question(const Search& search, std::uint32_t least, bool first_round) {
+  return first_round ? search.most : least + (search.most - least + 1) / 2;
+}
+
+void prefetch_first(const OwnerTable& table, std::span<const BlockHash> chain) {
+  for (std::size_t i = 0; i < std::min(kAhead, chain.size()); ++i) {
+    table.prefetch(chain[i]);
+  }
+}
+
+}  // namespace
+
+void match_closed(const OwnerTable& table, std::span<const BlockHash> chain,
+                  std::span<std::uint32_t> blocks) {
+  std::ranges::fill(blocks, 0);
+  if (chain.empty()) {
+    return;
+  }
+  Plane plane;
+  const std::span<std::uint64_t> holders(plane.data(), table.plane_words());
+  if (!table.any_owners(chain[0], holders)) {
+    return;
+  }
+  std::array<Search, kMaxEndpoints> open;
+  std::size_t count = 0;
+  for_each_bit(holders, [&](std::size_t slot) {
+    if (slot < blocks.size()) {
+      blocks[slot] = 1;
+      open[count++] = {static_cast<std::uint32_t>(chain.size()), static_cast<std::uint16_t>(slot)};
+    }
+  });
+  for (bool first_round = true; count > 0; first_round = false) {
+    std::uint32_t asked = kNoBlock;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t block = question(open[i], blocks[open[i].slot], first_round);
+      if (block != asked) {
+        table.prefetch(chain[block - 1]);
+        asked = block;
+      }
+    }
+    asked = kNoBlock;
+    std::size_t left = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      Search search = open[i];
+      const std::uint32_t block = question(search, blocks[search.slot], first_round);
+      if (block != asked) {
+        table.any_owners(chain[block - 1], holders);
+        asked = block;
+      }
+      if ((holders[search.slot / 64] >> (search.slot % 64) & 1) != 0) {
+        blocks[search.slot] = block;
+      } else {
+        search.most = block - 1;
+      }
+      if (blocks[search.slot] < search.most) {
+        open[left++] = search;
+      }
+    }
+    count = left;
+  }
+}
+
+void match_walking(const OwnerTable& table, std::span<const BlockHash> chain,
+                   std::span<std::uint32_t> blocks) {
+  std::ranges::fill(blocks, 0);
+  const std::size_t words = table.plane_words();
+  Plane active;
+  active.fill(~std::uint64_t{0});
+  Plane plane;
+  const std::span<std::uint64_t> holders(plane.data(), words);
+  prefetch_first(table, chain);
+  std::uint32_t length = 0;
+  for (; length < chain.size(); ++length) {
+    if (length + kAhead < chain.size()) {
+      table.prefetch(chain[length + kAhead]);
+    }
+    table.any_owners(chain[length], holders);
+    bool anybody = false;
+    for (std::size_t i = 0; i < words; ++i) {
+      const std::uint64_t lost = active[i] & ~holders[i];
+      if (lost != 0 && length > 0) {
+        for_each_bit(std::span(&lost, 1), [&](std::size_t bit) {
+          if (i * 64 + bit < blocks.size()) {
+            blocks[i * 64 + bit] = length;
+          }
+        });
+      }
+      active[i] &= holders[i];
+      anybody = anybody || active[i] != 0;
+    }
+    if (!anybody) {
+      return;
+    }
+  }
+  if (length > 0) {
+    for_each_bit(std::span(active).first(words), [&](std::size_t slot) {
+      if (slot < blocks.size()) {
+        blocks[slot] = length;
+      }
+    });
+  }
+}
+
+void match_by_tier(const OwnerTable& table, std::span<const BlockHash> chain, std::span<TierMatch> matches) {
+  std::ranges::fill(matches, TierMatch());
+  const std::size_t words = table.plane_words();
+  const std::size_t tiers = table.tiers();
+  Plane active;
+  active.fill(~std::uint64_t{0});
+  std::array<std::uint64_t, kMaxWords * kMaxTiers> planes;
+  std::array<std::uint64_t, kMaxWords * kMaxTiers>
+      run{};  // who held the blocks of the current run, by best tier
+  const std::span<std::uint64_t> holders(planes.data(), words * tiers);
+  const std::span<std::uint64_t> counted(run.data(), words * tiers);
+  std::uint32_t run_length = 0;
+  const auto count_run = [&] {
+    for (std::size_t tier = 0; tier < tiers && run_length > 0; ++tier) {
+      for_each_bit(counted.subspan(tier * words, words), [&](std::size_t slot) {
+        if (slot < matches.size()) {
+          matches[slot].blocks += run_length;
+          matches[slot].by_tier[tier] += run_length;
+        }
+      });
+    }
+  };
+  prefetch_first(table, chain);
+  for (std::size_t block = 0; block < chain.size(); ++block) {
+    if (block + kAhead < chain.size()) {
+      table.prefetch(chain[block + kAhead]);
+    }
+    table.owners(chain[block], holders);
+    std::uint64_t anybody = 0;
+    for (std::size_t i = 0; i < words; ++i) {
+      std::uint64_t in_better = 0;
+      for (std::size_t tier = 0; tier < tiers; ++tier) {
+        const std::uint64_t here = holders[tier * words + i] & active[i];
+        holders[tier * words + i] = here & ~in_better;
+        in_better |= here;
+      }
+      active[i] = in_better;
+      anybody |= in_better;
+    }
+    // Neighbouring blocks mostly have the same owners: they are counted together.
+    if (!std::ranges::equal(holders, counted)) {
+      count_run();
+      std::ranges::copy(holders, counted.begin());
+      run_length = 0;
+    }
+    ++run_length;
+    if (anybody == 0) {
+      return;
+    }
+  }
+  count_run();
+}
+
+}  // namespace llmd::kvcache
