@@ -1,10 +1,9 @@
 // `llmd check FILE…` and `llmd render FILE…`: what `llmd up` and the operator would say and do, without doing
 // it.
-#include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 
 #include "cli/manifests.h"
-#include "cli/parse.h"
+#include "cli/options.h"
 #include "json/value.h"
 #include "json/yaml.h"
 #include "llmisvc/check.h"
@@ -23,11 +22,11 @@ struct CheckOptions {
 Result<std::optional<CheckOptions>> parse_options(std::string_view name, std::string_view text,
                                                   std::vector<std::string> outputs, Arguments arguments) {
   CheckOptions options{.output = outputs.front()};
-  CLI::App app(std::string(text), fmt::format("llmd {}", name));
-  app.add_option("FILE", options.files, "manifests, or - for standard input")->required();
-  app.add_option("-o,--output", options.output)->check(CLI::IsMember(outputs))->capture_default_str();
-  app.add_flag("--local", options.local, "as llmd up sees them, instead of a cluster");
-  LLMD_TRY(const bool go_on, parse(app, arguments));
+  Options command_line(fmt::format("llmd {}", name), std::string(text));
+  command_line.positional("FILE", options.files, "manifests, or - for standard input").required();
+  command_line.add("-o,--output", options.output, "how to print").one_of(outputs);
+  command_line.add("--local", options.local, "as llmd up sees them, instead of a cluster");
+  LLMD_TRY(const bool go_on, command_line.parse(arguments));
   return go_on ? std::optional(options) : std::nullopt;
 }
 

@@ -1,13 +1,11 @@
 // `llmd gateway -f FILE…`: the data plane alone, with HTTPRoutes, Services and EndpointSlices from files.
 #include "gateway/gateway.h"
 
-#include <CLI/CLI.hpp>
-
 #include <csignal>
 
 #include "async/scope.h"
 #include "cli/manifests.h"
-#include "cli/parse.h"
+#include "cli/options.h"
 #include "gateway/build_routes.h"
 #include "process/signals.h"
 
@@ -49,14 +47,13 @@ Task<void> serve_until_signal(async::EventLoop& loop, gateway::Gateway& gateway)
 
 Result<int> run_gateway(Arguments arguments) {
   GatewayArguments options;
-  CLI::App app("Routes requests by HTTPRoutes, Services and EndpointSlices from files.", "llmd gateway");
-  app.add_option("-f,--file", options.files, "manifests or folders of them")->required();
-  app.add_option("--host", options.host, "address to listen on")->capture_default_str();
-  app.add_option("--port", options.port, "port to listen on; 0 takes a free one")->capture_default_str();
-  app.add_option("--loops", options.loops, "event loops, each with a thread")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  LLMD_TRY(const bool go_on, parse(app, arguments));
+  Options command_line("llmd gateway",
+                       "Routes requests by HTTPRoutes, Services and EndpointSlices from files.");
+  command_line.add("-f,--file", options.files, "manifests or folders of them").required();
+  command_line.add("--host", options.host, "address to listen on");
+  command_line.add("--port", options.port, "port to listen on; 0 takes a free one");
+  command_line.add("--loops", options.loops, "event loops, each with a thread").between(1, 256);
+  LLMD_TRY(const bool go_on, command_line.parse(arguments));
   if (!go_on) {
     return 0;
   }

@@ -1,12 +1,11 @@
 // `llmd get KIND [NAME]`: the table the API server makes, for machines without kubectl.
-#include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 
 #include <algorithm>
 
 #include "base/strings.h"
 #include "cli/api_call.h"
-#include "cli/parse.h"
+#include "cli/options.h"
 #include "kube/resource.h"
 
 namespace llmd::cli {
@@ -79,12 +78,12 @@ Result<int> run_get(Arguments arguments) {
   std::string name;
   std::string name_space;
   std::string data;
-  CLI::App app("Lists objects of the running llmd up.", "llmd get");
-  app.add_option("KIND", kind, "llmisvc, pods, deployments, services, ...")->required();
-  app.add_option("NAME", name, "only this object");
-  app.add_option("-n,--namespace", name_space, "only this namespace (default: all)");
-  app.add_option("--data", data, "data directory of the llmd up");
-  LLMD_TRY(const bool go_on, parse(app, arguments));
+  Options command_line("llmd get", "Lists objects of the running llmd up.");
+  command_line.positional("KIND", kind, "llmisvc, pods, deployments, services, ...").required();
+  command_line.positional("NAME", name, "only this object");
+  command_line.add("-n,--namespace", name_space, "only this namespace (default: all)");
+  command_line.add("--data", data, "data directory of the llmd up");
+  LLMD_TRY(const bool go_on, command_line.parse(arguments));
   if (!go_on) {
     return 0;
   }

@@ -1,10 +1,8 @@
 // `llmd logs POD`: the log of one container.
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 
 #include "cli/api_call.h"
-#include "cli/parse.h"
+#include "cli/options.h"
 #include "http/message.h"
 #include "kube/resource.h"
 
@@ -18,15 +16,15 @@ Result<int> run_logs(Arguments arguments) {
   bool follow = false;
   bool previous = false;
   int tail = -1;
-  CLI::App app("Prints the log of a pod's container.", "llmd logs");
-  app.add_option("POD", pod, "`llmd get pods` lists them")->required();
-  app.add_option("-c,--container", container, "which container, when there are several");
-  app.add_option("-n,--namespace", name_space)->capture_default_str();
-  app.add_flag("-f,--follow", follow, "go on as the log grows");
-  app.add_flag("-p,--previous", previous, "the log before the last restart");
-  app.add_option("--tail", tail, "only this many last lines");
-  app.add_option("--data", data, "data directory of the llmd up");
-  LLMD_TRY(const bool go_on, parse(app, arguments));
+  Options command_line("llmd logs", "Prints the log of a pod's container.");
+  command_line.positional("POD", pod, "`llmd get pods` lists them").required();
+  command_line.add("-c,--container", container, "which container, when there are several");
+  command_line.add("-n,--namespace", name_space, "of the pod");
+  command_line.add("-f,--follow", follow, "go on as the log grows");
+  command_line.add("-p,--previous", previous, "the log before the last restart");
+  command_line.add("--tail", tail, "only this many last lines");
+  command_line.add("--data", data, "data directory of the llmd up");
+  LLMD_TRY(const bool go_on, command_line.parse(arguments));
   if (!go_on) {
     return 0;
   }
