@@ -84,7 +84,7 @@ class Lane::ServiceTargets final : public proxy::Targets {
         co_return decision_.endpoint().address;
       }
       if (!tried_.empty()) {
-        co_return std::unexpected(std::move(decided).error().within(backend_));
+        co_return std::unexpected(decided.error().error().within(backend_));
       }
       // Nobody is ready: the backend is starting, scaled to zero or gone. Somebody may come.
       lane_.changed_.reset();

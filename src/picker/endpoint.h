@@ -1,64 +1,150 @@
-// Endpoints, their snapshots and the leases that count who uses them.
+// Endpoints, what is known about each, their snapshots, and the leases that count who uses them.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "async/snapshot.h"
+#include "base/clock.h"
 #include "net/address.h"
 
 namespace llmd::picker {
 
 struct Endpoint {
   net::Address address;
-  std::string name;  // of the pod, for people
+  std::string name;  // of the pod, for people; unique together with the namespace
   std::map<std::string, std::string> labels;
+  std::string namespace_ = "default";
+  int rank = 0;                 // data-parallel rank: index of the port within the pod
+  net::Address metrics = {};    // where numbers are scraped; port 0: the address
+  net::Address kv_events = {};  // where KV events are published; port 0: as configured
   bool operator==(const Endpoint&) const = default;
+
+  const std::string* label(std::string_view key) const;
 };
 
-// An endpoint together with what is counted about it. Lives as long as a snapshot or a lease refers to it, so
-// that numbers survive updates of the list. Any thread.
+// LoRA adapters as the engine reports them.
+struct Adapters {
+  std::vector<std::string> active;
+  std::vector<std::string> waiting;
+  int limit = 0;
+};
+
+// A model that the engine lists under /v1/models.
+struct ListedModel {
+  std::string id;
+  std::string owner;
+  std::string parent;
+};
+
+inline constexpr std::size_t kCustomMetrics = 8;
+
+// What one scrape found. NaN: not found, the last value stays.
+struct EngineReport {
+  static constexpr float kAbsent = std::numeric_limits<float>::quiet_NaN();
+  float waiting = kAbsent;   // requests
+  float running = kAbsent;   // requests
+  float kv_usage = kAbsent;  // 0..1
+  float block_tokens = kAbsent;
+  float blocks = kAbsent;
+  std::optional<Adapters> adapters;
+  std::array<float, kCustomMetrics> custom = {kAbsent, kAbsent, kAbsent, kAbsent,
+                                              kAbsent, kAbsent, kAbsent, kAbsent};
+};
+
+// An endpoint together with what is counted and reported about it. Lives as long as a snapshot or a lease
+// refers to it, so that numbers survive updates of the list. Any thread.
 class EndpointState {
  public:
-  explicit EndpointState(Endpoint described) : endpoint(std::move(described)) {}
+  explicit EndpointState(Endpoint described, std::uint32_t number = 0);
   const Endpoint endpoint;
+  const std::uint32_t id;           // small and unique among the endpoints of one picker
+  const std::string destination;    // "10.0.0.1:8000", as headers name it
+  const std::string full_name;      // "namespace/name"
+  const std::string session_token;  // base64 of full_name
+
+  // Counted by leases.
   int running() const { return running_.load(std::memory_order_relaxed); }
+  std::int64_t tokens() const { return tokens_.load(std::memory_order_relaxed); }
+
+  // Written by scrapers.
+  void report(const EngineReport& report, TimePoint now) const;
+  void list_models(std::vector<ListedModel> models) const;
+  struct Numbers {
+    float waiting = 0;
+    float running = 0;
+    float kv_usage = 0;
+    float block_tokens = 0;
+    float blocks = 0;
+  };
+  Numbers numbers() const;
+  float custom(std::size_t slot) const { return custom_[slot].load(std::memory_order_relaxed); }
+  // Since the last report that found something; infinite before the first.
+  Duration age(TimePoint now) const;
+  std::shared_ptr<const Adapters> adapters() const { return adapters_.load(); }
+  std::shared_ptr<const std::vector<ListedModel>> models() const { return models_.load(); }
 
  private:
   friend class Lease;
   mutable std::atomic<int> running_{0};
+  mutable std::atomic<std::int64_t> tokens_{0};
+  mutable std::atomic<float> waiting_{0};
+  mutable std::atomic<float> reported_running_{0};
+  mutable std::atomic<float> kv_usage_{0};
+  mutable std::atomic<float> block_tokens_{0};
+  mutable std::atomic<float> blocks_{0};
+  mutable std::array<std::atomic<float>, kCustomMetrics> custom_;
+  mutable std::atomic<std::int64_t> reported_at_{0};  // nanoseconds of the steady clock; 0: never
+  mutable async::Snapshot<Adapters> adapters_;
+  mutable async::Snapshot<std::vector<ListedModel>> models_;
 };
 using EndpointPtr = std::shared_ptr<const EndpointState>;
 
-// Counts one request on its endpoint while it lives. Released exactly once, by the destructor (or earlier by
-// release()), whatever ends the request.
+// Counts one request and its prompt tokens on its endpoint while it lives. Released exactly once, by the
+// destructor (or earlier by release()), whatever ends the request.
 class Lease {
  public:
   Lease() = default;
-  explicit Lease(EndpointPtr endpoint);
-  Lease(Lease&& other) noexcept : endpoint_(std::exchange(other.endpoint_, nullptr)) {}
+  explicit Lease(EndpointPtr endpoint, std::int64_t tokens = 0);
+  Lease(Lease&& other) noexcept
+      : endpoint_(std::exchange(other.endpoint_, nullptr)), tokens_(std::exchange(other.tokens_, 0)) {}
   Lease& operator=(Lease&& other) noexcept;
   ~Lease() { release(); }
 
   void release();
+  // The prompt has been read: its tokens no longer wait, the request still runs.
+  void release_tokens();
   const EndpointPtr& endpoint() const { return endpoint_; }
   explicit operator bool() const { return endpoint_ != nullptr; }
 
  private:
   EndpointPtr endpoint_;
+  std::int64_t tokens_ = 0;
 };
 
-// All endpoints of one backend at one time. Immutable.
+// A property of endpoints that does not change while they live, evaluated once per endpoint (label filters).
+using EndpointPredicate = std::function<bool(const Endpoint&)>;
+
+// All endpoints of one pool at one time. Immutable.
 struct EndpointSnapshot {
   std::vector<EndpointPtr> endpoints;
-  int running() const;  // requests on all of them
+  std::vector<std::uint64_t> masks;  // of each endpoint, one bit for each predicate
+  std::uint64_t version = 0;         // rises with every change
+  int running() const;               // requests on all of them
 };
 
-// The snapshot that follows `previous`: endpoints that stay keep their state.
+// The snapshot that follows `previous`: endpoints that stay keep their state, new ones get the smallest
+// number that no endpoint of either snapshot has.
 std::shared_ptr<const EndpointSnapshot> next_snapshot(const EndpointSnapshot& previous,
-                                                      std::vector<Endpoint> endpoints);
+                                                      std::vector<Endpoint> endpoints,
+                                                      const std::vector<EndpointPredicate>& predicates = {});
 
 }  // namespace llmd::picker

@@ -1,47 +1,267 @@
 #include "picker/picker.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <random>
+
+#include "base/log.h"
+#include "picker/evaluate.h"
+#include "picker/gather.h"
+#include "picker/plan.h"
 
 namespace llmd::picker {
 
-std::string Decision::explanation() const {
-  return fmt::format("{} ({}): least loaded of {}, {} requests running", endpoint().name,
-                     endpoint().address.to_string(), candidates, running);
+class Recorder {};
+class FlowControl {};
+struct PickerMetrics {};
+
+namespace {
+
+// What one decision needs; kept per thread so that nothing is allocated once it has grown.
+struct Workspace {
+  Cycle cycle;
+  Evaluation evaluation;
+  std::vector<Row> rows;
+};
+
+Workspace& workspace() {
+  static thread_local Workspace mine;
+  return mine;
 }
 
-Result<Decision> Picker::pick(const Request&, std::span<const EndpointPtr> exclude) const {
-  const auto snapshot = snapshot_.load();
-  const auto& endpoints = snapshot->endpoints;
-  if (endpoints.empty()) {
-    return unavailable("no endpoint is ready");
+// Gives the snapshot back when the decision is made, so that a quiet thread keeps no endpoint alive.
+struct CycleEnd {
+  Cycle& cycle;
+  ~CycleEnd() { cycle.end(); }
+};
+
+bool is_in_subset(const EndpointState& endpoint, std::span<const std::string_view> subset) {
+  const std::string& host = endpoint.endpoint.address.host;
+  return std::ranges::any_of(subset, [&host](std::string_view wanted) {
+    const auto colon = wanted.rfind(':');
+    std::string_view address = wanted.substr(0, colon);
+    if (address.starts_with('[') && address.ends_with(']')) {
+      address = address.substr(1, address.size() - 2);
+    }
+    return address == host || wanted == host;
+  });
+}
+
+std::uint64_t mix(std::uint64_t value) {
+  value ^= value >> 30;
+  value *= 0xbf58476d1ce4e5b9ULL;
+  value ^= value >> 27;
+  value *= 0x94d049bb133111ebULL;
+  return value ^ (value >> 31);
+}
+
+std::uint64_t fresh_seed() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) ^ device();
+}
+
+PickerOptions with_seed(PickerOptions options) {
+  if (options.load.seed == 0) {
+    options.load.seed = fresh_seed();
   }
-  // Starting elsewhere each time spreads ties evenly.
-  const std::size_t start = turn_.fetch_add(1, std::memory_order_relaxed) % endpoints.size();
+  return options;
+}
+
+void list_candidates(const Request& request, std::span<const EndpointPtr> exclude, bool subset_filter,
+                     const EndpointSnapshot& snapshot, std::vector<Row>& rows) {
+  rows.clear();
+  for (std::size_t row = 0; row < snapshot.endpoints.size(); ++row) {
+    const EndpointPtr& endpoint = snapshot.endpoints[row];
+    const bool excluded = !exclude.empty() && std::ranges::find(exclude, endpoint) != exclude.end();
+    const bool outside = subset_filter && request.subset && !is_in_subset(*endpoint, *request.subset);
+    if (!excluded && !outside) {
+      rows.push_back(static_cast<Row>(row));
+    }
+  }
+}
+
+void remember(const Request& request, TimePoint now, Decision& decision) {
+  Decision::Memory& memory = decision.memory;
+  memory.request_id = request.id;
+  memory.model = request.model;
+  memory.target_model = request.target();
+  memory.fairness_id = request.fairness_id;
+  memory.priority = request.priority;
+  memory.stream = request.stream;
+  memory.decided = now;
+  memory.prompt_tokens = request.prompt_tokens();
+}
+
+std::int64_t uncached_tokens(const Plan& plan, const Cycle& cycle, Row row) {
+  return plan.uncached_tokens ? static_cast<std::int64_t>(cycle.at(*plan.uncached_tokens, row))
+                              : cycle.request().prompt_tokens();
+}
+
+// Names the other stages' endpoints, and keeps clients from naming them.
+void name_stages(const Request& request, const Cycle& cycle, const Stages& stages, Decision& decision) {
+  static constexpr std::string_view kPrefill = "x-prefiller-host-port";
+  static constexpr std::string_view kEncode = "x-encoder-hosts-ports";
+  static constexpr std::string_view kRank = "x-data-parallel-host-port";
+  for (const std::string_view name : {kPrefill, kEncode, kRank}) {
+    if (request.headers.find(name)) {
+      decision.headers.remove(name);
+    }
+  }
+  if (stages.prefill) {
+    decision.headers.set(kPrefill, cycle.endpoint(*stages.prefill).destination);
+  }
+  if (!stages.encode.empty()) {
+    std::string all;
+    for (const Row row : stages.encode) {
+      all += (all.empty() ? "" : ",") + cycle.endpoint(row).destination;
+    }
+    decision.headers.set_copy(kEncode, std::move(all));
+  }
+  if (stages.primary_port >= 0) {
+    decision.primary_port = stages.primary_port;
+    decision.headers.set(kRank, cycle.endpoint(stages.primary.front()).destination);
+  }
+}
+
+void take_leases(const Plan& plan, const Cycle& cycle, const Stages& stages, Decision& decision) {
+  const auto& endpoints = cycle.snapshot().endpoints;
+  const Row chosen = stages.primary.front();
+  decision.lease = Lease(endpoints[chosen], uncached_tokens(plan, cycle, chosen));
+  for (std::size_t i = 1; i < stages.primary.size(); ++i) {
+    decision.fallbacks.push_back(endpoints[stages.primary[i]]);
+  }
+  if (stages.prefill) {
+    decision.prefill_lease = Lease(endpoints[*stages.prefill], uncached_tokens(plan, cycle, *stages.prefill));
+  }
+  for (const Row row : stages.encode) {
+    decision.encode_leases.emplace_back(endpoints[row]);
+  }
+}
+
+}  // namespace
+
+Picker::Picker() : Picker(least_loaded_plan(), {}) {}
+
+Picker::Picker(std::shared_ptr<const Plan> plan, PickerOptions options)
+    : options_(with_seed(std::move(options))), plan_(std::move(plan)) {}
+
+Picker::~Picker() = default;
+
+Result<std::unique_ptr<Picker>> Picker::from_config(std::string_view text, std::string_view source_name,
+                                                    PickerOptions options) {
+  LLMD_TRY(auto configuration, parse_configuration(text, source_name, options.load));
+  return from_config(std::move(configuration), std::move(options));
+}
+
+Result<std::unique_ptr<Picker>> Picker::from_config(Configuration configuration, PickerOptions options) {
+  LLMD_TRY(auto plan, build_plan(std::move(configuration), {.load = options.load, .clock = options.clock}));
+  for (const std::string& warning : plan->configuration.warnings) {
+    log::warning("endpoint picker configuration", {{"problem", warning}});
+  }
+  return std::unique_ptr<Picker>(new Picker(std::move(plan), std::move(options)));
+}
+
+PickResult<Decision> Picker::pick(const Request& request, std::span<const EndpointPtr> exclude) const {
+  Workspace& space = workspace();
+  Cycle& cycle = space.cycle;
+  const std::uint64_t sequence = sequence_.fetch_add(1, std::memory_order_relaxed);
+  cycle.begin(request, snapshot_.load(), plan_->names, sequence, mix(options_.load.seed + sequence),
+              options_.clock->now());
+  const CycleEnd end{cycle};
+  list_candidates(request, exclude, options_.subset_filter, cycle.snapshot(), space.rows);
+  if (space.rows.empty()) {
+    return std::unexpected(no_endpoints(
+        exclude.empty() ? "failed to find endpoint candidates for serving the request"
+                        : fmt::format("all {} endpoints have failed for this request", exclude.size())));
+  }
+  gather(cycle);
+  for (const Screener* screener : plan_->screeners) {
+    screener->screen(cycle, space.rows);
+  }
+  if (space.rows.empty()) {
+    return std::unexpected(no_endpoints("screeners eliminated all endpoint candidates"));
+  }
+  cycle.set_candidates(space.rows);
+  if (!flow_ && request.priority < 0 && plan_->detector != nullptr &&
+      plan_->detector->saturation(cycle, cycle.candidates()) >= 1) {
+    return std::unexpected(saturated("system saturated, sheddable request dropped", options_.shed_status));
+  }
+  for (const Producer* producer : plan_->producers) {
+    producer->produce(cycle);
+  }
+  for (const Admitter* admitter : plan_->admitters) {
+    if (!admitter->admits(cycle)) {
+      return std::unexpected(
+          saturated("request cannot be admitted: " + admitter->name, options_.shed_status));
+    }
+  }
+  const auto evaluated = space.evaluation.run(*plan_, cycle);
+  if (!evaluated || space.evaluation.stages().primary.empty()) {
+    if (space.evaluation.filters_drained()) {
+      return std::unexpected(saturated("no endpoints available for the given request"));
+    }
+    return std::unexpected(not_scheduled(evaluated ? "nothing was picked" : evaluated.error().message));
+  }
+  return conclude(request, cycle, space.evaluation);
+}
+
+PickResult<Decision> Picker::conclude(const Request& request, const Cycle& cycle,
+                                      const Evaluation& evaluation) const {
+  const Stages& stages = evaluation.stages();
+  const Row chosen = stages.primary.front();
   Decision decision;
-  const EndpointPtr* best = nullptr;
-  for (std::size_t i = 0; i < endpoints.size(); ++i) {
-    const EndpointPtr& candidate = endpoints[(start + i) % endpoints.size()];
-    if (std::ranges::find(exclude, candidate) != exclude.end()) {
-      continue;
-    }
-    ++decision.candidates;
-    const int running = candidate->running();
-    if (best == nullptr || running < decision.running) {
-      best = &candidate;
-      decision.running = running;
+  if (plan_->prediction && cycle.scalar(plan_->prediction->total) > 0) {
+    decision.predicted_cached_tokens = static_cast<std::int64_t>(
+        cycle.at(plan_->prediction->cached, chosen) * cycle.scalar(plan_->prediction->block_tokens));
+  }
+  if (decision.predicted_cached_tokens <= 0 && request.headers.find("prefer") == "if-available") {
+    return std::unexpected(precondition_failed("no decode worker has the requested KV cache"));
+  }
+  decision.plan_ = plan_;
+  decision.candidates = static_cast<int>(cycle.candidates().size());
+  remember(request, cycle.now(), decision);
+  name_stages(request, cycle, stages, decision);
+  take_leases(*plan_, cycle, stages, decision);
+  if (const ProfileTrace* trace = evaluation.trace_of(stages.primary_profile)) {
+    for (std::size_t i = 0; i < trace->rows.size(); ++i) {
+      if (trace->rows[i] == chosen) {
+        decision.score = static_cast<float>(trace->totals[i]);
+      }
+      if (options_.emit_scores && stages.primary_port < 0) {
+        decision.scores.emplace_back(cycle.snapshot().endpoints[trace->rows[i]],
+                                     static_cast<float>(trace->totals[i]));
+      }
     }
   }
-  if (best == nullptr) {
-    return unavailable("all {} endpoints have failed for this request", endpoints.size());
+  for (const RequestHook* hook : plan_->hooks) {
+    hook->dispatched(cycle, stages, decision);
   }
-  decision.lease = Lease(*best);
   return decision;
 }
 
+PickResult<Decision> Picker::pick_any(const Request& request) const {
+  const auto snapshot = snapshot_.load();
+  std::vector<Row> rows;
+  list_candidates(request, {}, options_.subset_filter, *snapshot, rows);
+  if (rows.empty()) {
+    return std::unexpected(Rejection{500, "Internal", "no pods available in datastore", {}, 0});
+  }
+  const std::uint64_t sequence = sequence_.fetch_add(1, std::memory_order_relaxed);
+  Decision decision;
+  decision.lease = Lease(snapshot->endpoints[rows[mix(options_.load.seed + sequence) % rows.size()]]);
+  decision.candidates = static_cast<int>(rows.size());
+  return decision;
+}
+
+Task<PickResult<Decision>> Picker::decide(Request request, async::Deadline) const {
+  co_return pick(request);
+}
+
 void Picker::update(std::vector<Endpoint> endpoints) {
-  snapshot_.store(next_snapshot(*snapshot_.load(), std::move(endpoints)));
+  const auto next = next_snapshot(*snapshot_.load(), std::move(endpoints), plan_->predicates);
+  for (const EndpointWatcher* watcher : plan_->watchers) {
+    watcher->endpoints_changed(*next);
+  }
+  snapshot_.store(next);
 }
 
 }  // namespace llmd::picker

@@ -1,46 +1,114 @@
-// Picker: which endpoint of a backend serves a request. Least loaded: the fewest leases, ties in turn.
-// Filters, scorers and what they need of a request come in here without changing who calls it.
+// Picker: which endpoint of a pool serves a request.
 //
-// Any thread: the endpoints are an immutable snapshot, swapped by update(); leases are atomic counters.
+// Without a configuration it takes the endpoint with the fewest requests, ties in turn; with an
+// EndpointPickerConfig (config.h) it runs what that says.
+//
+//   LLMD_TRY(const auto picker, Picker::from_config(text, "picker.yaml", {.metrics = &registry}));
+//   picker->update(endpoints);                       // whenever they change
+//   auto decided = picker->pick(request);            // or: co_await picker->decide(request, deadline)
+//   …send to decided->endpoint() with decided->headers…
+//   decided->response_headers(…); decided->first_token(); decided->complete({.usage = …});
+//
+// Any thread: the endpoints are an immutable snapshot, swapped by update(); leases are atomic counters; what
+// a decision needs is kept per thread. pick() allocates nothing once it has warmed up.
 #pragma once
 
 #include <atomic>
+#include <expected>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "async/deadline.h"
 #include "async/snapshot.h"
 #include "base/result.h"
+#include "json/value.h"
+#include "picker/config.h"
+#include "picker/decision.h"
 #include "picker/endpoint.h"
+#include "picker/request.h"
+
+namespace llmd::metrics {
+class Registry;
+}
 
 namespace llmd::picker {
 
-// What is known about a request when its endpoint is chosen. Views live during pick() only.
-struct Request {
-  std::string_view model;
-  bool stream = false;
-  std::size_t body_bytes = 0;
-};
+class Cycle;
+class Evaluation;
+class Recorder;
+class FlowControl;
+struct Plan;
+struct PickerMetrics;
 
-struct Decision {
-  Lease lease;
-  int candidates = 0;  // endpoints that were eligible
-  int running = 0;     // requests that ran on the chosen one before this
-  const Endpoint& endpoint() const { return lease.endpoint()->endpoint; }
-  std::string explanation() const;
+template <typename T>
+using PickResult = std::expected<T, Rejection>;
+
+struct PickerOptions {
+  LoadOptions load;
+  std::string pool = "default";          // name in metrics
+  metrics::Registry* metrics = nullptr;  // outlives the picker; one picker per registry and pool
+  const Clock* clock = &system_clock();
+  std::size_t explanations = 10'000;  // decisions remembered; 0: none
+  bool emit_scores = false;           // Decision::scores
+  bool subset_filter = true;          // honour Request::subset
+  int shed_status = 429;              // 503 for proxies that expect it
 };
 
 class Picker {
  public:
-  // Errors: Unavailable when there is no endpoint, or none that is not in `exclude`.
-  Result<Decision> pick(const Request& request, std::span<const EndpointPtr> exclude = {}) const;
+  Picker();  // fewest requests first
+  static Result<std::unique_ptr<Picker>> from_config(std::string_view text, std::string_view source_name,
+                                                     PickerOptions options = {});
+  static Result<std::unique_ptr<Picker>> from_config(Configuration configuration, PickerOptions options = {});
+  ~Picker();
+  Picker(const Picker&) = delete;
+
+  // Decides at once. `exclude`: endpoints that failed for this request.
+  PickResult<Decision> pick(const Request& request, std::span<const EndpointPtr> exclude = {}) const;
+
+  // The same behind flow control, if the configuration turned it on: waits until the pool has room for the
+  // request's priority and flow. Views of the request must live until the task ends.
+  Task<PickResult<Decision>> decide(Request request, async::Deadline deadline) const;
+
+  // Any endpoint for a request that has no body to look at (GET /v1/models).
+  PickResult<Decision> pick_any(const Request& request) const;
 
   void update(std::vector<Endpoint> endpoints);
   std::shared_ptr<const EndpointSnapshot> endpoints() const { return snapshot_.load(); }
 
+  // Scrapers call it after they changed an endpoint's numbers: waiting requests may have room now.
+  void numbers_changed() const;
+  // Priorities of existing objectives; each gets a band of its own in flow control.
+  void set_priorities(std::span<const int> priorities) const;
+  // Ends flow control: everything that waits is rejected.
+  void shut_down() const;
+
+  // One decision, newest first by `last`; null when it is no longer remembered.
+  json::Value explain(std::string_view request_id) const;
+  json::Value explain_last(std::size_t count) const;
+  // Everything remembered, for replay.h.
+  std::string export_explanations() const;
+  // What plugins tell about themselves, endpoints and their numbers: /debug.
+  json::Value debug_state() const;
+
+  const Plan& plan() const { return *plan_; }
+  const PickerOptions& options() const { return options_; }
+
  private:
+  Picker(std::shared_ptr<const Plan> plan, PickerOptions options);
+  PickResult<Decision> conclude(const Request& request, const Cycle& cycle,
+                                const Evaluation& evaluation) const;
+
+  const PickerOptions options_;
+  const std::shared_ptr<const Plan> plan_;
   async::Snapshot<EndpointSnapshot> snapshot_;
-  mutable std::atomic<unsigned> turn_{0};
+  std::unique_ptr<PickerMetrics> metrics_;
+  std::unique_ptr<Recorder> recorder_;
+  std::unique_ptr<FlowControl> flow_;
+  mutable std::atomic<std::uint64_t> sequence_{0};
 };
 
 }  // namespace llmd::picker

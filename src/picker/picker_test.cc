@@ -52,11 +52,12 @@ TEST(PickerTest, LeavesOutWhatHasFailed) {
   const auto all = picker.endpoints()->endpoints;
   const auto none = picker.pick({}, all);
   ASSERT_FALSE(none);
-  EXPECT_EQ(none.error().kind, ErrorKind::Unavailable);
+  EXPECT_EQ(none.error().status, 503);
+  EXPECT_THAT(none.error().message, testing::HasSubstr("all 2 endpoints have failed"));
 }
 
 TEST(PickerTest, HasNothingWithoutEndpoints) {
-  EXPECT_EQ(Picker().pick({}).error().kind, ErrorKind::Unavailable);
+  EXPECT_EQ(Picker().pick({}).error().error().kind, ErrorKind::Unavailable);
 }
 
 TEST(PickerTest, CountsSurviveAnUpdateOfTheList) {

@@ -1,0 +1,65 @@
+#include "picker/evaluate.h"
+
+#include <algorithm>
+
+namespace llmd::picker {
+
+Result<void> Evaluation::run(const Plan& plan, Cycle& cycle) {
+  plan_ = &plan;
+  cycle_ = &cycle;
+  stages_.clear();
+  used_ = 0;
+  drained_ = false;
+  return plan.handler->choose(*this, stages_);
+}
+
+const ProfileTrace* Evaluation::trace_of(std::size_t profile) const {
+  for (const ProfileTrace& trace : traces()) {
+    if (trace.profile == profile) {
+      return &trace;
+    }
+  }
+  return nullptr;
+}
+
+std::span<const Row> Evaluation::run(std::size_t index) {
+  const Profile& profile = plan_->profiles[index];
+  if (used_ == traces_.size()) {
+    traces_.emplace_back();
+  }
+  ProfileTrace& trace = traces_[used_++];
+  trace.profile = index;
+  trace.rows.assign(cycle_->candidates().begin(), cycle_->candidates().end());
+  trace.left.clear();
+  trace.contributions.clear();
+  trace.totals.clear();
+  trace.picks.clear();
+  for (const Filter* filter : profile.filters) {
+    filter->filter(*cycle_, trace.rows);
+    trace.left.push_back(static_cast<std::uint16_t>(trace.rows.size()));
+    if (trace.rows.empty()) {
+      break;
+    }
+  }
+  if (trace.rows.empty()) {
+    drained_ = true;
+    return {};
+  }
+  const std::size_t count = trace.rows.size();
+  trace.totals.assign(count, 0);
+  trace.contributions.reserve(count * profile.scorers.size());
+  for (const WeightedScorer& weighted : profile.scorers) {
+    scores_.assign(count, 0);
+    weighted.scorer->score(*cycle_, trace.rows, scores_);
+    for (std::size_t i = 0; i < count; ++i) {
+      // The comparison is written so that NaN becomes 0.
+      const double clamped = scores_[i] > 0 ? std::min(scores_[i], 1.0) : 0.0;
+      trace.totals[i] += clamped * weighted.weight;
+      trace.contributions.push_back(static_cast<float>(clamped * weighted.weight));
+    }
+  }
+  profile.picker->pick(*cycle_, trace.rows, trace.totals, trace.picks);
+  return trace.picks;
+}
+
+}  // namespace llmd::picker

@@ -1,0 +1,44 @@
+// Evaluation: runs the profiles of a plan over a cycle whose columns are filled. Live decisions and replays
+// both come through here. Keeps its memory between decisions; one thread at a time.
+#pragma once
+
+#include <vector>
+
+#include "picker/plan.h"
+
+namespace llmd::picker {
+
+// What one profile did, for explanations.
+struct ProfileTrace {
+  std::size_t profile = 0;
+  std::vector<Row> rows;             // that were left to be scored
+  std::vector<std::uint16_t> left;   // endpoints after each filter
+  std::vector<float> contributions;  // scorer by scorer, one per row: weight * clamped score
+  std::vector<double> totals;
+  std::vector<Row> picks;
+};
+
+class Evaluation final : public ProfileRunner {
+ public:
+  // Leaves stages().primary empty when nobody can serve, with the reason as error.
+  Result<void> run(const Plan& plan, Cycle& cycle);
+
+  const Stages& stages() const { return stages_; }
+  bool filters_drained() const { return drained_; }
+  std::span<const ProfileTrace> traces() const { return {traces_.data(), used_}; }
+  const ProfileTrace* trace_of(std::size_t profile) const;
+
+  Cycle& cycle() override { return *cycle_; }
+  std::span<const Row> run(std::size_t profile) override;
+
+ private:
+  const Plan* plan_ = nullptr;
+  Cycle* cycle_ = nullptr;
+  Stages stages_;
+  std::vector<ProfileTrace> traces_;
+  std::size_t used_ = 0;
+  std::vector<double> scores_;
+  bool drained_ = false;
+};
+
+}  // namespace llmd::picker
