@@ -1,10 +1,7 @@
 #include "kvcache/owner_table.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <bit>
-#include <memory>
 
 #include "base/assert.h"
 #include "kvcache/mixing.h"
@@ -15,54 +12,16 @@ namespace {
 
 using namespace owner_word;
 
-// Hashes that stand for a free place and for a removed entry; blocks with these hashes get a neighbour's.
-constexpr std::uint64_t kEmpty = 0;
-constexpr std::uint64_t kRemoved = 1;
+constexpr std::uint64_t kEmpty = OwnerSlots::kEmpty;
+constexpr std::uint64_t kRemoved = OwnerSlots::kRemoved;
 constexpr std::size_t kSmallest = 1024;
 
 }  // namespace
 
-// An array of entries straight from the kernel: zero pages until they are used, and huge pages, without which
-// every cold look-up would also miss the TLB. Probing starts at the beginning of a cache line.
-struct OwnerTable::Slots {
-  static constexpr std::size_t kLine = 64 / sizeof(Entry);
-  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
-
-  Entry* entries;
-  std::size_t size;
-
-  // At least `count` entries.
-  explicit Slots(std::size_t count) {
-    std::size_t wanted = count * sizeof(Entry);
-    wanted = wanted < kHugePage ? wanted : (wanted + kHugePage - 1) / kHugePage * kHugePage;
-    memory_size_ = wanted < kHugePage ? wanted : wanted + kHugePage;
-    memory_ = mmap(nullptr, memory_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    LLMD_ASSERT(memory_ != MAP_FAILED, "memory for the prefix index");
-    void* start = memory_;
-    if (wanted >= kHugePage) {
-      std::size_t space = memory_size_;
-      start = std::align(kHugePage, wanted, start, space);
-      madvise(start, wanted, MADV_HUGEPAGE);  // a wish; without it look-ups are slower
-    }
-    entries = static_cast<Entry*>(start);
-    size = wanted / sizeof(Entry) / kLine * kLine;
-  }
-  ~Slots() { munmap(memory_, memory_size_); }
-  Slots(const Slots&) = delete;
-  std::size_t bytes() const { return size * sizeof(Entry); }
-  std::size_t home(std::uint64_t mixed_hash) const { return scaled(mixed_hash, size / kLine) * kLine; }
-  std::size_t after(std::size_t place) const { return place + 1 == size ? 0 : place + 1; }
-  std::size_t before(std::size_t place) const { return place == 0 ? size - 1 : place - 1; }
-
- private:
-  void* memory_;
-  std::size_t memory_size_;
-};
-
 OwnerTable::OwnerTable(std::size_t max_endpoints, std::size_t tiers)
     : secret_(process_secret()), sets_(max_endpoints, tiers) {
   for (Shard& shard : shards_) {
-    auto* const slots = new Slots(kSmallest);
+    auto* const slots = new OwnerSlots(kSmallest);
     slot_bytes_ += slots->bytes();
     shard.slots = slots;
   }
@@ -74,45 +33,12 @@ OwnerTable::~OwnerTable() {
   }
 }
 
-std::uint64_t OwnerTable::key_of(BlockHash hash) const {
-  return hash <= kRemoved ? hash + 2 : hash;
-}
-
-const OwnerTable::Slots& OwnerTable::slots_of(std::uint64_t mixed_hash) const {
-  return *shards_[mixed_hash % kShards].slots.load(std::memory_order_acquire);
-}
-
-void OwnerTable::prefetch(BlockHash hash) const {
-  const std::uint64_t where = mixed(key_of(hash), secret_);
-  const Slots& slots = slots_of(where);
-  __builtin_prefetch(&slots.entries[slots.home(where)]);
-}
-
-std::uint64_t OwnerTable::find(BlockHash hash) const {
-  const std::uint64_t key = key_of(hash);
-  const std::uint64_t where = mixed(key, secret_);
-  const Slots& slots = slots_of(where);
-  for (std::size_t place = slots.home(where);; place = slots.after(place)) {
-    const Entry& entry = slots.entries[place];
-    const std::uint64_t found = entry.hash.load(std::memory_order_acquire);
-    if (found == kEmpty) {
-      return 0;
-    }
-    if (found == key) {
-      const std::uint64_t word = entry.owners.load(std::memory_order_acquire);
-      const bool same =
-          entry.hash.load(std::memory_order_relaxed) == key && (word & kCheckMask) == check_bits(where);
-      return same ? word : 0;
-    }
-  }
-}
-
 template <bool kTiered>
-bool OwnerTable::read(BlockHash hash, std::span<std::uint64_t> words) const {
+bool OwnerTable::read(const Probe& probe, std::span<std::uint64_t> words) const {
   const std::size_t plane = plane_words();
   while (true) {
     std::ranges::fill(words, 0);
-    const std::uint64_t word = find(hash);
+    const std::uint64_t word = look(probe);
     if (word == 0) {
       return false;
     }
@@ -127,27 +53,29 @@ bool OwnerTable::read(BlockHash hash, std::span<std::uint64_t> words) const {
       return true;
     }
     const OwnerSets::Word* const set = sets_.at(set_of(word));
-    for (std::size_t i = 0; i < sets_.words(); ++i) {
-      words[kTiered ? i : i % plane] |= set[i].load(std::memory_order_acquire);
+    for (std::size_t tier = 0, i = 0; tier < tiers(); ++tier) {
+      for (std::size_t j = 0; j < plane; ++j, ++i) {
+        words[kTiered ? i : j] |= set[i].load(std::memory_order_acquire);
+      }
     }
     // A set may have been given back and taken for another block meanwhile; its words are written after the
     // entry has changed, so an unchanged entry vouches for them.
-    if (find(hash) == word) {
+    if (look(probe) == word) {
       return true;
     }
   }
 }
 
-bool OwnerTable::owners(BlockHash hash, std::span<std::uint64_t> planes) const {
-  return read<true>(hash, planes);
+bool OwnerTable::owners(const Probe& probe, std::span<std::uint64_t> planes) const {
+  return read<true>(probe, planes);
 }
 
-bool OwnerTable::any_owners(BlockHash hash, std::span<std::uint64_t> words) const {
-  return read<false>(hash, words);
+bool OwnerTable::any_owners(const Probe& probe, std::span<std::uint64_t> words) const {
+  return read<false>(probe, words);
 }
 
-OwnerTable::Entry* OwnerTable::entry_of(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash) {
-  Slots& slots = *shard.slots.load(std::memory_order_relaxed);
+OwnerEntry* OwnerTable::entry_of(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash) {
+  OwnerSlots& slots = *shard.slots.load(std::memory_order_relaxed);
   for (std::size_t place = slots.home(mixed_hash);; place = slots.after(place)) {
     const std::uint64_t found = slots.entries[place].hash.load(std::memory_order_relaxed);
     if (found == key) {
@@ -162,7 +90,7 @@ OwnerTable::Entry* OwnerTable::entry_of(Shard& shard, std::uint64_t key, std::ui
 void OwnerTable::insert_new(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash,
                             std::uint64_t owners_word) {
   make_room(shard);
-  Slots& slots = *shard.slots.load(std::memory_order_relaxed);
+  OwnerSlots& slots = *shard.slots.load(std::memory_order_relaxed);
   std::size_t place = slots.home(mixed_hash);
   std::uint64_t found = slots.entries[place].hash.load(std::memory_order_relaxed);
   while (found > kRemoved) {
@@ -176,8 +104,8 @@ void OwnerTable::insert_new(Shard& shard, std::uint64_t key, std::uint64_t mixed
   blocks_.fetch_add(1, std::memory_order_relaxed);
 }
 
-void OwnerTable::erase(Shard& shard, Entry& entry) {
-  Slots& slots = *shard.slots.load(std::memory_order_relaxed);
+void OwnerTable::erase(Shard& shard, OwnerEntry& entry) {
+  OwnerSlots& slots = *shard.slots.load(std::memory_order_relaxed);
   entry.hash.store(kRemoved, std::memory_order_release);
   ++shard.marks;
   blocks_.fetch_sub(1, std::memory_order_relaxed);
@@ -197,14 +125,14 @@ void OwnerTable::erase(Shard& shard, Entry& entry) {
 // Keeps a quarter of the places free; replaces the array when it is fuller, by a larger one if that is not
 // the marks' fault.
 void OwnerTable::make_room(Shard& shard) {
-  Slots* const old = shard.slots.load(std::memory_order_relaxed);
+  OwnerSlots* const old = shard.slots.load(std::memory_order_relaxed);
   if ((shard.used + 1) * 4 <= old->size * 3) {
     epoch_.collect();
     return;
   }
   const std::size_t live = shard.used - shard.marks;
   const std::size_t size = live * 2 > old->size ? old->size + old->size / 2 : old->size;
-  auto* const next = new Slots(size);
+  auto* const next = new OwnerSlots(size);
   for (std::size_t i = 0; i < old->size; ++i) {
     const std::uint64_t key = old->entries[i].hash.load(std::memory_order_relaxed);
     if (key <= kRemoved) {
@@ -226,7 +154,7 @@ void OwnerTable::make_room(Shard& shard) {
   epoch_.retire([old] { delete old; });
 }
 
-OwnerTable::Change OwnerTable::add_inline(Entry& entry, std::uint64_t word, Owner new_owner) {
+OwnerTable::Change OwnerTable::add_inline(OwnerEntry& entry, std::uint64_t word, Owner new_owner) {
   const std::uint16_t packed = pack(new_owner.slot, new_owner.tier);
   bool same_endpoint = false;
   int place = 0;
@@ -261,7 +189,7 @@ OwnerTable::Change OwnerTable::add(BlockHash hash, Owner new_owner) {
   const std::uint64_t key = key_of(hash);
   const std::uint64_t where = mixed(key, secret_);
   Shard& shard = shards_[where % kShards];
-  Entry* const entry = entry_of(shard, key, where);
+  OwnerEntry* const entry = entry_of(shard, key, where);
   if (entry == nullptr) {
     insert_new(shard, key, where, single(check_bits(where), pack(new_owner.slot, new_owner.tier)));
     return Change::FirstOfBlock;
@@ -288,7 +216,7 @@ OwnerTable::Change OwnerTable::remove(BlockHash hash, Owner old_owner) {
   const std::uint64_t key = key_of(hash);
   const std::uint64_t where = mixed(key, secret_);
   Shard& shard = shards_[where % kShards];
-  Entry* const entry = entry_of(shard, key, where);
+  OwnerEntry* const entry = entry_of(shard, key, where);
   if (entry == nullptr) {
     return Change::None;
   }
@@ -299,7 +227,7 @@ OwnerTable::Change OwnerTable::remove(BlockHash hash, Owner old_owner) {
   return remove_inline(shard, *entry, word, old_owner);
 }
 
-OwnerTable::Change OwnerTable::remove_inline(Shard& shard, Entry& entry, std::uint64_t word,
+OwnerTable::Change OwnerTable::remove_inline(Shard& shard, OwnerEntry& entry, std::uint64_t word,
                                              Owner old_owner) {
   const std::uint16_t packed = pack(old_owner.slot, old_owner.tier);
   std::uint64_t rest = (word & kHeadMask) | 0xffff'ffff'ffffULL;
@@ -326,7 +254,7 @@ OwnerTable::Change OwnerTable::remove_inline(Shard& shard, Entry& entry, std::ui
   return same_endpoint ? Change::Tier : Change::LastOfEndpoint;
 }
 
-OwnerTable::Change OwnerTable::remove_from_set(Shard& shard, Entry& entry, std::uint64_t word,
+OwnerTable::Change OwnerTable::remove_from_set(Shard& shard, OwnerEntry& entry, std::uint64_t word,
                                                Owner old_owner) {
   const std::uint32_t set = set_of(word);
   const std::uint64_t bit = 1ULL << (old_owner.slot % 64);

@@ -19,7 +19,10 @@
 #include <span>
 
 #include "kvcache/block_hash.h"
+#include "kvcache/mixing.h"
 #include "kvcache/owner_sets.h"
+#include "kvcache/owner_slots.h"
+#include "kvcache/owner_word.h"
 #include "kvcache/reader_epoch.h"
 
 namespace llmd::kvcache {
@@ -47,41 +50,43 @@ class OwnerTable {
 
   // ── Readers, under guard() ──
   ReaderEpoch::Guard guard() const { return ReaderEpoch::Guard(epoch_); }
-  void prefetch(BlockHash hash) const;
+  // Where a block would be. Making one starts to fetch the place, so make many before asking with the first.
+  struct Probe {
+    std::uint64_t key;
+    std::uint64_t check;
+    const OwnerSlots* slots;
+    std::size_t place;
+  };
+  Probe probe(BlockHash hash) const;
+  // The owners' word as it stands (owner_word.h); 0 when nobody holds the block.
+  static std::uint64_t look(const Probe& probe);
   // Sets `planes` (tiers × plane_words, tier by tier) to who holds the block. False, and all zero, when
   // nobody does.
-  bool owners(BlockHash hash, std::span<std::uint64_t> planes) const;
+  bool owners(const Probe& probe, std::span<std::uint64_t> planes) const;
   // The same without the difference between tiers (plane_words).
-  bool any_owners(BlockHash hash, std::span<std::uint64_t> words) const;
+  bool any_owners(const Probe& probe, std::span<std::uint64_t> words) const;
 
   std::size_t blocks() const { return blocks_.load(std::memory_order_relaxed); }
   std::size_t memory_bytes() const;
 
  private:
-  struct Entry {
-    std::atomic<std::uint64_t> hash;
-    std::atomic<std::uint64_t> owners;
-  };
-  struct Slots;
   struct Shard {
-    std::atomic<Slots*> slots = nullptr;
+    std::atomic<OwnerSlots*> slots = nullptr;
     std::size_t used = 0;   // places with a hash or a mark; the writer's
     std::size_t marks = 0;  // of those, marks of removed entries
   };
   static constexpr std::size_t kShards = 8;
 
-  std::uint64_t key_of(BlockHash hash) const;
-  const Slots& slots_of(std::uint64_t mixed_hash) const;
-  std::uint64_t find(BlockHash hash) const;  // the owners' word, or 0
+  static std::uint64_t key_of(BlockHash hash) { return hash <= OwnerSlots::kRemoved ? hash + 2 : hash; }
   template <bool kTiered>
-  bool read(BlockHash hash, std::span<std::uint64_t> words) const;
-  Entry* entry_of(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash);
+  bool read(const Probe& probe, std::span<std::uint64_t> words) const;
+  OwnerEntry* entry_of(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash);
   void insert_new(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash, std::uint64_t owners);
-  void erase(Shard& shard, Entry& entry);
+  void erase(Shard& shard, OwnerEntry& entry);
   void make_room(Shard& shard);
-  Change add_inline(Entry& entry, std::uint64_t word, Owner owner);
-  Change remove_inline(Shard& shard, Entry& entry, std::uint64_t word, Owner owner);
-  Change remove_from_set(Shard& shard, Entry& entry, std::uint64_t word, Owner owner);
+  Change add_inline(OwnerEntry& entry, std::uint64_t word, Owner owner);
+  Change remove_inline(Shard& shard, OwnerEntry& entry, std::uint64_t word, Owner owner);
+  Change remove_from_set(Shard& shard, OwnerEntry& entry, std::uint64_t word, Owner owner);
   std::uint64_t inline_word(std::uint64_t check, std::uint32_t set) const;
 
   std::uint64_t secret_;
@@ -91,5 +96,30 @@ class OwnerTable {
   std::atomic<std::size_t> blocks_ = 0;
   std::atomic<std::size_t> slot_bytes_ = 0;
 };
+
+inline OwnerTable::Probe OwnerTable::probe(BlockHash hash) const {
+  const std::uint64_t key = key_of(hash);
+  const std::uint64_t where = mixed(key, secret_);
+  const OwnerSlots* const slots = shards_[where % kShards].slots.load(std::memory_order_acquire);
+  const std::size_t place = slots->home(where);
+  __builtin_prefetch(&slots->entries[place]);
+  return {key, owner_word::check_bits(where), slots, place};
+}
+
+inline std::uint64_t OwnerTable::look(const Probe& probe) {
+  for (std::size_t place = probe.place;; place = probe.slots->after(place)) {
+    const OwnerEntry& entry = probe.slots->entries[place];
+    const std::uint64_t hash = entry.hash.load(std::memory_order_acquire);
+    if (hash == probe.key) {
+      const std::uint64_t word = entry.owners.load(std::memory_order_acquire);
+      const bool same = entry.hash.load(std::memory_order_relaxed) == probe.key &&
+                        (word & owner_word::kCheckMask) == probe.check;
+      return same ? word : 0;
+    }
+    if (hash == OwnerSlots::kEmpty) {
+      return 0;
+    }
+  }
+}
 
 }  // namespace llmd::kvcache

@@ -14,6 +14,7 @@ inline constexpr std::uint64_t kSet = 2ULL << 62;
 inline constexpr std::uint64_t kKindMask = 3ULL << 62;
 inline constexpr std::uint64_t kCheckMask = 0x3fffULL << 48;
 inline constexpr std::uint64_t kHeadMask = kKindMask | kCheckMask;
+inline constexpr std::uint64_t kOwnersMask = ~kHeadMask;
 inline constexpr std::uint16_t kNobody = 0xffff;
 inline constexpr int kInlineOwners = 3;
 
@@ -41,6 +42,10 @@ constexpr std::uint64_t single(std::uint64_t check, std::uint16_t packed) {
 }
 constexpr bool is_set(std::uint64_t word) {
   return (word & kKindMask) == kSet;
+}
+// Of two inline words; a set has an owner list of its own.
+constexpr bool same_owners(std::uint64_t a, std::uint64_t b) {
+  return ((a ^ b) & (kOwnersMask | kKindMask)) == 0 && !is_set(a);
 }
 constexpr std::uint32_t set_of(std::uint64_t word) {
   return static_cast<std::uint32_t>(word);

@@ -141,7 +141,7 @@ void PrefixIndex::insert(EndpointHandle endpoint, std::span<const BlockHash> cha
   blocks->begin_chain();
   for (std::size_t i = 0; i < chain.size(); ++i) {
     if (i + kChangeAhead < chain.size()) {
-      state_->table.prefetch(chain[i + kChangeAhead]);
+      static_cast<void>(state_->table.probe(chain[i + kChangeAhead]));
     }
     state_->touch(endpoint.slot, 0, *blocks, chain[i]);
   }

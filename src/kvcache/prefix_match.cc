@@ -8,7 +8,7 @@ namespace llmd::kvcache {
 namespace {
 
 // Far enough that about as many look-ups are in flight as a core can have outstanding cache misses.
-constexpr std::size_t kAhead = 24;
+constexpr std::size_t kAhead = 32;
 constexpr std::size_t kMaxWords = kMaxEndpoints / 64;
 constexpr std::uint32_t kNoBlock = 0xffffffff;
 
@@ -36,11 +36,29 @@ std::uint32_t question(const Search& search, std::uint32_t least, bool first_rou
   return first_round ? search.most : least + (search.most - least + 1) / 2;
 }
 
-void prefetch_first(const OwnerTable& table, std::span<const BlockHash> chain) {
-  for (std::size_t i = 0; i < std::min(kAhead, chain.size()); ++i) {
-    table.prefetch(chain[i]);
+// Goes through a chain with the next blocks on their way from memory.
+class Walk {
+ public:
+  Walk(const OwnerTable& table, std::span<const BlockHash> chain) : table_(table), chain_(chain) {
+    for (std::size_t i = 0; i < std::min(kAhead, chain.size()); ++i) {
+      probes_[i] = table.probe(chain[i]);
+    }
   }
-}
+  // The probe of a block; called once for each, in order.
+  OwnerTable::Probe at(std::size_t block) {
+    OwnerTable::Probe& place = probes_[block % kAhead];
+    const OwnerTable::Probe probe = place;
+    if (block + kAhead < chain_.size()) {
+      place = table_.probe(chain_[block + kAhead]);
+    }
+    return probe;
+  }
+
+ private:
+  const OwnerTable& table_;
+  std::span<const BlockHash> chain_;
+  std::array<OwnerTable::Probe, kAhead> probes_;
+};
 
 }  // namespace
 
@@ -52,7 +70,7 @@ void match_closed(const OwnerTable& table, std::span<const BlockHash> chain,
   }
   Plane plane;
   const std::span<std::uint64_t> holders(plane.data(), table.plane_words());
-  if (!table.any_owners(chain[0], holders)) {
+  if (!table.any_owners(table.probe(chain[0]), holders)) {
     return;
   }
   std::array<Search, kMaxEndpoints> open;
@@ -68,7 +86,7 @@ void match_closed(const OwnerTable& table, std::span<const BlockHash> chain,
     for (std::size_t i = 0; i < count; ++i) {
       const std::uint32_t block = question(open[i], blocks[open[i].slot], first_round);
       if (block != asked) {
-        table.prefetch(chain[block - 1]);
+        static_cast<void>(table.probe(chain[block - 1]));
         asked = block;
       }
     }
@@ -78,7 +96,7 @@ void match_closed(const OwnerTable& table, std::span<const BlockHash> chain,
       Search search = open[i];
       const std::uint32_t block = question(search, blocks[search.slot], first_round);
       if (block != asked) {
-        table.any_owners(chain[block - 1], holders);
+        table.any_owners(table.probe(chain[block - 1]), holders);
         asked = block;
       }
       if ((holders[search.slot / 64] >> (search.slot % 64) & 1) != 0) {
@@ -102,13 +120,18 @@ void match_walking(const OwnerTable& table, std::span<const BlockHash> chain,
   active.fill(~std::uint64_t{0});
   Plane plane;
   const std::span<std::uint64_t> holders(plane.data(), words);
-  prefetch_first(table, chain);
+  Walk walk(table, chain);
+  std::uint64_t previous = owner_word::kSet;  // like no inline word
   std::uint32_t length = 0;
   for (; length < chain.size(); ++length) {
-    if (length + kAhead < chain.size()) {
-      table.prefetch(chain[length + kAhead]);
+    const OwnerTable::Probe probe = walk.at(length);
+    const std::uint64_t word = OwnerTable::look(probe);
+    // Neighbouring blocks mostly have the same owners; then nobody is lost.
+    if (owner_word::same_owners(word, previous)) {
+      continue;
     }
-    table.any_owners(chain[length], holders);
+    previous = word;
+    table.any_owners(probe, holders);
     bool anybody = false;
     for (std::size_t i = 0; i < words; ++i) {
       const std::uint64_t lost = active[i] & ~holders[i];
@@ -157,12 +180,18 @@ void match_by_tier(const OwnerTable& table, std::span<const BlockHash> chain, st
       });
     }
   };
-  prefetch_first(table, chain);
+  Walk walk(table, chain);
+  std::uint64_t previous = owner_word::kSet;  // like no inline word
   for (std::size_t block = 0; block < chain.size(); ++block) {
-    if (block + kAhead < chain.size()) {
-      table.prefetch(chain[block + kAhead]);
+    const OwnerTable::Probe probe = walk.at(block);
+    const std::uint64_t word = OwnerTable::look(probe);
+    // Neighbouring blocks mostly have the same owners: they are counted together.
+    if (owner_word::same_owners(word, previous)) {
+      ++run_length;
+      continue;
     }
-    table.owners(chain[block], holders);
+    previous = word;
+    table.owners(probe, holders);
     std::uint64_t anybody = 0;
     for (std::size_t i = 0; i < words; ++i) {
       std::uint64_t in_better = 0;
@@ -174,7 +203,6 @@ void match_by_tier(const OwnerTable& table, std::span<const BlockHash> chain, st
       active[i] = in_better;
       anybody |= in_better;
     }
-    // Neighbouring blocks mostly have the same owners: they are counted together.
     if (!std::ranges::equal(holders, counted)) {
       count_run();
       std::ranges::copy(holders, counted.begin());
