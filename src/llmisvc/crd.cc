@@ -1,5 +1,7 @@
 #include "llmisvc/crd.h"
 
+#include <algorithm>
+
 #include "llmisvc/labels.h"
 #include "llmisvc/schema.h"
 #include "llmisvc/schema_builder.h"
@@ -29,14 +31,85 @@ json::Array columns(bool is_config) {
   return list;
 }
 
+json::Value condition_schema() {
+  using namespace schema;  // NOLINT: the words schemas are written in
+  return record("",
+                {{"type", string("What it is about.")},
+                 {"status", choice("Unknown: not decided yet.", {"True", "False", "Unknown"})},
+                 {"severity", string("Empty for those that Ready is made of, else Info.")},
+                 {"reason", string("One word for programs.")},
+                 {"message", string("A sentence for people.")},
+                 {"lastTransitionTime", string("When the status last changed.")}},
+                {"type", "status"});
+}
+
+json::Value status_schema() {
+  using namespace schema;  // NOLINT: the words schemas are written in
+  const json::Value applied = record("", {{"name", string("Name of the config.")},
+                                          {"namespace", string("Where it was found.")},
+                                          {"source", string("Preset or UserRef.")}});
+  const json::Value user = record("", {{"name", string("Name.")}, {"namespace", string("Namespace.")}});
+  return record(
+      "Observed state.",
+      {{"url", string("Where clients reach the model from outside.")},
+       {"observedGeneration", integer("Generation that the rest is about.", 0, 9223372036854775807)},
+       {"conditions", list_of("Ready and what it is made of.", condition_schema(), "type")},
+       {"annotations", map_of("Presets this service is pinned to.", string(""))},
+       {"address", any_object("Deprecated: addresses.")},
+       {"addresses", list_of("Every way to reach the model, and the names it has there.", any_object())},
+       {"appliedConfigs", list_of("Configs in the order in which they were merged.", applied)},
+       {"router", any_object("Gateways, pool and group that take part.")},
+       {"workloads", any_object("Workloads and how many of their replicas are ready.")},
+       {"referencedBy", list_of("Services that use this config.", user)}});
+}
+
+// A config holds templates: where a value is restricted, one with {{ }} passes too. It is a part of a
+// service, so rules about a whole do not apply.
+void admit_templates(json::Value& schema) {
+  if (auto* list = schema.if_array()) {
+    std::ranges::for_each(*list, admit_templates);
+  }
+  auto* object = schema.if_object();
+  if (object == nullptr) {
+    return;
+  }
+  std::string pattern;
+  if (const auto* choices = object->if_contains("enum"); choices != nullptr && choices->is_array()) {
+    for (const json::Value& choice : choices->get_array()) {
+      pattern += (pattern.empty() ? "^(" : "|") + std::string(choice.get_string());
+    }
+    pattern += ")$";
+    object->erase("enum");
+  } else if (const auto* own = object->if_contains("pattern"); own != nullptr && own->is_string()) {
+    pattern = own->get_string();
+  }
+  if (!pattern.empty()) {
+    (*object)["pattern"] = text_value("(" + pattern + R"()|\{\{)");
+    object->erase("maxLength");
+  }
+  object->erase("x-kubernetes-validations");
+  for (auto& member : *object) {
+    admit_templates(member.value());
+  }
+}
+
+json::Value spec_schema(bool is_config) {
+  json::Value schema = is_config ? config_spec_schema() : service_spec_schema();
+  if (is_config) {
+    admit_templates(schema);
+  }
+  return schema;
+}
+
 json::Object version(std::string_view name, bool is_stored, bool is_config) {
-  json::Value schema = schema::object(
+  json::Value schema = schema::record(
       is_config ? "Settings that services start from (baseRefs)." : "A large language model that is served.",
-      {{"apiVersion", schema::string("")},
-       {"kind", schema::string("")},
+      {{"apiVersion", schema::string("Version of this form.")},
+       {"kind", schema::string("Kind of this object.")},
        {"metadata", json::Value(json::Object{{"type", "object"}})},
-       {"spec", is_config ? config_spec_schema() : service_spec_schema()},
-       {"status", schema::any_object("Observed state.")}});
+       {"spec", spec_schema(is_config)},
+       {"status", status_schema()}},
+      {"spec"});
   return {{"name", text_value(name)},
           {"served", true},
           {"storage", is_stored},

@@ -5,6 +5,7 @@
 #include "json/path.h"
 #include "llmisvc/accelerators.h"
 #include "llmisvc/child_name.h"
+#include "llmisvc/convert_version.h"
 #include "llmisvc/service.h"
 
 namespace llmd::llmisvc {
@@ -43,28 +44,7 @@ void pool_defaults(json::Object& spec, const std::string& name) {
   if (pool == nullptr) {
     return;
   }
-  // v1alpha1 spelled the pool's fields differently; from here on there is one spelling.
-  if (const auto* flat = pool->if_contains("selector");
-      flat != nullptr && flat->is_object() && !flat->get_object().contains("matchLabels")) {
-    const json::Object labels = flat->get_object();
-    (*pool)["selector"] = json::Object{{"matchLabels", labels}};
-  }
-  if (const auto* port = pool->if_contains("targetPortNumber")) {
-    const json::Value number = *port;
-    (*pool)["targetPorts"] = json::Array{json::Object{{"number", number}}};
-    pool->erase("targetPortNumber");
-  }
-  if (const auto* extension = pool->if_contains("extensionRef");
-      extension != nullptr && extension->is_object()) {
-    json::Object reference = extension->get_object();
-    if (const auto* number = reference.if_contains("portNumber")) {
-      const json::Value copy = *number;
-      reference["port"] = json::Object{{"number", copy}};
-      reference.erase("portNumber");
-    }
-    pool->erase("extensionRef");
-    (*pool)["endpointPickerRef"] = std::move(reference);
-  }
+  *pool = pool_spec_v1(*pool);  // from here on there is one spelling
   json::Object* labels = object_in(*pool, "selector.matchLabels");
   if (labels == nullptr || labels->empty()) {
     (*pool)["selector"] = json::Object{{"matchLabels",
@@ -88,7 +68,8 @@ json::Object default_backend(const Service& service, const Facts& facts) {
   const bool has_pools = facts.has_inference_pool_v1 || facts.has_inference_pool_v1alpha2;
   if (service.router && service.router->scheduler && has_pools) {
     const auto& reference = service.router->scheduler->pool_ref;
-    return {{"group", "inference.networking.k8s.io"},
+    return {{"group",
+             facts.has_inference_pool_v1 ? "inference.networking.k8s.io" : "inference.networking.x-k8s.io"},
             {"kind", "InferencePool"},
             {"name", reference ? *reference : child_name(service.name, "-inference-pool")},
             {"port", 8000},

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "json/path.h"
 #include "llmisvc/child_name.h"
+#include "llmisvc/kv_cache.h"
 #include "llmisvc/schema.h"
 #include "text/go_template.h"
 
@@ -63,24 +64,17 @@ Result<json::Value> shutdown_timeout(std::span<const json::Value> arguments) {
   return json::Value(std::max<std::int64_t>(0, grace - *pre_stop - std::min<std::int64_t>(5, grace)));
 }
 
-Result<json::Value> kv_transfer_config(std::span<const json::Value> arguments) {
+Result<json::Value> kv_transfer_function(std::span<const json::Value> arguments) {
   if (arguments.size() != 1) {
     return invalid_argument("kvTransferConfig takes the kvCacheOffloading of a workload");
   }
   if (arguments[0].is_null()) {
     return text_value("");
   }
-  json::Object extra{{"spec_name", "TieringOffloadingSpec"}};
-  if (const auto* cpu = json::find(arguments[0], "cpu")) {
-    extra["cpu_bytes_to_use"] = *cpu;
+  if (!arguments[0].is_object()) {
+    return invalid_argument("kvTransferConfig takes the kvCacheOffloading of a workload");
   }
-  if (const auto policy = json::string_at(arguments[0], "evictionPolicy")) {
-    extra["eviction_policy"] = text_value(*policy);
-  }
-  const json::Object config{{"kv_connector", "OffloadingConnector"},
-                            {"kv_role", "kv_both"},
-                            {"kv_connector_extra_config", std::move(extra)}};
-  return text_value("--kv-transfer-config " + json::write(json::Value(config)));
+  return text_value("--kv-transfer-config " + kv_transfer_config(arguments[0].get_object()));
 }
 
 // Field paths as templates write them (".Spec.Model") against the schema, for fields that are known but not
@@ -130,7 +124,7 @@ class Expander {
       : origins_(origins), facts_(facts) {
     environment_.functions["ChildName"] = child_name_function;
     environment_.functions["shutdownTimeout"] = shutdown_timeout;
-    environment_.functions["kvTransferConfig"] = kv_transfer_config;
+    environment_.functions["kvTransferConfig"] = kv_transfer_function;
     environment_.is_known_field = is_known;
     environment_.alias = alias;
   }

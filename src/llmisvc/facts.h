@@ -21,6 +21,22 @@ struct ConfigObject {
   std::string source = {};  // file, or "cluster"
 };
 
+// Another service of the same routing group (spec.router.route.group), as the routes of its peers name it.
+struct GroupMember {
+  std::string service = {};
+  long long weight = 0;       // 0 while it is stopped
+  json::Object backend = {};  // kind, name, group of its pool or Service
+};
+
+// Where autoscalers read how many replicas are wished for.
+struct Prometheus {
+  std::string url = "https://prometheus-k8s.monitoring.svc:9090";
+  bool skips_verification = false;
+  std::string auth_modes = {};  // with trigger_name, or neither
+  std::string trigger_name = {};
+  std::string trigger_kind = "TriggerAuthentication";
+};
+
 struct Facts {
   Platform platform = Platform::Cluster;
   std::string system_namespace = "kserve";
@@ -50,9 +66,22 @@ struct Facts {
   bool has_inference_pool_v1alpha2 = true;
   bool has_inference_model = false;
   bool has_inference_objective = false;
+  bool has_monitors = true;  // PodMonitor and ServiceMonitor
+  // ServiceAccounts and Secrets that exist, by "namespace/name" (remember() fills them): what a model is
+  // downloaded with and images are pulled with. Only the names of a Secret's keys are looked at, never its
+  // values.
+  std::map<std::string, json::Object, std::less<>> service_accounts = {};
+  std::map<std::string, json::Object, std::less<>> secrets = {};
+  // Of the cluster's certificate authorities, for downloads: name of a ConfigMap in the service's namespace.
+  std::string ca_bundle = {};
+  std::vector<GroupMember> group_members = {};  // without the service itself
+  Prometheus prometheus = {};
   // "namespace/name" -> data of ConfigMaps that services refer to (scheduler.config.ref).
   std::map<std::string, std::map<std::string, std::string>, std::less<>> config_maps = {};
 };
+
+// Adds a ServiceAccount or Secret; other kinds are not facts.
+void remember(Facts& facts, const json::Object& object);
 
 // What is so on one machine: one Gateway of ours that picks endpoints itself, no pools, no certificates.
 inline Facts local_facts(int gateway_port = 8080) {

@@ -39,21 +39,19 @@ json::Object pool_selector(const Service& service) {
 
 json::Object child(const Service& service, std::string_view api_version, std::string_view kind,
                    std::string name, json::Object labels) {
-  json::Object owner{{"apiVersion", service.api_version},
-                     {"blockOwnerDeletion", true},
-                     {"controller", true},
-                     {"kind", "LLMInferenceService"},
-                     {"name", service.name}};
+  json::Object metadata{
+      {"labels", std::move(labels)}, {"name", std::move(name)}, {"namespace", service.name_space}};
+  // An API server takes no owner without uid; a manifest that was never applied has none.
   if (!service.uid.empty()) {
-    owner["uid"] = service.uid;
+    metadata["ownerReferences"] = json::Array{json::Object{{"apiVersion", service.api_version},
+                                                           {"blockOwnerDeletion", true},
+                                                           {"controller", true},
+                                                           {"kind", "LLMInferenceService"},
+                                                           {"name", service.name},
+                                                           {"uid", service.uid}}};
   }
-  return {{"apiVersion", text_value(api_version)},
-          {"kind", text_value(kind)},
-          {"metadata",
-           {{"labels", std::move(labels)},
-            {"name", std::move(name)},
-            {"namespace", service.name_space},
-            {"ownerReferences", json::Array{std::move(owner)}}}}};
+  return {
+      {"apiVersion", text_value(api_version)}, {"kind", text_value(kind)}, {"metadata", std::move(metadata)}};
 }
 
 }  // namespace llmd::llmisvc

@@ -33,10 +33,11 @@ json::Value ports() {
                  object("",
                         {{"containerPort", integer("Port number.", 1, 65535)},
                          {"name", string("Name, unique in the pod.")},
-                         {"protocol", choice("", {"TCP", "UDP", "SCTP"})},
+                         {"protocol", with_default(choice("", {"TCP", "UDP", "SCTP"}), "TCP")},
                          {"hostPort", integer("", 1, 65535)},
                          {"hostIP", string("")}},
-                        {"containerPort"}));
+                        {"containerPort"}),
+                 "containerPort protocol");
 }
 
 json::Value probe(std::string_view description) {
@@ -56,15 +57,17 @@ json::Value probe(std::string_view description) {
 }
 
 json::Value volume_mounts() {
-  return list_of("Volumes mounted into the container.", object("",
-                                                               {{"name", string("Name of the volume.")},
-                                                                {"mountPath", string("Where it is mounted.")},
-                                                                {"readOnly", boolean("")},
-                                                                {"subPath", string("")},
-                                                                {"subPathExpr", string("")},
-                                                                {"mountPropagation", string("")},
-                                                                {"recursiveReadOnly", string("")}},
-                                                               {"name", "mountPath"}));
+  return list_of("Volumes mounted into the container.",
+                 object("",
+                        {{"name", string("Name of the volume.")},
+                         {"mountPath", string("Where it is mounted.")},
+                         {"readOnly", boolean("")},
+                         {"subPath", string("")},
+                         {"subPathExpr", string("")},
+                         {"mountPropagation", string("")},
+                         {"recursiveReadOnly", string("")}},
+                        {"name", "mountPath"}),
+                 "mountPath");
 }
 
 json::Value container() {
@@ -142,7 +145,8 @@ json::Value pod_spec(std::string_view description) {
             {"subdomain", string("")},
             {"tolerations",
              list_of("", object("", any_fields("effect key operator tolerationSeconds value")))},
-            {"imagePullSecrets", list_of("", object("", {{"name", string("")}}), "name")}},
+            {"imagePullSecrets",
+             list_of("Secrets to pull images with.", object("", {{"name", string("")}}, {"name"}), "name")}},
            any_fields(
                "affinity dnsConfig dnsPolicy hostAliases hostnameOverride os overhead preemptionPolicy "
                "priority "

@@ -1,5 +1,6 @@
 #include "llmisvc/render.h"
 
+#include "llmisvc/pod_features.h"
 #include "llmisvc/render_parts.h"
 
 namespace llmd::llmisvc {
@@ -10,9 +11,14 @@ Result<std::vector<json::Object>> render(const Service& service, const Facts& fa
     return objects;
   }
   LLMD_TRY_VOID(render_workloads(service, facts, objects));
+  if (auto claims = device_claim_template(service)) {
+    objects.push_back(std::move(*claims));
+  }
   render_services(service, facts, objects);
+  render_scaling(service, facts, objects);
   LLMD_TRY_VOID(render_scheduler(service, facts, objects));
   render_routes(service, facts, objects);
+  render_monitors(service, facts, objects);
   return objects;
 }
 

@@ -16,6 +16,11 @@ json::Object service_object(const Service& service, const Facts& facts, std::str
   for (const auto& member : service.main.labels) {
     metadata["labels"].as_object()[member.key()] = member.value();
   }
+  json::Object annotations = service.main.annotations;
+  annotations.erase("serving.kserve.io/model-based-routing-enabled");
+  if (!annotations.empty()) {
+    metadata["annotations"] = std::move(annotations);
+  }
   const char* scheme = facts.tls ? "https" : "http";
   object["spec"] = {{"ports", json::Array{json::Object{{"appProtocol", scheme},
                                                        {"name", scheme},

@@ -9,6 +9,7 @@
 #include "llmisvc/labels.h"
 #include "llmisvc/launch.h"
 #include "llmisvc/pod_edit.h"
+#include "llmisvc/pod_features.h"
 #include "llmisvc/storage.h"
 
 namespace llmd::llmisvc {
@@ -72,49 +73,6 @@ void set_launch_command(json::Object& pod, json::Object& server, const PodReques
   server["command"] = text_list(command);
 }
 
-bool mentions_adapters(const json::Object& server) {
-  for (const char* key : {"command", "args"}) {
-    const auto* list = server.if_contains(key);
-    if (list != nullptr && list->is_array()) {
-      for (const json::Value& argument : list->get_array()) {
-        if (argument.is_string() && argument.get_string().starts_with("--lora-modules")) {
-          return true;
-        }
-      }
-    }
-  }
-  return false;
-}
-
-// Adapters by name: the bare one and the publisher's.
-void add_adapter_arguments(json::Object& server, const Service& service) {
-  if (service.model.adapters.empty() || mentions_adapters(server)) {
-    return;
-  }
-  std::vector<std::string> arguments{"--enable-lora"};
-  const auto limit = [&](std::string_view flag, const std::optional<long long>& value) {
-    if (value) {
-      arguments.push_back(fmt::format("{}={}", flag, *value));
-    }
-  };
-  limit("--max-lora-rank", service.model.lora_max_rank);
-  limit("--max-loras", service.model.lora_max_adapters);
-  limit("--max-cpu-loras", service.model.lora_max_cpu_adapters);
-  arguments.emplace_back("--lora-modules");
-  for (const Adapter& adapter : service.model.adapters) {
-    const std::string full = fmt::format("publishers/{}/models/{}", service.name_space, adapter.name);
-    for (const std::string& name : {adapter.name, full}) {
-      const json::Object module{{"name", name}, {"path", adapter_folder(adapter.name)}};
-      arguments.push_back(json::write(json::Value(module)));
-    }
-  }
-  json::Array all = text_list(arguments);
-  for (const json::Value& own : list_in(server, "args")) {
-    all.push_back(own);
-  }
-  server["args"] = std::move(all);
-}
-
 void add_certificates(json::Object& pod, const Service& service) {
   const std::string secret = child_name(service.name, "-kserve-self-signed-certs");
   for (const char* list : {"containers", "initContainers"}) {
@@ -171,7 +129,10 @@ Result<json::Object> render_pod(const PodRequest& request) {
         .hint("the model server's container must be called main");
   }
   set_launch_command(pod, *server, request);
-  add_adapter_arguments(*server, request.service);
+  add_adapters(*server, request.service);
+  add_tracing(*server, request);
+  add_cache_tiers(pod, *server, request.workload);
+  add_device_claim(pod, request.service);
   LLMD_TRY_VOID(add_model_storage(pod, request.service, request.facts));
   if (json::Object* sidecar = find_container(pod, kSidecar, "initContainers")) {
     const auto& router = request.service.router;

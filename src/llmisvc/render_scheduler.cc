@@ -7,86 +7,13 @@
 #include "llmisvc/child_name.h"
 #include "llmisvc/labels.h"
 #include "llmisvc/pod_edit.h"
+#include "llmisvc/pod_features.h"
 #include "llmisvc/render_parts.h"
+#include "llmisvc/scheduler_config.h"
+#include "llmisvc/storage_credentials.h"
 
 namespace llmd::llmisvc {
 namespace {
-
-json::Object plugin(std::string_view type) {
-  return {{"type", text_value(type)}};
-}
-json::Object use(std::string_view name) {
-  return {{"pluginRef", text_value(name)}};
-}
-json::Object use(std::string_view name, int weight) {
-  return {{"pluginRef", text_value(name)}, {"weight", weight}};
-}
-
-json::Array plugins_of(const std::vector<std::string_view>& types) {
-  json::Array list;
-  for (const std::string_view type : types) {
-    list.emplace_back(plugin(type));
-  }
-  return list;
-}
-
-json::Object config_head() {
-  return {{"apiVersion", "inference.networking.x-k8s.io/v1alpha1"}, {"kind", "EndpointPickerConfig"}};
-}
-
-json::Object single_profile(bool lora) {
-  json::Object config = config_head();
-  std::vector<std::string_view> types{"single-profile-handler"};
-  json::Array uses;
-  if (lora) {
-    types.emplace_back("lora-affinity-scorer");
-    uses.emplace_back(use("lora-affinity-scorer", 4));
-  }
-  types.insert(types.end(), {"queue-scorer", "kv-cache-utilization-scorer", "prefix-cache-scorer",
-                             "no-hit-lru-scorer", "max-score-picker"});
-  for (const auto& [name, weight] :
-       {std::pair{"queue-scorer", 2}, std::pair{"kv-cache-utilization-scorer", 2},
-        std::pair{"prefix-cache-scorer", 3}, std::pair{"no-hit-lru-scorer", 2}}) {
-    uses.emplace_back(use(name, weight));
-  }
-  uses.emplace_back(use("max-score-picker"));
-  config["plugins"] = plugins_of(types);
-  config["schedulingProfiles"] = json::Array{json::Object{{"name", "default"}, {"plugins", std::move(uses)}}};
-  return config;
-}
-
-json::Object split_profiles(bool lora) {
-  json::Object config = config_head();
-  std::vector<std::string_view> types{"disagg-headers-handler", "prefill-filter", "decode-filter"};
-  json::Array prefill{use("prefill-filter")};
-  json::Array decode{use("decode-filter")};
-  if (lora) {
-    types.emplace_back("lora-affinity-scorer");
-    prefill.emplace_back(use("lora-affinity-scorer", 4));
-    decode.emplace_back(use("lora-affinity-scorer", 4));
-  }
-  types.insert(types.end(), {"queue-scorer", "kv-cache-utilization-scorer", "active-request-scorer",
-                             "prefix-cache-scorer", "max-score-picker", "always-disagg-pd-decider"});
-  json::Array plugins = plugins_of(types);
-  plugins.emplace_back(
-      json::Object{{"type", "disagg-profile-handler"},
-                   {"parameters", {{"deciders", {{"prefill", "always-disagg-pd-decider"}}}}}});
-  for (const auto& [name, weight] : {std::pair{"prefix-cache-scorer", 3}, std::pair{"queue-scorer", 2},
-                                     std::pair{"kv-cache-utilization-scorer", 2}}) {
-    prefill.emplace_back(use(name, weight));
-  }
-  for (const auto& [name, weight] :
-       {std::pair{"active-request-scorer", 2}, std::pair{"prefix-cache-scorer", 3}}) {
-    decode.emplace_back(use(name, weight));
-  }
-  prefill.emplace_back(use("max-score-picker"));
-  decode.emplace_back(use("max-score-picker"));
-  config["plugins"] = std::move(plugins);
-  config["schedulingProfiles"] =
-      json::Array{json::Object{{"name", "prefill"}, {"plugins", std::move(prefill)}},
-                  json::Object{{"name", "decode"}, {"plugins", std::move(decode)}}};
-  return config;
-}
 
 bool has_config_flag(const json::Object& container) {
   static constexpr std::string_view kFlags[] = {"config-text", "configText", "config-file", "configFile"};
@@ -108,31 +35,83 @@ bool has_config_flag(const json::Object& container) {
   return false;
 }
 
+std::vector<std::string> words_of(const json::Object& container, const char* key) {
+  std::vector<std::string> words;
+  const auto* list = container.if_contains(key);
+  if (list != nullptr && list->is_array()) {
+    for (const json::Value& word : list->get_array()) {
+      words.emplace_back(word.is_string() ? std::string(word.get_string()) : std::string());
+    }
+  }
+  return words;
+}
+
+// What the author configured, brought to the picker's version. Text that holds no object is left alone.
+Result<std::string> own_config(json::Object& main, const Scheduler& scheduler) {
+  json::Value config = *scheduler.config;
+  if (config.is_string()) {
+    auto parsed = json::parse_yaml(std::string(config.get_string()), "scheduler.config");
+    if (!parsed || parsed->size() != 1 || !parsed->front().value.is_object()) {
+      return std::string(config.get_string());
+    }
+    config = parsed->front().value;
+  }
+  const auto* annotated = scheduler.annotations.if_contains("app.kubernetes.io/version");
+  const std::string text =
+      annotated != nullptr && annotated->is_string() ? std::string(annotated->get_string()) : "";
+  LLMD_TRY(const SchedulerVersion version, scheduler_version(text));
+  if (config.is_object()) {
+    if (version >= SchedulerVersion{0, 7}) {
+      for (const char* key : {"command", "args"}) {
+        if (main.contains(key)) {
+          auto words = words_of(main, key);
+          move_metric_flags(words, config.get_object());
+          main[key] = text_list(words);
+        }
+      }
+    }
+    migrate_scheduler_config(config.get_object(), version);
+  }
+  return json::write_yaml(config);
+}
+
 // What the author configured wins; then a flag in the template; then the default for the shape of the
 // service.
-void add_config(json::Object& main, const Service& service) {
+Result<void> add_config(json::Object& main, const Service& service) {
   const Scheduler& scheduler = *service.router->scheduler;
   std::string text;
   if (scheduler.config) {
-    text = scheduler.config->is_string() ? std::string(scheduler.config->get_string().c_str())
-                                         : json::write_yaml(*scheduler.config);
+    LLMD_TRY(text, own_config(main, scheduler));
   } else if (has_config_flag(main)) {
-    return;
+    return {};
   } else {
-    const bool lora = !service.model.adapters.empty();
-    text = json::write_yaml(json::Value(service.prefill ? split_profiles(lora) : single_profile(lora)));
+    text = json::write_yaml(
+        json::Value(default_scheduler_config(service.prefill.has_value(), !service.model.adapters.empty())));
   }
   json::Array& args = list_in(main, "args");
   args.emplace_back("--config-text");
   args.push_back(text_value(text));
+  return {};
 }
 
-void render_deployment(const Service& service, const Facts& facts, Objects& objects) {
+bool has_flag(const json::Object& container, std::string_view flag) {
+  for (const char* key : {"command", "args"}) {
+    for (const std::string& word : words_of(container, key)) {
+      if (std::string_view(word).substr(0, word.find('=')) == flag) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+Result<void> render_deployment(const Service& service, const Facts& facts, Objects& objects) {
   const Scheduler& scheduler = *service.router->scheduler;
   json::Object pod = *scheduler.pod;
   if (json::Object* main = find_container(pod, "main")) {
-    add_config(*main, service);
-    if (scheduler.replicas.value_or(1) > 1) {
+    LLMD_TRY_VOID(add_config(*main, service));
+    add_scheduler_tracing(*main, service);
+    if (scheduler.replicas.value_or(1) > 1 && !has_flag(*main, "--ha-enable-leader-election")) {
       list_in(*main, "args").emplace_back("--ha-enable-leader-election");
     }
     if (facts.tls) {
@@ -163,6 +142,7 @@ void render_deployment(const Service& service, const Facts& facts, Objects& obje
                         {"strategy", {{"type", "Recreate"}}},
                         {"template", {{"metadata", std::move(metadata)}, {"spec", std::move(pod)}}}};
   objects.push_back(std::move(deployment));
+  return {};
 }
 
 void render_service(const Service& service, Objects& objects) {
@@ -234,12 +214,14 @@ void add_role(const Service& service, const std::string& role_name, const std::s
   objects.push_back(std::move(binding));
 }
 
-void render_accounts(const Service& service, Objects& objects) {
+void render_accounts(const Service& service, const Facts& facts, Objects& objects) {
   const std::string own = child_name(service.name, "-epp-sa");
   const std::string used(
       json::string_at(json::Value(*service.router->scheduler->pod), "serviceAccountName").value_or(own));
   if (used == own) {
-    objects.push_back(child(service, "v1", "ServiceAccount", own, labels_of(service, kScheduler)));
+    json::Object account = child(service, "v1", "ServiceAccount", own, labels_of(service, kScheduler));
+    copy_account(service.main.pod.value_or(json::Object()), service, facts, true, account);
+    objects.push_back(std::move(account));
   }
   add_role(service, child_name(service.name, "-epp-role"), child_name(service.name, "-epp-rb"), used,
            labels_of(service, kScheduler), picker_rules(), objects);
@@ -314,11 +296,13 @@ void render_criticality(const Service& service, const Facts& facts, Objects& obj
 
 }  // namespace
 
-void render_reader_account(const Service& service, std::string_view suffix, bool with_role,
-                           std::string_view account, Objects& objects) {
+void render_reader_account(const Service& service, const Facts& facts, std::string_view suffix,
+                           bool with_role, std::string_view account, Objects& objects) {
   const json::Object labels = labels_of(service, suffix == "-kserve" ? kWorkload : std::string_view());
   if (!suffix.empty()) {
-    objects.push_back(child(service, "v1", "ServiceAccount", child_name(service.name, suffix), labels));
+    json::Object made = child(service, "v1", "ServiceAccount", child_name(service.name, suffix), labels);
+    copy_account({}, service, facts, false, made);
+    objects.push_back(std::move(made));
   }
   if (with_role) {
     const std::string base(suffix.starts_with("-kserve-mn") ? "-kserve-mn" : "-kserve");
@@ -337,8 +321,8 @@ Result<void> render_scheduler(const Service& service, const Facts& facts, Object
   if (service.has_managed_scheduler() && facts.picks_in_gateway) {
     render_pools(service, facts, objects);
   } else if (service.has_managed_scheduler()) {
-    render_accounts(service, objects);
-    render_deployment(service, facts, objects);
+    render_accounts(service, facts, objects);
+    LLMD_TRY_VOID(render_deployment(service, facts, objects));
     render_service(service, objects);
     render_pools(service, facts, objects);
   }

@@ -92,7 +92,7 @@ Result<void> render_deployment(const Service& service, const Facts& facts, const
                                          .service_account = own_account ? account : std::string()}));
   if (sidecar) {
     const std::string used(json::string_at(json::Value(pod), "serviceAccountName").value_or(""));
-    render_reader_account(service, own_account ? "-kserve" : "", true, used, objects);
+    render_reader_account(service, facts, own_account ? "-kserve" : "", true, used, objects);
   }
   json::Object labels = labels_of(service, component);
   add_pool_labels(labels, role_of(service, workload));
@@ -100,6 +100,9 @@ Result<void> render_deployment(const Service& service, const Facts& facts, const
   json::Object spec;
   if (workload.replicas) {
     spec["replicas"] = *workload.replicas;
+  } else if (workload.scaling && facts.platform == Platform::Local) {
+    // Nobody scales on one machine.
+    spec["replicas"] = json::int_at(json::Value(*workload.scaling), "minReplicas").value_or(1);
   }
   spec["selector"] = selector(service, component);
   spec["template"] = pod_template(pod_metadata(service, workload, std::move(labels)), std::move(pod));
@@ -125,7 +128,7 @@ Result<void> render_group(const Service& service, const Facts& facts, const Work
   LLMD_TRY(json::Object leader, group_pod(service, facts, workload, PodRole::Leader, name));
   LLMD_TRY(json::Object worker, group_pod(service, facts, workload, PodRole::Worker, name));
   const std::string used(json::string_at(json::Value(leader), "serviceAccountName").value_or(""));
-  render_reader_account(service, used == name ? (is_main ? "-kserve-mn" : "-kserve-mn-prefill") : "",
+  render_reader_account(service, facts, used == name ? (is_main ? "-kserve-mn" : "-kserve-mn-prefill") : "",
                         has_routing_sidecar(leader), used, objects);
 
   json::Object leader_labels = labels_of(service, is_main ? kLeader : kPrefillLeader);
@@ -139,6 +142,10 @@ Result<void> render_group(const Service& service, const Facts& facts, const Work
       {"size", group_size_of(workload)},
       {"workerTemplate",
        pod_template(pod_metadata(service, workload, std::move(worker_labels)), std::move(worker))}};
+  if (!is_main && workload.parallelism.is_data_parallel()) {
+    // One accelerator domain per group of prefill pods.
+    group["subGroupPolicy"] = {{"subGroupSize", group_size_of(workload)}};
+  }
   json::Object spec{{"leaderWorkerTemplate", std::move(group)}};
   if (workload.replicas) {
     spec["replicas"] = *workload.replicas;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/object.hpp>
 #include <regex>
+#include <utility>
 
 #include "base/strings.h"
 #include "json/path.h"
@@ -147,14 +148,22 @@ class Checker {
     if (keys == nullptr) {
       return;
     }
-    const auto& key = keys->get_array().at(0).get_string();
+    const json::Value& defaults = schema.at("items").get_object().at("properties");
+    const auto member = [&](const json::Value& item, const json::String& key) -> const json::Value* {
+      const auto* found = item.is_object() ? item.get_object().if_contains(key) : nullptr;
+      return found != nullptr ? found : defaults.get_object().at(key).get_object().if_contains("default");
+    };
     for (std::size_t i = 0; i < items.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
-        const auto* a = items[i].is_object() ? items[i].get_object().if_contains(key) : nullptr;
-        const auto* b = items[j].is_object() ? items[j].get_object().if_contains(key) : nullptr;
-        if (a != nullptr && b != nullptr && *a == *b) {
+        const bool same = std::ranges::all_of(keys->get_array(), [&](const json::Value& key) {
+          const auto* a = member(items[i], key.get_string());
+          const auto* b = member(items[j], key.get_string());
+          return a != nullptr && b != nullptr && *a == *b;
+        });
+        if (same) {
+          const auto& key = keys->get_array().front().get_string();
           add("duplicate", json::path_index(path, i),
-              fmt::format("{} {} is already taken", view(key), json::write(*a)));
+              fmt::format("{} {} is already taken", view(key), json::write(*member(items[i], key))));
         }
       }
     }
@@ -170,6 +179,10 @@ class Checker {
     }
     if (const auto* choices = schema.if_contains("enum")) {
       choice(choices->get_array(), text, path);
+    }
+    if (const auto* longest = schema.if_contains("maxLength");
+        longest != nullptr && std::cmp_greater(text.size(), *json::as_integer(*longest))) {
+      add("bad-value", path, fmt::format("longer than {} characters", *json::as_integer(*longest)));
     }
     if (const auto* pattern = schema.if_contains("pattern"); pattern != nullptr && text.size() < 4096) {
       const std::regex expression(std::string(view(pattern->get_string())));

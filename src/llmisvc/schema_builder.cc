@@ -20,7 +20,7 @@ json::Object typed(std::string_view type, std::string_view description) {
 
 }  // namespace
 
-json::Value object(std::string_view description, std::vector<Field> fields,
+json::Value record(std::string_view description, std::vector<Field> fields,
                    std::vector<std::string_view> required) {
   json::Object schema = typed("object", description);
   json::Object properties;
@@ -38,18 +38,31 @@ json::Value object(std::string_view description, std::vector<Field> fields,
   return json::Value(std::move(schema));
 }
 
+json::Value object(std::string_view description, std::vector<Field> fields,
+                   std::vector<std::string_view> required) {
+  json::Value schema = record(description, std::move(fields), std::move(required));
+  schema.at("properties").get_object()["$patch"] = choice({}, {"delete", "replace"});
+  return schema;
+}
+
 json::Value map_of(std::string_view description, json::Value values) {
   json::Object schema = typed("object", description);
   schema["additionalProperties"] = std::move(values);
   return json::Value(std::move(schema));
 }
 
-json::Value list_of(std::string_view description, json::Value items, std::string_view key) {
+json::Value list_of(std::string_view description, json::Value items, std::string_view keys) {
   json::Object schema = typed("array", description);
   schema["items"] = std::move(items);
-  if (!key.empty()) {
+  if (!keys.empty()) {
+    json::Array list;
+    for (const std::string_view key : split(keys, ' ')) {
+      list.push_back(text(key));
+    }
     schema["x-kubernetes-list-type"] = "map";
-    schema["x-kubernetes-list-map-keys"] = json::Array{text(key)};
+    schema["x-kubernetes-list-map-keys"] = std::move(list);
+  } else {
+    schema["x-kubernetes-list-type"] = "atomic";
   }
   return json::Value(std::move(schema));
 }
@@ -60,6 +73,14 @@ json::Value string(std::string_view description, std::string_view pattern) {
     schema["pattern"] = text(pattern);
   }
   return json::Value(std::move(schema));
+}
+
+// A DNS name of at most `longest` characters.
+json::Value name(std::string_view description, int longest) {
+  json::Value schema = string(description, "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$");
+  schema.get_object()["minLength"] = 1;
+  schema.get_object()["maxLength"] = longest;
+  return schema;
 }
 
 json::Value choice(std::string_view description, std::initializer_list<std::string_view> values) {
@@ -111,6 +132,20 @@ json::Value any_object(std::string_view description) {
   json::Object schema = typed("object", description);
   schema["x-kubernetes-preserve-unknown-fields"] = true;
   return json::Value(std::move(schema));
+}
+
+json::Value with_rules(json::Value schema, std::vector<Rule> rules) {
+  json::Array list;
+  for (const Rule& rule : rules) {
+    list.push_back(json::Object{{"message", text(rule.message)}, {"rule", text(rule.cel)}});
+  }
+  schema.get_object()["x-kubernetes-validations"] = std::move(list);
+  return schema;
+}
+
+json::Value with_default(json::Value schema, json::Value value) {
+  schema.get_object()["default"] = std::move(value);
+  return schema;
 }
 
 std::vector<Field> any_fields(std::string_view names) {

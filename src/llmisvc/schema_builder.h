@@ -15,11 +15,17 @@ struct Field {
   json::Value schema;
 };
 
+json::Value record(std::string_view description, std::vector<Field> fields,
+                   std::vector<std::string_view> required = {});
+// A record of a spec: also takes `$patch`, with which a layer removes or replaces what the layers below it
+// say.
 json::Value object(std::string_view description, std::vector<Field> fields,
                    std::vector<std::string_view> required = {});
 json::Value map_of(std::string_view description, json::Value values);
-json::Value list_of(std::string_view description, json::Value items, std::string_view key = {});
+// `keys`: the members that identify an element, separated by spaces; empty: the list is replaced as a whole.
+json::Value list_of(std::string_view description, json::Value items, std::string_view keys = {});
 json::Value string(std::string_view description, std::string_view pattern = {});
+json::Value name(std::string_view description, int longest);
 json::Value choice(std::string_view description, std::initializer_list<std::string_view> values);
 json::Value integer(std::string_view description, long long minimum, long long maximum = 2147483647);
 json::Value number(std::string_view description);
@@ -28,6 +34,13 @@ json::Value int_or_string(std::string_view description);
 // Anything goes: fields that are passed through.
 json::Value any(std::string_view description = {});
 json::Value any_object(std::string_view description = {});
+// What a type cannot say, in CEL; for API servers (check.cc says it for us, with a place and a fix).
+struct Rule {
+  std::string_view cel;
+  std::string_view message;
+};
+json::Value with_rules(json::Value schema, std::vector<Rule> rules);
+json::Value with_default(json::Value schema, json::Value value);
 // Several `any` fields at once, by their names separated by spaces.
 std::vector<Field> any_fields(std::string_view names);
 std::vector<Field> join(std::vector<Field> a, std::vector<Field> b);

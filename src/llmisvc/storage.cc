@@ -7,15 +7,20 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "crypto/encode.h"
+#include "crypto/hash.h"
+#include "json/path.h"
 #include "llmisvc/child_name.h"
 #include "llmisvc/labels.h"
 #include "llmisvc/merge.h"
 #include "llmisvc/pod_edit.h"
+#include "llmisvc/storage_credentials.h"
 
 namespace llmd::llmisvc {
 namespace {
 
 constexpr std::string_view kDownloads = "kserve-provision-location";  // the volume that downloads go to
+constexpr int kModelCarUser = 1010;
 constexpr std::string_view kInitializer = "storage-initializer";
 
 constexpr std::array<std::pair<std::string_view, Mechanism>, 10> kSchemes{{
@@ -36,6 +41,37 @@ struct Download {
   std::string uri;
   std::string folder;
 };
+
+// Where the model really is: with KServe's local model cache on a claim, under the hash of what was cached.
+std::string effective_uri(const Service& service) {
+  static constexpr std::string_view kPrefix = "internal.serving.kserve.io/localmodel";
+  const json::Value metadata(service.metadata);
+  const auto entry = [&](const char* which, std::string_view suffix) {
+    const auto* map = json::object_at(metadata, which);
+    const auto* value = map == nullptr ? nullptr : map->if_contains(fmt::format("{}{}", kPrefix, suffix));
+    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+  };
+  const std::string source = entry("annotations", "-sourceuri");
+  const std::string claim = entry("annotations", "-pvc-name");
+  if (entry("labels", "").empty() || source.empty() || claim.empty() ||
+      !service.model.uri.starts_with(source)) {
+    return service.model.uri;
+  }
+  return fmt::format("pvc://{}/models/{}{}", claim, crypto::to_hex(crypto::sha256(source)).substr(0, 16),
+                     service.model.uri.substr(source.size()));
+}
+
+// Certificate authorities of the cluster, for downloads over TLS.
+void add_ca_bundle(json::Object& pod, json::Object& downloader, const Facts& facts) {
+  static constexpr std::string_view kFolder = "/etc/ssl/custom-certs";
+  if (facts.ca_bundle.empty()) {
+    return;
+  }
+  add_volume(pod, "cabundle-cert", {{"configMap", {{"name", facts.ca_bundle}}}});
+  add_mount(downloader, "cabundle-cert", kFolder, true);
+  add_env(downloader, "CA_BUNDLE_CONFIGMAP_NAME", facts.ca_bundle);
+  add_env(downloader, "CA_BUNDLE_VOLUME_MOUNT_POINT", kFolder);
+}
 
 json::Object initializer(const std::vector<Download>& downloads, std::string_view mount, const Facts& facts) {
   json::Array args;
@@ -105,21 +141,31 @@ void add_model_car(json::Object& pod, json::Object& server, const std::string& i
                                {"requests", {{"cpu", "10m"}, {"memory", "15Mi"}}}};
   json::Object init{{"name", "modelcar-init"},
                     {"image", image},
+                    {"imagePullPolicy", "IfNotPresent"},
                     {"args", {"sh", "-c", "test -n \"$(ls -A /models)\""}},
                     {"resources", resources},
                     {"terminationMessagePolicy", "FallbackToLogsOnError"}};
   json::Object car{{"name", "modelcar"},
                    {"image", image},
+                   {"imagePullPolicy", "IfNotPresent"},
                    {"args", {"sh", "-c", "ln -sf /proc/$$/root/models /mnt/models && sleep infinity"}},
                    {"resources", resources},
                    {"terminationMessagePolicy", "FallbackToLogsOnError"},
-                   {"securityContext", {{"runAsUser", 1010}}}};
+                   {"securityContext", {{"runAsUser", kModelCarUser}}}};
   // Kubernetes reads $$ as an escaped $; the shell needs both.
   car["args"].get_array()[2] = "ln -sf /proc/$$$$/root/models /mnt/models && sleep infinity";
   init["args"].get_array()[2] = "test -n \"$$(ls -A /models)\"";
   add_mount(car, kDownloads, "/mnt", false);
   add_mount(server, kDownloads, "/mnt", false);
   add_env(server, "MODEL_INIT_MODE", "async");
+  // Reading another process's files takes the same user.
+  json::Value& context = server["securityContext"];
+  if (!context.is_object()) {
+    context = json::Object();
+  }
+  if (!context.get_object().contains("runAsUser")) {
+    context.get_object()["runAsUser"] = kModelCarUser;
+  }
   // `server` points into containers: nothing may be added to that list before this line.
   add_keyed(pod, "initContainers", "name", std::move(init));
   add_keyed(pod, "containers", "name", std::move(car));
@@ -185,7 +231,8 @@ Result<void> add_model_storage(json::Object& pod, const Service& service, const 
     remove_initializer(pod);
     return {};
   }
-  LLMD_TRY(const auto uri, parse_model_uri(service.model.uri, facts.platform));
+  const std::string model_uri = effective_uri(service);
+  LLMD_TRY(const auto uri, parse_model_uri(model_uri, facts.platform));
   json::Object* server = find_container(pod, "main");
   if (server == nullptr) {
     return {};
@@ -220,7 +267,10 @@ Result<void> add_model_storage(json::Object& pod, const Service& service, const 
     // Adapters stand beside the model, so the volume is mounted where both meet.
     const std::string_view mount = has_adapter_download ? std::string_view("/mnt") : kModelFolder;
     add_mount(*server, kDownloads, mount, true);
-    place_initializer(pod, initializer(downloads, mount, facts));
+    json::Object downloader = initializer(downloads, mount, facts);
+    add_credentials(pod, downloader, service, facts);
+    add_ca_bundle(pod, downloader, facts);
+    place_initializer(pod, std::move(downloader));
     add_volume(pod, kDownloads, {{"emptyDir", json::Object()}});
   }
   if (uri.mechanism == Mechanism::ModelCar) {
