@@ -1,23 +1,103 @@
 #include "picker/registry.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "picker/plugins/active_request_scorer.h"
+#include "picker/plugins/admitters.h"
+#include "picker/plugins/approximate_prefix_producer.h"
+#include "picker/plugins/attribute_plugins.h"
+#include "picker/plugins/context_length.h"
+#include "picker/plugins/deciders.h"
+#include "picker/plugins/detectors.h"
+#include "picker/plugins/disagg_handlers.h"
+#include "picker/plugins/header_label.h"
+#include "picker/plugins/inflight_load_producer.h"
 #include "picker/plugins/kv_cache_scorer.h"
+#include "picker/plugins/label_filters.h"
+#include "picker/plugins/latency_plugins.h"
+#include "picker/plugins/legacy_filters.h"
+#include "picker/plugins/load_scorers.h"
+#include "picker/plugins/lora_affinity.h"
 #include "picker/plugins/max_score_picker.h"
+#include "picker/plugins/no_hit_lru_scorer.h"
+#include "picker/plugins/prefix_cache_affinity_filter.h"
+#include "picker/plugins/prefix_cache_scorer.h"
+#include "picker/plugins/profile_handlers.h"
 #include "picker/plugins/queue_scorer.h"
+#include "picker/plugins/random_picker.h"
+#include "picker/plugins/session_affinity.h"
 #include "picker/plugins/single_profile_handler.h"
+#include "picker/plugins/testing_plugins.h"
+#include "picker/plugins/usage_limits.h"
 
 namespace llmd::picker {
 
 std::span<const PluginType> plugin_types() {
+  using enum Stability;
   static constexpr PluginType kTypes[] = {
       {"active-request-scorer", make_active_request_scorer},
-      {"kv-cache-scorer", make_kv_cache_scorer},
+      {"agent-identity", make_agent_identity, Alpha},
+      {"always-disagg-multimodal-decider", make_always_disagg_multimodal_decider},
+      {"always-disagg-pd-decider", make_always_disagg_pd_decider},
+      {"approx-prefix-cache-producer", make_approximate_prefix_producer},
+      {"by-label", make_by_label, Beta, "use label-selector-filter"},
+      {"by-label-selector", make_label_selector_filter, Beta, "use label-selector-filter"},
+      {"concurrency-detector", make_concurrency_detector},
+      {"context-length-aware", make_context_length_aware},
+      {"data-parallel-profile-handler", make_data_parallel_profile_handler},
+      {"decision-tree-filter", make_decision_tree_filter, Beta, "use filters in a profile"},
+      {"decode-filter", make_decode_filter},
+      {"destination-endpoint-served-verifier", make_destination_endpoint_served_verifier},
+      {"disagg-headers-handler", make_disagg_headers_handler, Beta,
+       "disagg-profile-handler sets the headers itself"},
+      {"disagg-profile-handler", make_disagg_profile_handler},
+      {"encode-filter", make_encode_filter},
+      {"endpoint-attribute-filter", make_endpoint_attribute_filter, Alpha},
+      {"endpoint-attribute-scorer", make_endpoint_attribute_scorer, Alpha},
+      {"header-based-testing-filter", make_header_based_testing_filter},
+      {"header-label-affinity-scorer", make_header_label_affinity_scorer, Alpha},
+      {"header-label-filter", make_header_label_filter, Ours},
+      {"header-profile-handler", make_header_profile_handler, Alpha},
+      {"inflight-load-producer", make_inflight_load_producer},
+      {"kv-cache-scorer", make_kv_cache_scorer, Beta, "use kv-cache-utilization-scorer"},
       {"kv-cache-utilization-scorer", make_kv_cache_scorer},
+      {"latency-scorer", make_latency_scorer},
+      {"latency-slo-admitter", make_latency_slo_admitter},
+      {"least-kv-cache-filter", make_least_kv_cache_filter, Beta, "use kv-cache-utilization-scorer"},
+      {"least-queue-filter", make_least_queue_filter, Beta, "use queue-scorer"},
+      {"load-aware-scorer", make_load_aware_scorer},
+      {"lora-affinity-filter", make_lora_affinity_filter, Beta, "use lora-affinity-scorer"},
+      {"lora-affinity-scorer", make_lora_affinity_scorer},
+      {"low-queue-filter", make_low_queue_filter, Beta, "use utilization-filter"},
       {"max-score-picker", make_max_score_picker},
+      {"model-owner-filter", make_model_owner_filter, Ours},
+      {"no-hit-lru-scorer", make_no_hit_lru_scorer},
+      {"pd-profile-handler", make_pd_profile_handler, Beta, "use disagg-profile-handler"},
+      {"prefill-filter", make_prefill_filter},
+      {"prefill-header-handler", make_disagg_headers_handler, Beta,
+       "disagg-profile-handler sets the headers itself"},
+      {"prefix-based-pd-decider", make_prefix_based_pd_decider},
+      {"prefix-cache-affinity-filter", make_prefix_cache_affinity_filter},
+      {"prefix-cache-scorer", make_prefix_cache_scorer},
+      {"priority-holdback-policy", make_priority_holdback, Alpha},
+      {"probabilistic-admitter", make_probabilistic_admitter},
       {"queue-scorer", make_queue_scorer},
+      {"random-picker", make_random_picker},
+      {"running-requests-size-scorer", make_running_scorer},
+      {"session-affinity-filter", make_session_affinity_filter, Alpha},
+      {"session-affinity-scorer", make_session_affinity_scorer},
+      {"session-id-producer", make_session_id_producer},
       {"single-profile-handler", make_single_profile_handler},
+      {"slo-aware-profile-handler", make_slo_aware_profile_handler, Beta, "use latency-scorer"},
+      {"slo-headroom-tier-filter", make_slo_headroom_tier_filter},
+      {"soft-reflective-ceiling-policy", make_soft_reflective_ceiling, Alpha},
+      {"static-usage-limit-policy", make_static_usage_limit},
+      {"token-load-scorer", make_token_load_scorer},
+      {"utilization-detector", make_utilization_detector},
+      {"utilization-filter", make_utilization_filter, Alpha},
+      {"weighted-random-picker", make_weighted_random_picker},
   };
   return kTypes;
 }

@@ -34,6 +34,7 @@ struct LatencyColumns {
 };
 
 inline constexpr std::string_view kApproximateProducer = "approx-prefix-cache-producer";
+inline constexpr std::string_view kPreciseProducer = "precise-prefix-cache-producer";
 inline constexpr std::string_view kLatencyProducer = "predicted-latency-producer";
 
 class PluginSetup {

@@ -396,14 +396,14 @@ void PlanBuilder::collect_roles() {
   collect(plan_->plugins, plan_->inspectable);
   const auto rank = [this](const Producer* producer) {
     const auto& kinds = provides_[producer];
-    std::size_t last = 0;
+    std::size_t last = kinds.empty() ? std::size(kKinds) + 1 : 0;  // others may need any kind
     for (std::size_t i = 0; i < std::size(kKinds); ++i) {
       last = kinds.contains(std::string(kKinds[i])) ? i + 1 : last;
     }
     return last;
   };
   std::vector<const Producer*> ordered;
-  for (std::size_t wanted = 0; wanted <= std::size(kKinds); ++wanted) {
+  for (std::size_t wanted = 0; wanted <= std::size(kKinds) + 1; ++wanted) {
     std::ranges::copy_if(plan_->producers, std::back_inserter(ordered),
                          [&](const Producer* producer) { return rank(producer) == wanted; });
   }

@@ -1,0 +1,52 @@
+// ChainInserter: writes chains into a prefix index on a thread of its own, so that a decision does not wait
+// for thousands of insertions. At most kMost chains wait; further ones are dropped and counted, which costs a
+// prediction and nothing else. Any thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "kvcache/prefix_index.h"
+
+namespace llmd::picker {
+
+class ChainInserter {
+ public:
+  static constexpr std::size_t kMost = 1024;
+  // Chains up to this length are written at once.
+  static constexpr std::size_t kShort = 16;
+
+  explicit ChainInserter(kvcache::PrefixIndex& index) : index_(index) {}
+  ~ChainInserter();
+  ChainInserter(const ChainInserter&) = delete;
+
+  void insert(kvcache::EndpointHandle endpoint, std::span<const kvcache::BlockHash> chain);
+  // Returns when everything inserted before is in the index.
+  void flush();
+  std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Job {
+    kvcache::EndpointHandle endpoint;
+    std::vector<kvcache::BlockHash> chain;  // memory is kept for the next job in this place
+  };
+  void run();
+
+  kvcache::PrefixIndex& index_;
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::condition_variable idle_;
+  std::vector<Job> ring_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+  bool busy_ = false;
+  bool stopping_ = false;
+  std::atomic<std::uint64_t> dropped_{0};
+  std::thread thread_;  // started by the first job
+};
+
+}  // namespace llmd::picker

@@ -1,0 +1,238 @@
+#include "picker/plugins/approximate_prefix_producer.h"
+
+#include <algorithm>
+
+#include "async/snapshot.h"
+#include "base/log.h"
+#include "kvcache/block_hash.h"
+#include "kvcache/prefix_index.h"
+#include "picker/chain_inserter.h"
+#include "picker/prediction_check.h"
+
+namespace llmd::picker {
+namespace {
+
+struct ApproximateOptions {
+  bool auto_tune = true;
+  std::int64_t block_tokens = 64;
+  std::int64_t max_tokens = 131072;
+  std::int64_t max_blocks = 2048;
+  std::int64_t capacity = 31250;
+};
+
+constexpr std::int64_t kLeastTunedBlock = 64;
+
+class ApproximatePrefixProducer final : public Producer,
+                                        public RequestHook,
+                                        public EndpointWatcher,
+                                        public Inspectable {
+ public:
+  ApproximatePrefixProducer(ApproximateOptions options, PrefixColumns columns)
+      : options_(options), columns_(columns), inserter_(index_) {}
+
+  void produce(Cycle& cycle) const override {
+    Chain& chain = this->chain();
+    build_chain(cycle, chain);
+    if (chain.hashes.empty()) {
+      return;
+    }
+    cycle.set_scalar(columns_.total, static_cast<float>(chain.hashes.size()));
+    cycle.set_scalar(columns_.block_tokens, static_cast<float>(chain.block_tokens));
+    chain.matches.resize(index_.slots());
+    index_.match(chain.hashes, chain.matches);
+    const auto handles = handles_.load();
+    const auto matched = cycle.fill(columns_.matched);
+    const auto cached = cycle.fill(columns_.cached);
+    for (const Row row : cycle.candidates()) {
+      const std::uint32_t id = cycle.endpoint(row).id;
+      const std::size_t slot =
+          id < handles->size() && (*handles)[id] ? (*handles)[id]->handle.slot : SIZE_MAX;
+      if (slot < chain.matches.size()) {
+        matched[row] = cached[row] = static_cast<float>(chain.matches[slot]);
+      }
+    }
+  }
+
+  void dispatched(const Cycle& cycle, const Stages& stages, Decision&) const override {
+    const Chain& chain = this->chain();
+    if (chain.hashes.empty()) {
+      return;
+    }
+    const auto handles = handles_.load();
+    learn(cycle, *handles, stages.primary.front(), chain);
+    if (stages.prefill) {
+      learn(cycle, *handles, *stages.prefill, chain);
+    }
+  }
+
+  void completed(Decision& decision, const Completion& completion) const override {
+    if (!decision.lease) {
+      return;
+    }
+    const EndpointState& endpoint = *decision.lease.endpoint();
+    const auto handles = handles_.load();
+    if (endpoint.id >= handles->size() || !(*handles)[endpoint.id]) {
+      return;
+    }
+    Known& known = *(*handles)[endpoint.id];
+    if (known.check.compare(decision.predicted_cached_tokens, completion.usage) ==
+        PredictionCheck::Verdict::LostCache) {
+      log::warning("an endpoint's cache is not what was sent to it; its prefixes are forgotten",
+                   {{"endpoint", endpoint.full_name}});
+      inserter_.flush();
+      index_.clear(known.handle);
+    }
+  }
+
+  void endpoints_changed(const EndpointSnapshot& snapshot) const override {
+    const auto before = handles_.load();
+    auto next = std::make_shared<Handles>();
+    for (const EndpointPtr& endpoint : snapshot.endpoints) {
+      if (next->size() <= endpoint->id) {
+        next->resize(endpoint->id + 1);
+      }
+      auto& known = (*next)[endpoint->id];
+      if (endpoint->id < before->size() && (*before)[endpoint->id] &&
+          (*before)[endpoint->id]->endpoint == endpoint.get()) {
+        known = (*before)[endpoint->id];
+      } else if (const auto handle = index_.add_endpoint(static_cast<std::size_t>(options_.capacity))) {
+        known = std::make_shared<Known>(*handle, endpoint.get(), endpoint->full_name);
+      }
+    }
+    for (std::size_t id = 0; id < before->size(); ++id) {
+      if ((*before)[id] && (id >= next->size() || (*next)[id] != (*before)[id])) {
+        index_.remove_endpoint((*before)[id]->handle);
+      }
+    }
+    handles_.store(std::move(next));
+  }
+
+  json::Value state() const override {
+    const auto stats = index_.stats();
+    json::Object endpoints;
+    for (const auto& known : *handles_.load()) {
+      if (known) {
+        endpoints[known->name] = known->check.state();
+      }
+    }
+    return json::Value{{"blocks", stats.blocks},
+                       {"entries", stats.entries},
+                       {"memoryBytes", stats.memory_bytes},
+                       {"evictions", stats.evictions},
+                       {"predictions", std::move(endpoints)}};
+  }
+
+ private:
+  struct Known {
+    Known(kvcache::EndpointHandle handle_, const EndpointState* endpoint_, std::string name_)
+        : handle(handle_), endpoint(endpoint_), name(std::move(name_)) {}
+    const kvcache::EndpointHandle handle;
+    const EndpointState* const endpoint;  // only compared
+    const std::string name;
+    std::atomic<std::int64_t> capacity{0};
+    PredictionCheck check;
+  };
+  using Handles = std::vector<std::shared_ptr<Known>>;  // by endpoint id
+  struct Chain {
+    std::vector<kvcache::BlockHash> hashes;
+    std::vector<std::uint32_t> matches;
+    std::int64_t block_tokens = 0;
+  };
+
+  // Between produce() and dispatched() of one decision, which run on one thread.
+  Chain& chain() const {
+    static thread_local std::vector<std::pair<const void*, Chain>> chains;
+    for (auto& [owner, chain] : chains) {
+      if (owner == this) {
+        return chain;
+      }
+    }
+    return chains.emplace_back(this, Chain()).second;
+  }
+
+  void build_chain(const Cycle& cycle, Chain& chain) const {
+    const Request& request = cycle.request();
+    chain.block_tokens = options_.block_tokens;
+    if (options_.auto_tune && !cycle.candidates().empty()) {
+      const auto reported = static_cast<std::int64_t>(cycle.at(kBlockTokens, cycle.candidates().front()));
+      chain.block_tokens = reported > 0 ? std::max(reported, kLeastTunedBlock) : chain.block_tokens;
+    }
+    std::size_t most = SIZE_MAX;
+    if (options_.max_tokens > 0) {
+      most = static_cast<std::size_t>(std::max<std::int64_t>(options_.max_tokens / chain.block_tokens, 1));
+    } else if (options_.max_blocks > 0) {
+      most = static_cast<std::size_t>(options_.max_blocks);
+    }
+    const auto seed = kvcache::approximate_seed(request.target(), request.cache_salt);
+    if (!request.tokens.empty()) {
+      const auto block = static_cast<std::size_t>(chain.block_tokens);
+      chain.hashes.resize(std::min(most, (request.tokens.size() + block - 1) / block));
+      chain.hashes.resize(kvcache::approximate_token_chain(seed, request.tokens, block, chain.hashes));
+      return;
+    }
+    const auto units = static_cast<std::size_t>(chain.block_tokens) / kUnitTokens;
+    chain.hashes.resize(std::min(most, (request.prompt_units.size() + units - 1) / units));
+    chain.hashes.resize(kvcache::approximate_chain(seed, request.prompt_units, units, chain.hashes));
+  }
+
+  void learn(const Cycle& cycle, const Handles& handles, Row row, const Chain& chain) const {
+    const std::uint32_t id = cycle.endpoint(row).id;
+    if (id >= handles.size() || !handles[id]) {
+      return;
+    }
+    Known& known = *handles[id];
+    const auto blocks = static_cast<std::int64_t>(cycle.at(kBlocks, row));
+    const auto tokens = static_cast<std::int64_t>(cycle.at(kBlockTokens, row));
+    if (options_.auto_tune && blocks > 0) {
+      const std::int64_t wanted =
+          std::max<std::int64_t>(blocks * std::max<std::int64_t>(tokens, 1) / chain.block_tokens, 1);
+      if (known.capacity.exchange(wanted, std::memory_order_relaxed) != wanted) {
+        index_.set_capacity(known.handle, static_cast<std::size_t>(wanted));
+      }
+    }
+    inserter_.insert(known.handle, chain.hashes);
+  }
+
+  const ApproximateOptions options_;
+  const PrefixColumns columns_;
+  mutable kvcache::PrefixIndex index_{{.max_endpoints = kvcache::kMaxEndpoints}};
+  mutable ChainInserter inserter_;
+  mutable async::Snapshot<Handles> handles_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Plugin>> make_approximate_prefix_producer(PluginSetup& setup) {
+  Parameters& parameters = setup.parameters;
+  ApproximateOptions options;
+  parameters.read("autoTune", options.auto_tune);
+  parameters.read("blockSizeTokens", options.block_tokens);
+  std::int64_t characters = 0;  // older documents count characters
+  parameters.read("blockSize", characters, "hashBlockSize");
+  if (!parameters.has("blockSizeTokens") && characters > 0) {
+    options.block_tokens = characters / 4;
+  }
+  if (options.block_tokens <= 0) {
+    parameters.reject("blockSizeTokens", "must be positive");
+  }
+  const auto unit = static_cast<std::int64_t>(kUnitTokens);
+  options.block_tokens = std::max(unit, options.block_tokens / unit * unit);
+  if (parameters.has("maxPrefixBlocksToMatch") && !parameters.has("maxPrefixTokensToMatch")) {
+    options.max_tokens = 0;
+  }
+  parameters.read("maxPrefixBlocksToMatch", options.max_blocks);
+  parameters.read("maxPrefixTokensToMatch", options.max_tokens);
+  parameters.read("lruCapacityPerServer", options.capacity);
+  for (const auto& [name, number] : {std::pair("maxPrefixBlocksToMatch", options.max_blocks),
+                                     std::pair("maxPrefixTokensToMatch", options.max_tokens),
+                                     std::pair("lruCapacityPerServer", options.capacity)}) {
+    if (number < 0) {
+      parameters.reject(name, "must not be negative");
+    }
+  }
+  options.capacity = options.capacity == 0 ? ApproximateOptions().capacity : options.capacity;
+  setup.provide("prefix");
+  return std::make_unique<ApproximatePrefixProducer>(options, setup.prefix_columns(setup.plugin_name));
+}
+
+}  // namespace llmd::picker
