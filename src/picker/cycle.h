@@ -94,6 +94,8 @@ class Cycle {
   std::uint64_t seed() const { return seed_; }
   TimePoint now() const { return now_; }
   Random& random() { return random_; }
+  // So that what was drawn before the profiles run does not change what they draw.
+  void restart_random() { random_ = Random(seed_); }
 
   // The endpoint that another stage of this request got (prefill and decode near each other).
   std::optional<Row> peer() const { return peer_; }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "picker/flowcontrol/flow_control.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
@@ -93,6 +94,7 @@ Decision& Decision::operator=(Decision&& other) noexcept {
     predicted_cached_tokens = other.predicted_cached_tokens;
     memory = other.memory;
     plan_ = std::move(other.plan_);
+    flow_ = std::move(other.flow_);
   }
   return *this;
 }
@@ -142,6 +144,9 @@ void Decision::first_token() {
   }
   lease.release_tokens();
   prefill_lease.release();
+  if (flow_) {
+    flow_->poke();
+  }
 }
 
 void Decision::complete(const Completion& completion) {
@@ -153,6 +158,9 @@ void Decision::complete(const Completion& completion) {
   lease.release();
   prefill_lease.release();
   encode_leases.clear();
+  if (const auto flow = std::exchange(flow_, nullptr)) {
+    flow->poke();
+  }
 }
 
 }  // namespace llmd::picker

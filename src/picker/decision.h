@@ -20,6 +20,7 @@
 namespace llmd::picker {
 
 struct Plan;
+class FlowControl;
 
 // Why a request is not served, in the words of the protocol towards proxies.
 struct Rejection {
@@ -145,7 +146,8 @@ class Decision {
  private:
   friend class Picker;
   void abandon();
-  std::shared_ptr<const Plan> plan_;  // whose hooks are called; null: none
+  std::shared_ptr<const Plan> plan_;   // whose hooks are called; null: none
+  std::shared_ptr<FlowControl> flow_;  // that hears of the end; null: none
 };
 
 }  // namespace llmd::picker

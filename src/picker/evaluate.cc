@@ -10,6 +10,8 @@ Result<void> Evaluation::run(const Plan& plan, Cycle& cycle) {
   stages_.clear();
   used_ = 0;
   drained_ = false;
+  cycle.restart_random();
+  cycle.set_peer(std::nullopt);
   return plan.handler->choose(*this, stages_);
 }
 

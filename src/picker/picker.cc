@@ -5,13 +5,14 @@
 
 #include "base/log.h"
 #include "picker/evaluate.h"
+#include "picker/explain/recorder.h"
+#include "picker/explain/render.h"
+#include "picker/flowcontrol/flow_control.h"
 #include "picker/gather.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
 
-class Recorder {};
-class FlowControl {};
 struct PickerMetrics {};
 
 namespace {
@@ -137,14 +138,80 @@ void take_leases(const Plan& plan, const Cycle& cycle, const Stages& stages, Dec
   }
 }
 
+// Requests that were let through and hold no lease yet are counted as if they were spread evenly.
+void add_pending(Cycle& cycle, int pending) {
+  if (pending <= 0) {
+    return;
+  }
+  const float share = static_cast<float>(pending) / static_cast<float>(cycle.rows());
+  for (const Column column : {kInFlightRequests, kWaiting}) {
+    for (float& value : cycle.fill(column)) {
+      value += share;
+    }
+  }
+}
+
+// The fuller of the two stages; the detector's word on all endpoints when there are no roles.
+double pool_saturation(const Plan& plan, const Cycle& cycle, std::vector<Row>& rows) {
+  std::optional<double> fullest;
+  if (plan.stages) {
+    for (const unsigned stage : {plan.stages->prefill, plan.stages->decode}) {
+      rows.clear();
+      for (std::size_t row = 0; row < cycle.rows(); ++row) {
+        if (cycle.has(static_cast<Row>(row), stage)) {
+          rows.push_back(static_cast<Row>(row));
+        }
+      }
+      if (!rows.empty()) {
+        const double saturation = plan.detector->saturation(cycle, rows);
+        fullest = std::max(fullest.value_or(saturation), saturation);
+      }
+    }
+  }
+  if (fullest) {
+    return *fullest;
+  }
+  rows.clear();
+  for (std::size_t row = 0; row < cycle.rows(); ++row) {
+    rows.push_back(static_cast<Row>(row));
+  }
+  return plan.detector->saturation(cycle, rows);
+}
+
 }  // namespace
 
 Picker::Picker() : Picker(least_loaded_plan(), {}) {}
 
 Picker::Picker(std::shared_ptr<const Plan> plan, PickerOptions options)
-    : options_(with_seed(std::move(options))), plan_(std::move(plan)) {}
+    : options_(with_seed(std::move(options))), plan_(std::move(plan)) {
+  if (options_.explanations > 0) {
+    recorder_ = std::make_unique<Recorder>(options_.explanations);
+  }
+  if (plan_->configuration.flow_control) {
+    make_flow_control();
+  }
+}
 
-Picker::~Picker() = default;
+Picker::~Picker() {
+  shut_down();
+}
+
+void Picker::make_flow_control() {
+  const auto look = [this](int pending) -> FlowControl::Pool {
+    static thread_local Cycle cycle;
+    static thread_local std::vector<Row> rows;
+    static const Request kNoRequest;
+    cycle.begin(kNoRequest, snapshot_.load(), plan_->names, 0, 1, options_.clock->now());
+    const CycleEnd end{cycle};
+    if (cycle.rows() == 0) {
+      return {1, true};
+    }
+    gather(cycle);
+    add_pending(cycle, pending);
+    return {pool_saturation(*plan_, cycle, rows), false};
+  };
+  flow_ = std::make_shared<FlowControl>(plan_, options_.shed_status, *options_.clock, look);
+}
 
 Result<std::unique_ptr<Picker>> Picker::from_config(std::string_view text, std::string_view source_name,
                                                     PickerOptions options) {
@@ -160,30 +227,41 @@ Result<std::unique_ptr<Picker>> Picker::from_config(Configuration configuration,
   return std::unique_ptr<Picker>(new Picker(std::move(plan), std::move(options)));
 }
 
+std::unexpected<Rejection> Picker::reject(const Cycle& cycle, const Stages& stages,
+                                          Rejection rejection) const {
+  if (recorder_) {
+    recorder_->record(*plan_, cycle, stages, options_.clock->wall_now(), rejection.message);
+  }
+  return std::unexpected(std::move(rejection));
+}
+
 PickResult<Decision> Picker::pick(const Request& request, std::span<const EndpointPtr> exclude) const {
   Workspace& space = workspace();
   Cycle& cycle = space.cycle;
+  static const Stages kNothing;
   const std::uint64_t sequence = sequence_.fetch_add(1, std::memory_order_relaxed);
   cycle.begin(request, snapshot_.load(), plan_->names, sequence, mix(options_.load.seed + sequence),
               options_.clock->now());
   const CycleEnd end{cycle};
   list_candidates(request, exclude, options_.subset_filter, cycle.snapshot(), space.rows);
   if (space.rows.empty()) {
-    return std::unexpected(no_endpoints(
-        exclude.empty() ? "failed to find endpoint candidates for serving the request"
-                        : fmt::format("all {} endpoints have failed for this request", exclude.size())));
+    return reject(cycle, kNothing,
+                  no_endpoints(exclude.empty() ? "failed to find endpoint candidates for serving the request"
+                                               : fmt::format("all {} endpoints have failed for this request",
+                                                             exclude.size())));
   }
   gather(cycle);
   for (const Screener* screener : plan_->screeners) {
     screener->screen(cycle, space.rows);
   }
   if (space.rows.empty()) {
-    return std::unexpected(no_endpoints("screeners eliminated all endpoint candidates"));
+    return reject(cycle, kNothing, no_endpoints("screeners eliminated all endpoint candidates"));
   }
   cycle.set_candidates(space.rows);
   if (!flow_ && request.priority < 0 && plan_->detector != nullptr &&
       plan_->detector->saturation(cycle, cycle.candidates()) >= 1) {
-    return std::unexpected(saturated("system saturated, sheddable request dropped", options_.shed_status));
+    return reject(cycle, kNothing,
+                  saturated("system saturated, sheddable request dropped", options_.shed_status));
   }
   for (const Producer* producer : plan_->producers) {
     producer->produce(cycle);
@@ -197,9 +275,10 @@ PickResult<Decision> Picker::pick(const Request& request, std::span<const Endpoi
   const auto evaluated = space.evaluation.run(*plan_, cycle);
   if (!evaluated || space.evaluation.stages().primary.empty()) {
     if (space.evaluation.filters_drained()) {
-      return std::unexpected(saturated("no endpoints available for the given request"));
+      return reject(cycle, kNothing, saturated("no endpoints available for the given request"));
     }
-    return std::unexpected(not_scheduled(evaluated ? "nothing was picked" : evaluated.error().message));
+    return reject(cycle, kNothing,
+                  not_scheduled(evaluated ? "nothing was picked" : evaluated.error().message));
   }
   return conclude(request, cycle, space.evaluation);
 }
@@ -214,9 +293,10 @@ PickResult<Decision> Picker::conclude(const Request& request, const Cycle& cycle
         cycle.at(plan_->prediction->cached, chosen) * cycle.scalar(plan_->prediction->block_tokens));
   }
   if (decision.predicted_cached_tokens <= 0 && request.headers.find("prefer") == "if-available") {
-    return std::unexpected(precondition_failed("no decode worker has the requested KV cache"));
+    return reject(cycle, stages, precondition_failed("no decode worker has the requested KV cache"));
   }
   decision.plan_ = plan_;
+  decision.flow_ = flow_;
   decision.candidates = static_cast<int>(cycle.candidates().size());
   remember(request, cycle.now(), decision);
   name_stages(request, cycle, stages, decision);
@@ -231,6 +311,9 @@ PickResult<Decision> Picker::conclude(const Request& request, const Cycle& cycle
                                      static_cast<float>(trace->totals[i]));
       }
     }
+  }
+  if (recorder_) {
+    decision.explanation_id = recorder_->record(*plan_, cycle, stages, options_.clock->wall_now(), {});
   }
   for (const RequestHook* hook : plan_->hooks) {
     hook->dispatched(cycle, stages, decision);
@@ -252,8 +335,87 @@ PickResult<Decision> Picker::pick_any(const Request& request) const {
   return decision;
 }
 
-Task<PickResult<Decision>> Picker::decide(Request request, async::Deadline) const {
+Task<PickResult<Decision>> Picker::decide(Request request, async::Deadline deadline) const {
+  if (!flow_) {
+    co_return pick(request);
+  }
+  const auto flow = flow_;
+  auto admitted = co_await flow->admit(request, deadline);
+  if (!admitted) {
+    co_return std::unexpected(std::move(admitted).error());
+  }
+  const FlowControl::Admission room = std::move(*admitted);  // until the decision holds its lease
   co_return pick(request);
+}
+
+void Picker::numbers_changed() const {
+  if (flow_) {
+    flow_->poke();
+  }
+}
+
+void Picker::set_priorities(std::span<const int> priorities) const {
+  if (flow_) {
+    flow_->set_priorities(priorities);
+  }
+}
+
+void Picker::shut_down() const {
+  if (flow_) {
+    flow_->shut_down();
+  }
+}
+
+json::Value Picker::explain(std::string_view request_id) const {
+  const auto recorded = recorder_ ? recorder_->find(request_id) : std::nullopt;
+  return recorded ? explanation_of(*plan_, *recorded) : json::Value(nullptr);
+}
+
+json::Value Picker::explain_last(std::size_t count) const {
+  json::Array all;
+  if (recorder_) {
+    for (const Recorded& recorded : recorder_->last(count)) {
+      all.push_back(explanation_of(*plan_, recorded));
+    }
+  }
+  return json::Value(std::move(all));
+}
+
+std::string Picker::export_explanations() const {
+  return export_of(*plan_, recorder_ ? recorder_->last(options_.explanations) : std::vector<Recorded>());
+}
+
+json::Value Picker::debug_state() const {
+  json::Array endpoints;
+  const TimePoint now = options_.clock->now();
+  for (const EndpointPtr& endpoint : snapshot_.load()->endpoints) {
+    const auto numbers = endpoint->numbers();
+    const Duration age = endpoint->age(now);
+    json::Object item;
+    item["name"] = endpoint->full_name;
+    item["address"] = endpoint->destination;
+    item["inFlightRequests"] = endpoint->running();
+    item["inFlightTokens"] = endpoint->tokens();
+    item["waiting"] = static_cast<double>(numbers.waiting);
+    item["running"] = static_cast<double>(numbers.running);
+    item["kvUsage"] = static_cast<double>(numbers.kv_usage);
+    item["ageSeconds"] = age == Duration::max() ? json::Value(nullptr)
+                                                : json::Value(std::chrono::duration<double>(age).count());
+    endpoints.push_back(std::move(item));
+  }
+  json::Object plugins;
+  for (const Inspectable* plugin : plan_->inspectable) {
+    plugins[plugin->name] = json::Value{{"type", plugin->type}, {"state", plugin->state()}};
+  }
+  json::Object state;
+  state["pool"] = options_.pool;
+  state["decisions"] = sequence_.load(std::memory_order_relaxed);
+  state["endpoints"] = std::move(endpoints);
+  state["plugins"] = std::move(plugins);
+  if (flow_) {
+    state["flowControl"] = flow_->state();
+  }
+  return json::Value(std::move(state));
 }
 
 void Picker::update(std::vector<Endpoint> endpoints) {
@@ -262,6 +424,7 @@ void Picker::update(std::vector<Endpoint> endpoints) {
     watcher->endpoints_changed(*next);
   }
   snapshot_.store(next);
+  numbers_changed();
 }
 
 }  // namespace llmd::picker

@@ -39,6 +39,7 @@ namespace llmd::picker {
 class Cycle;
 class Evaluation;
 class Recorder;
+struct Stages;
 class FlowControl;
 struct Plan;
 struct PickerMetrics;
@@ -101,13 +102,15 @@ class Picker {
   Picker(std::shared_ptr<const Plan> plan, PickerOptions options);
   PickResult<Decision> conclude(const Request& request, const Cycle& cycle,
                                 const Evaluation& evaluation) const;
+  std::unexpected<Rejection> reject(const Cycle& cycle, const Stages& stages, Rejection rejection) const;
+  void make_flow_control();
 
   const PickerOptions options_;
   const std::shared_ptr<const Plan> plan_;
   async::Snapshot<EndpointSnapshot> snapshot_;
   std::unique_ptr<PickerMetrics> metrics_;
   std::unique_ptr<Recorder> recorder_;
-  std::unique_ptr<FlowControl> flow_;
+  std::shared_ptr<FlowControl> flow_;  // null: the gate is off
   mutable std::atomic<std::uint64_t> sequence_{0};
 };
 

@@ -12,9 +12,6 @@
 
 namespace llmd::picker {
 
-class FairnessPolicy;
-class OrderingPolicy;
-
 struct WeightedScorer {
   const Scorer* scorer = nullptr;
   double weight = 1;
@@ -46,7 +43,13 @@ struct Plan {
   std::vector<const Inspectable*> inspectable;
   const SaturationDetector* detector = nullptr;
   const UsageLimit* usage_limit = nullptr;
-  std::optional<Column> uncached_tokens;    // what a lease counts; absent: the whole prompt
+  std::optional<Column> uncached_tokens;  // what a lease counts; absent: the whole prompt
+  // The stages whose fullness is looked at one by one, as predicates (flow control only).
+  struct StageMasks {
+    unsigned prefill = 0;
+    unsigned decode = 0;
+  };
+  std::optional<StageMasks> stages;
   std::optional<PrefixColumns> prediction;  // what usage is compared with
 
   const Plugin* find(std::string_view name) const;

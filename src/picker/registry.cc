@@ -12,6 +12,7 @@
 #include "picker/plugins/deciders.h"
 #include "picker/plugins/detectors.h"
 #include "picker/plugins/disagg_handlers.h"
+#include "picker/plugins/flow_policies.h"
 #include "picker/plugins/header_label.h"
 #include "picker/plugins/inflight_load_producer.h"
 #include "picker/plugins/kv_cache_scorer.h"
@@ -53,9 +54,12 @@ std::span<const PluginType> plugin_types() {
       {"disagg-headers-handler", make_disagg_headers_handler, Beta,
        "disagg-profile-handler sets the headers itself"},
       {"disagg-profile-handler", make_disagg_profile_handler},
+      {"edf-ordering-policy", make_edf_ordering},
       {"encode-filter", make_encode_filter},
       {"endpoint-attribute-filter", make_endpoint_attribute_filter, Alpha},
       {"endpoint-attribute-scorer", make_endpoint_attribute_scorer, Alpha},
+      {"fcfs-ordering-policy", make_fcfs_ordering},
+      {"global-strict-fairness-policy", make_global_strict_fairness},
       {"header-based-testing-filter", make_header_based_testing_filter},
       {"header-label-affinity-scorer", make_header_label_affinity_scorer, Alpha},
       {"header-label-filter", make_header_label_filter, Ours},
@@ -83,14 +87,17 @@ std::span<const PluginType> plugin_types() {
       {"prefix-cache-scorer", make_prefix_cache_scorer},
       {"priority-holdback-policy", make_priority_holdback, Alpha},
       {"probabilistic-admitter", make_probabilistic_admitter},
+      {"program-aware-fairness", make_program_aware_fairness},
       {"queue-scorer", make_queue_scorer},
       {"random-picker", make_random_picker},
+      {"round-robin-fairness-policy", make_round_robin_fairness},
       {"running-requests-size-scorer", make_running_scorer},
       {"session-affinity-filter", make_session_affinity_filter, Alpha},
       {"session-affinity-scorer", make_session_affinity_scorer},
       {"session-id-producer", make_session_id_producer},
       {"single-profile-handler", make_single_profile_handler},
       {"slo-aware-profile-handler", make_slo_aware_profile_handler, Beta, "use latency-scorer"},
+      {"slo-deadline-ordering-policy", make_slo_deadline_ordering},
       {"slo-headroom-tier-filter", make_slo_headroom_tier_filter},
       {"soft-reflective-ceiling-policy", make_soft_reflective_ceiling, Alpha},
       {"static-usage-limit-policy", make_static_usage_limit},

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "picker/config/problems.h"
+#include "picker/flowcontrol/policies.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
@@ -72,6 +73,7 @@ class PlanBuilder {
   const Role* referenced(std::string_view name, std::string_view path, std::string_view role);
 
   void make_policies();
+  void make_flow_policies();
   void make_producers();
   bool provided(const Need& need) const;
   void inject_profile();
@@ -98,8 +100,8 @@ class PlanBuilder::Setup final : public PluginSetup {
   const Clock& clock() const override { return *builder_.context_.clock; }
   unsigned predicate(EndpointPredicate predicate) override {
     auto& all = builder_.plan_->predicates;
-    if (all.size() == 64) {
-      builder_.problem(entry_.path, "more than 64 label filters");
+    if (all.size() == 62) {  // flow control needs two more
+      builder_.problem(entry_.path, "more than 62 label filters");
       return 0;
     }
     all.push_back(std::move(predicate));
@@ -267,7 +269,31 @@ void PlanBuilder::make_policies() {
   if (configuration().flow_control) {
     plan_->usage_limit = referenced<UsageLimit>(
         configuration().flow.usage_limit, "flowControl.usageLimitPolicyPluginRef", "usage limit policy");
+    make_flow_policies();
   }
+}
+
+void PlanBuilder::make_flow_policies() {
+  const FlowEntry& flow = configuration().flow;
+  std::vector<BandEntry> bands = flow.bands;
+  bands.push_back(flow.default_band);
+  bands.push_back(flow.default_negative_band.value_or(flow.default_band));
+  for (const BandEntry& band : bands) {
+    referenced<FairnessPolicy>(band.fairness, "flowControl.priorityBands", "fairness policy");
+    referenced<OrderingPolicy>(band.ordering, "flowControl.priorityBands", "ordering policy");
+  }
+  const auto role_is_one_of = [](std::vector<std::string_view> roles, bool none) {
+    return [roles = std::move(roles), none](const Endpoint& endpoint) {
+      const std::string* role = endpoint.label("llm-d.ai/role");
+      return role == nullptr ? none : std::ranges::find(roles, *role) != roles.end();
+    };
+  };
+  auto& predicates = plan_->predicates;
+  plan_->stages = Plan::StageMasks{static_cast<unsigned>(predicates.size()),
+                                   static_cast<unsigned>(predicates.size() + 1)};
+  predicates.push_back(role_is_one_of(
+      {"prefill", "encode-prefill", "prefill-decode", "both", "encode-prefill-decode"}, false));
+  predicates.push_back(role_is_one_of({"decode", "prefill-decode", "both", "encode-prefill-decode"}, true));
 }
 
 bool PlanBuilder::provided(const Need& need) const {

@@ -1,0 +1,136 @@
+#include "picker/explain/recorder.h"
+
+#include <algorithm>
+
+namespace llmd::picker {
+
+struct Recorder::Slot {
+  mutable std::mutex mutex;
+  Recorded recorded;
+};
+
+namespace {
+
+void record_request(const Plan& plan, const Request& request, Recorded& into) {
+  into.request_id = request.id;
+  into.model = request.model;
+  into.target = request.target_model;
+  into.path = request.path;
+  into.fairness_id = request.fairness_id;
+  into.headers.resize(plan.headers.size());
+  for (std::size_t i = 0; i < plan.headers.size(); ++i) {
+    into.headers[i] = request.headers.find(plan.headers[i]).value_or("");
+  }
+  into.stream = request.stream;
+  into.multimodal = request.multimodal;
+  into.priority = request.priority;
+  into.prompt_tokens = request.prompt_tokens();
+  into.prompt_bytes = static_cast<std::int64_t>(request.prompt_bytes);
+  into.max_tokens = request.max_tokens;
+}
+
+void record_values(const Cycle& cycle, Recorded& into) {
+  into.columns.clear();
+  into.values.clear();
+  const std::size_t columns = cycle.rows() == 0 ? 0 : cycle.values().size() / cycle.rows();
+  for (std::size_t i = 0; i < columns; ++i) {
+    const auto values = cycle.column(static_cast<Column>(i));
+    if (std::ranges::any_of(values, [](float value) { return value != 0; })) {
+      into.columns.push_back(static_cast<Column>(i));
+      into.values.insert(into.values.end(), values.begin(), values.end());
+    }
+  }
+  into.scalars.assign(cycle.scalars().begin(), cycle.scalars().end());
+}
+
+}  // namespace
+
+void Recorded::restore(const Plan& plan, const Request& request, Cycle& cycle) const {
+  cycle.begin(request, snapshot, plan.names, sequence, seed, TimePoint());
+  const std::size_t rows = cycle.rows();
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(i * rows), rows, cycle.fill(columns[i]).begin());
+  }
+  for (std::size_t i = 0; i < scalars.size(); ++i) {
+    cycle.set_scalar(static_cast<Scalar>(i), scalars[i]);
+  }
+  cycle.set_candidates(candidates);
+}
+
+std::optional<std::string_view> RecordedHeaders::find(std::string_view name) const {
+  for (std::size_t i = 0; i < names.size() && i < values.size(); ++i) {
+    if (names[i] == name && !values[i].empty()) {
+      return values[i];
+    }
+  }
+  return std::nullopt;
+}
+
+Request recorded_request(const Recorded& recorded, const RecordedHeaders& headers) {
+  Request request;
+  request.id = recorded.request_id;
+  request.model = recorded.model;
+  request.target_model = recorded.target;
+  request.headers = headers;
+  request.path = recorded.path;
+  request.stream = recorded.stream;
+  request.priority = recorded.priority;
+  request.fairness_id = recorded.fairness_id;
+  request.prompt_bytes = static_cast<std::size_t>(recorded.prompt_bytes);
+  request.estimated_tokens = recorded.prompt_tokens;
+  request.max_tokens = recorded.max_tokens;
+  request.multimodal = recorded.multimodal;
+  return request;
+}
+
+Recorder::Recorder(std::size_t capacity) : capacity_(capacity), slots_(std::make_unique<Slot[]>(capacity)) {}
+Recorder::~Recorder() = default;
+
+std::uint64_t Recorder::record(const Plan& plan, const Cycle& cycle, const Stages& stages, WallTime time,
+                               std::string_view rejection) {
+  const std::uint64_t id = next_.fetch_add(1, std::memory_order_relaxed) + 1;
+  Slot& slot = slots_[(id - 1) % capacity_];
+  const std::lock_guard lock(slot.mutex);
+  Recorded& into = slot.recorded;
+  into.id = id;
+  into.sequence = cycle.sequence();
+  into.seed = cycle.seed();
+  into.time = time;
+  record_request(plan, cycle.request(), into);
+  record_values(cycle, into);
+  into.snapshot = cycle.snapshot_ptr();
+  into.candidates.assign(cycle.candidates().begin(), cycle.candidates().end());
+  into.rejection = rejection;
+  into.primary = stages.primary;
+  into.prefill = stages.prefill;
+  into.encode = stages.encode;
+  return id;
+}
+
+std::optional<Recorded> Recorder::find(std::string_view request_id) const {
+  std::optional<Recorded> newest;
+  for (std::size_t i = 0; i < capacity_; ++i) {
+    const std::lock_guard lock(slots_[i].mutex);
+    const Recorded& recorded = slots_[i].recorded;
+    if (recorded.id != 0 && recorded.request_id == request_id && (!newest || recorded.id > newest->id)) {
+      newest = recorded;
+    }
+  }
+  return newest;
+}
+
+std::vector<Recorded> Recorder::last(std::size_t count) const {
+  std::vector<Recorded> found;
+  const std::uint64_t newest = next_.load(std::memory_order_relaxed);
+  const std::uint64_t wanted = std::min<std::uint64_t>({count, capacity_, newest});
+  for (std::uint64_t id = newest; id > newest - wanted; --id) {
+    const Slot& slot = slots_[(id - 1) % capacity_];
+    const std::lock_guard lock(slot.mutex);
+    if (slot.recorded.id == id) {
+      found.push_back(slot.recorded);
+    }
+  }
+  return found;
+}
+
+}  // namespace llmd::picker

@@ -1,0 +1,185 @@
+#include "picker/flowcontrol/flow_control.h"
+
+#include "async/event.h"
+#include "base/strings.h"
+
+namespace llmd::picker {
+namespace {
+
+// Numbers also become stale by themselves; waiting requests look again this often.
+constexpr Duration kLook = std::chrono::milliseconds(100);
+
+double slo_ms(const Request& request) {
+  for (const std::string_view name : {"x-llm-d-slo-ttft-ms", "x-slo-ttft-ms"}) {
+    if (const auto text = request.headers.find(name)) {
+      const auto number = parse_integer(*text);
+      return number && *number >= 0 ? static_cast<double>(*number) : -1;
+    }
+  }
+  return -1;
+}
+
+Rejection shutting_down() {
+  return {503, "ServiceUnavailable", "flow controller shutting down", reason::kShuttingDown, 1};
+}
+
+}  // namespace
+
+// One waiting request: the queue's side, and the event its task waits for.
+struct FlowControl::Ticket {
+  explicit Ticket(Executor executor_) : executor(executor_), settled(executor_) {}
+  FlowQueue::Waiting item;
+  Executor executor;
+  async::Event settled;
+  std::optional<Rejection> rejection;  // written before the event, under the lock
+  bool done = false;
+};
+
+struct FlowControl::Removal {
+  FlowControl& owner;
+  const std::shared_ptr<Ticket>& ticket;
+  ~Removal() {
+    const std::lock_guard lock(owner.mutex_);
+    if (ticket->item.queued) {
+      owner.queue_.remove(ticket->item);
+      owner.waiting_.store(owner.queue_.size(), std::memory_order_relaxed);
+    } else if (ticket->done && !ticket->rejection) {
+      // Dispatched, but nobody is left to use the room.
+      owner.pending_.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+};
+
+FlowControl::Admission& FlowControl::Admission::operator=(Admission&& other) noexcept {
+  std::swap(owner_, other.owner_);
+  return *this;
+}
+
+FlowControl::Admission::~Admission() {
+  if (owner_) {
+    owner_->pending_.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+FlowControl::FlowControl(std::shared_ptr<const Plan> plan, int shed_status, const Clock& clock, Look look)
+    : plan_(std::move(plan)),
+      clock_(clock),
+      look_(std::move(look)),
+      queue_(plan_->configuration.flow, *plan_, shed_status) {}
+
+void FlowControl::dispatch(TimePoint now) {
+  while (queue_.size() > 0) {
+    const Pool pool = look_(pending_.load(std::memory_order_relaxed));
+    queue_.pool_changed(pool.empty, now);
+    saturation_.store(pool.saturation, std::memory_order_relaxed);
+    if (!queue_.dispatch_one(pool.saturation, now)) {
+      break;
+    }
+    pending_.fetch_add(1, std::memory_order_relaxed);
+  }
+  queue_.expire(now);
+  waiting_.store(queue_.size(), std::memory_order_relaxed);
+}
+
+void FlowControl::poke() {
+  if (waiting() > 0) {
+    const std::lock_guard lock(mutex_);
+    dispatch(clock_.now());
+  }
+}
+
+void FlowControl::set_priorities(std::span<const int> priorities) {
+  const std::lock_guard lock(mutex_);
+  queue_.set_priorities(priorities);
+}
+
+void FlowControl::shut_down() {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+  queue_.reject_all(shutting_down());
+  waiting_.store(0, std::memory_order_relaxed);
+}
+
+json::Value FlowControl::state() const {
+  const std::lock_guard lock(mutex_);
+  json::Value state = queue_.state();
+  state.get_object()["saturation"] = saturation();
+  state.get_object()["pending"] = pending_.load(std::memory_order_relaxed);
+  return state;
+}
+
+// The usual case: nobody waits and there is room. No value: wait.
+std::optional<std::expected<void, Rejection>> FlowControl::try_at_once(int priority, TimePoint now) {
+  if (stopping_) {
+    return std::unexpected(shutting_down());
+  }
+  if (queue_.must_wait(priority)) {
+    return std::nullopt;
+  }
+  const Pool pool = look_(pending_.load(std::memory_order_relaxed));
+  queue_.pool_changed(pool.empty, now);
+  saturation_.store(pool.saturation, std::memory_order_relaxed);
+  if (!queue_.has_room(priority, pool.saturation)) {
+    return std::nullopt;
+  }
+  pending_.fetch_add(1, std::memory_order_relaxed);
+  return std::expected<void, Rejection>();
+}
+
+Task<std::expected<FlowControl::Admission, Rejection>> FlowControl::admit(const Request& request,
+                                                                          async::Deadline deadline) {
+  const auto self = shared_from_this();
+  std::shared_ptr<Ticket> ticket;
+  const Executor executor = co_await async::current_executor();
+  {
+    const std::lock_guard lock(mutex_);
+    const TimePoint now = clock_.now();
+    if (const auto at_once = try_at_once(request.priority, now)) {
+      if (!*at_once) {
+        co_return std::unexpected(at_once->error());
+      }
+      co_return Admission(self);
+    }
+    ticket = std::make_shared<Ticket>(executor);
+    ticket->item.priority = request.priority;
+    ticket->item.flow = request.fairness_id;
+    ticket->item.model = request.target();
+    ticket->item.received = now;
+    ticket->item.slo_ttft_ms = slo_ms(request);
+    ticket->item.bytes = static_cast<std::int64_t>(request.body_bytes);
+    ticket->item.settle = [waiting = ticket.get(),
+                           weak = std::weak_ptr(ticket)](std::optional<Rejection> rejection) {
+      waiting->rejection = std::move(rejection);
+      waiting->done = true;
+      async::post_to(waiting->executor, [weak] {
+        if (const auto alive = weak.lock()) {
+          alive->settled.set();
+        }
+      });
+    };
+    if (auto added = queue_.add(ticket->item, now); !added) {
+      co_return std::unexpected(std::move(added).error());
+    }
+    waiting_.store(queue_.size(), std::memory_order_relaxed);
+    dispatch(now);
+  }
+  const Removal removal{*this, ticket};
+  while (!ticket->settled.is_set()) {
+    const bool woken = co_await ticket->settled.wait_until(deadline.or_after(kLook));
+    if (!woken) {
+      if (deadline.expired()) {
+        co_return std::unexpected(Rejection{503, "ServiceUnavailable",
+                                            "request timed out in queue: the caller's deadline passed",
+                                            reason::kExpired, 1});
+      }
+      poke();
+    }
+  }
+  if (ticket->rejection) {
+    co_return std::unexpected(*ticket->rejection);
+  }
+  pending_.fetch_add(1, std::memory_order_relaxed);  // the removal gives the ticket's own back
+  co_return Admission(self);
+}
+
+}  // namespace llmd::picker

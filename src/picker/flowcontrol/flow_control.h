@@ -1,0 +1,72 @@
+// FlowControl: lets requests wait until the pool has room for them (flow_queue.h has the rules).
+//
+// Dispatch is event driven: a request that arrives, ends or is told about new numbers dispatches as many as
+// fit, on its own thread. Saturation counts what was let through and holds no lease yet, so that a burst
+// cannot pass a momentary gap. Any thread; waiting tasks wake up on their own loops.
+#pragma once
+
+#include <atomic>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "async/deadline.h"
+#include "picker/flowcontrol/flow_queue.h"
+
+namespace llmd::picker {
+
+class FlowControl : public std::enable_shared_from_this<FlowControl> {
+ public:
+  // How full the pool is when `pending` more requests were on their way; at least 1 when it is empty.
+  struct Pool {
+    double saturation = 1;
+    bool empty = true;
+  };
+  using Look = std::function<Pool(int pending)>;
+
+  FlowControl(std::shared_ptr<const Plan> plan, int shed_status, const Clock& clock, Look look);
+
+  // Room that was given to one request until it holds its lease.
+  class Admission {
+   public:
+    Admission() = default;
+    explicit Admission(std::shared_ptr<FlowControl> owner) : owner_(std::move(owner)) {}
+    Admission(Admission&& other) noexcept = default;
+    Admission& operator=(Admission&& other) noexcept;
+    ~Admission();
+
+   private:
+    std::shared_ptr<FlowControl> owner_;
+  };
+
+  // Cancelling the task takes the request out of the queue.
+  Task<std::expected<Admission, Rejection>> admit(const Request& request, async::Deadline deadline);
+
+  // Something ended or changed. Costs one atomic read when nobody waits.
+  void poke();
+  void set_priorities(std::span<const int> priorities);
+  void shut_down();
+
+  std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+  double saturation() const { return saturation_.load(std::memory_order_relaxed); }
+  json::Value state() const;
+
+ private:
+  struct Ticket;
+  struct Removal;
+  void dispatch(TimePoint now);  // under the lock
+  std::optional<std::expected<void, Rejection>> try_at_once(int priority, TimePoint now);
+
+  const std::shared_ptr<const Plan> plan_;
+  const Clock& clock_;
+  const Look look_;
+  mutable std::mutex mutex_;
+  FlowQueue queue_;
+  bool stopping_ = false;
+  std::atomic<int> pending_{0};
+  std::atomic<std::size_t> waiting_{0};
+  std::atomic<double> saturation_{0};
+};
+
+}  // namespace llmd::picker

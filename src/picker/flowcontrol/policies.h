@@ -1,0 +1,48 @@
+// What flow control asks of its policies. All calls come under the queue's lock.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+
+#include "picker/framework.h"
+
+namespace llmd::picker {
+
+// A request that waits.
+struct FlowItem {
+  int priority = 0;
+  std::string flow;  // fairness id
+  std::string model;
+  TimePoint received;
+  TimePoint enqueued;
+  Duration ttl{};           // zero: none
+  double slo_ttft_ms = -1;  // below 0: none
+  std::int64_t bytes = 0;
+  std::uint64_t number = 0;  // in the order of arrival
+  std::int64_t order = 0;    // what the ordering policy said
+};
+
+// Within a flow, what has the smallest key goes first; equal keys in the order of arrival.
+class OrderingPolicy : virtual public Plugin {
+ public:
+  virtual std::int64_t key(const FlowItem& item) const = 0;
+};
+
+struct ItemOrder {
+  bool operator()(const FlowItem* a, const FlowItem* b) const {
+    return a->order != b->order ? a->order < b->order : a->number < b->number;
+  }
+};
+using Flow = std::set<FlowItem*, ItemOrder>;
+using Flows = std::map<std::string, Flow, std::less<>>;  // by fairness id; none is empty
+
+// Chooses the flow of a band whose first request goes next.
+class FairnessPolicy : virtual public Plugin {
+ public:
+  // `last`: the flow that was served before in this band.
+  virtual Flows::const_iterator choose(const Flows& flows, const std::string& last, TimePoint now) const = 0;
+};
+
+}  // namespace llmd::picker

@@ -1,0 +1,192 @@
+#include "picker/plugins/flow_policies.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <mutex>
+
+#include "picker/flowcontrol/policies.h"
+
+namespace llmd::picker {
+namespace {
+
+constexpr std::int64_t kFarFuture = std::numeric_limits<std::int64_t>::max();
+
+class Fcfs final : public OrderingPolicy {
+  std::int64_t key(const FlowItem& item) const override { return static_cast<std::int64_t>(item.number); }
+};
+
+class EarliestDeadline final : public OrderingPolicy {
+  std::int64_t key(const FlowItem& item) const override {
+    return item.ttl > Duration::zero() ? (item.enqueued + item.ttl).time_since_epoch().count() : kFarFuture;
+  }
+};
+
+class SloDeadline final : public OrderingPolicy {
+  std::int64_t key(const FlowItem& item) const override {
+    constexpr double kMost = 1e12;  // milliseconds; what is beyond is no deadline
+    if (item.slo_ttft_ms < 0 || item.slo_ttft_ms > kMost) {
+      return kFarFuture;
+    }
+    return (item.received + std::chrono::milliseconds(static_cast<std::int64_t>(item.slo_ttft_ms)))
+        .time_since_epoch()
+        .count();
+  }
+};
+
+class GlobalStrict final : public FairnessPolicy {
+  Flows::const_iterator choose(const Flows& flows, const std::string&, TimePoint) const override {
+    auto best = flows.begin();
+    for (auto flow = flows.begin(); flow != flows.end(); ++flow) {
+      if (ItemOrder()(*flow->second.begin(), *best->second.begin())) {
+        best = flow;
+      }
+    }
+    return best;
+  }
+};
+
+class RoundRobin final : public FairnessPolicy {
+  Flows::const_iterator choose(const Flows& flows, const std::string& last, TimePoint) const override {
+    const auto next = flows.upper_bound(last);
+    return next != flows.end() ? next : flows.begin();
+  }
+};
+
+struct Service {
+  double tokens = 0;
+  TimePoint counted;
+  TimePoint used;
+};
+
+struct ProgramOptions {
+  double weight_service = 0.8;
+  double weight_wait = 0.2;
+  double half_life = 60;
+  double idle = 3600;
+  double sweep = 300;
+};
+
+class ProgramAware final : public FairnessPolicy, public RequestHook, public Inspectable {
+ public:
+  ProgramAware(ProgramOptions options, const Clock& clock) : options_(options), clock_(clock) {}
+
+  Flows::const_iterator choose(const Flows& flows, const std::string&, TimePoint now) const override {
+    const std::lock_guard lock(mutex_);
+    double most_service = 0;
+    double longest_wait = 0;
+    for (const auto& [id, flow] : flows) {
+      most_service = std::max(most_service, service(id, now));
+      longest_wait = std::max(longest_wait, wait(flow, now));
+    }
+    auto best = flows.begin();
+    double best_score = -1;
+    for (auto flow = flows.begin(); flow != flows.end(); ++flow) {
+      const double served = most_service > 0 ? service(flow->first, now) / most_service : 0.5;
+      const double waited = longest_wait > 0 ? wait(flow->second, now) / longest_wait : 0.5;
+      const double score = options_.weight_service * (1 - served) + options_.weight_wait * waited;
+      if (score > best_score) {
+        best = flow;
+        best_score = score;
+      }
+    }
+    return best;
+  }
+
+  void completed(Decision& decision, const Completion& completion) const override {
+    const TimePoint now = clock_.now();
+    const double tokens = static_cast<double>(completion.usage.prompt_tokens.value_or(0)) +
+                          2 * static_cast<double>(completion.usage.completion_tokens.value_or(0));
+    const std::lock_guard lock(mutex_);
+    sweep(now);
+    auto known = programs_.find(decision.memory.fairness_id.view());
+    if (known == programs_.end()) {
+      known = programs_.emplace(std::string(decision.memory.fairness_id.view()), Service{}).first;
+    }
+    known->second.tokens = decayed(known->second, now) + tokens;
+    known->second.counted = known->second.used = now;
+  }
+
+  json::Value state() const override {
+    const std::lock_guard lock(mutex_);
+    return json::Value{{"programs", programs_.size()}};
+  }
+
+ private:
+  static double wait(const Flow& flow, TimePoint now) {
+    return std::chrono::duration<double>(now - (*flow.begin())->enqueued).count();
+  }
+  double decayed(const Service& service, TimePoint now) const {
+    const double seconds = std::chrono::duration<double>(now - service.counted).count();
+    return options_.half_life > 0 ? service.tokens * std::exp2(-seconds / options_.half_life)
+                                  : service.tokens;
+  }
+  double service(const std::string& id, TimePoint now) const {
+    const auto known = programs_.find(id);
+    return known == programs_.end() ? 0 : decayed(known->second, now);
+  }
+  void sweep(TimePoint now) const {
+    const auto seconds = [now](TimePoint since) {
+      return std::chrono::duration<double>(now - since).count();
+    };
+    if (options_.idle > 0 && seconds(swept_) >= options_.sweep) {
+      swept_ = now;
+      std::erase_if(programs_, [&](const auto& entry) { return seconds(entry.second.used) > options_.idle; });
+    }
+  }
+
+  const ProgramOptions options_;
+  const Clock& clock_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, Service, std::less<>> programs_;
+  mutable TimePoint swept_;
+};
+
+template <typename Policy>
+Result<std::unique_ptr<Plugin>> simple(PluginSetup& setup) {
+  setup.parameters.accept_all();
+  return std::make_unique<Policy>();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Plugin>> make_fcfs_ordering(PluginSetup& setup) {
+  return simple<Fcfs>(setup);
+}
+
+Result<std::unique_ptr<Plugin>> make_edf_ordering(PluginSetup& setup) {
+  return simple<EarliestDeadline>(setup);
+}
+
+Result<std::unique_ptr<Plugin>> make_slo_deadline_ordering(PluginSetup& setup) {
+  return simple<SloDeadline>(setup);
+}
+
+Result<std::unique_ptr<Plugin>> make_global_strict_fairness(PluginSetup& setup) {
+  return simple<GlobalStrict>(setup);
+}
+
+Result<std::unique_ptr<Plugin>> make_round_robin_fairness(PluginSetup& setup) {
+  return simple<RoundRobin>(setup);
+}
+
+Result<std::unique_ptr<Plugin>> make_program_aware_fairness(PluginSetup& setup) {
+  ProgramOptions options;
+  int strategy = 0;
+  setup.parameters.read_choice("strategy", strategy, {"las"});
+  const std::pair<std::string_view, double*> numbers[] = {{"lasWeightService", &options.weight_service},
+                                                          {"lasWeightHeadWait", &options.weight_wait},
+                                                          {"lasHalfLifeSeconds", &options.half_life},
+                                                          {"evictionTtlSeconds", &options.idle},
+                                                          {"evictionSweepSeconds", &options.sweep}};
+  for (const auto& [name, number] : numbers) {
+    setup.parameters.read(name, *number);
+    if (*number < 0) {
+      setup.parameters.reject(name, "must not be negative");
+    }
+  }
+  setup.parameters.accept({"lasDecayFactor"});
+  return std::make_unique<ProgramAware>(options, setup.clock());
+}
+
+}  // namespace llmd::picker
