@@ -40,6 +40,7 @@ class GrpcCall {
   virtual std::size_t queued() const = 0;
   // Tasks that work for this call. They may outlive it: the connection waits for them.
   virtual async::Scope& tasks() = 0;
+  virtual Executor executor() const = 0;
 };
 
 // Lives until the call is over, however it ends: what it holds is released by its destructor.

@@ -27,6 +27,7 @@ class GrpcServerCall final : public GrpcCall,
   void flush() override;
   std::size_t queued() const override { return stream_ == nullptr ? 0 : stream_->queued(); }
   async::Scope& tasks() override { return connection_.tasks(); }
+  Executor executor() const override { return connection_.executor(); }
 
  private:
   void on_data(std::string_view bytes) override;

@@ -2,17 +2,20 @@
 #include <openssl/ssl.h>
 
 #include "net/tls_context.h"
+#include "net/tls_options.h"
 
 namespace llmd::net {
 namespace {
 
-constexpr unsigned char kAlpn[] = "\x08http/1.1";
-constexpr unsigned kAlpnSize = sizeof(kAlpn) - 1;
+// Servers speak both and prefer HTTP/2; clients offer what they can.
+constexpr unsigned char kServerAlpn[] = "\x02h2\x08http/1.1";
+constexpr unsigned char kHttp1Alpn[] = "\x08http/1.1";
+constexpr unsigned char kHttp2Alpn[] = "\x02h2";
 
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
                 unsigned offered_size, void*) {
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kAlpn, kAlpnSize, offered, offered_size) !=
+  if (SSL_select_next_proto(&chosen, out_size, kServerAlpn, sizeof(kServerAlpn) - 1, offered, offered_size) !=
       OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_NOACK;  // a client that offers other protocols only may still speak HTTP/1.1
   }
@@ -29,24 +32,36 @@ Error tls_error(std::string_view what, const async::ErrorCode& error) {
   return invalid_argument("{}: {}", what, error.message());
 }
 
-Result<std::shared_ptr<TlsClientContext>> make_client() {
+Result<std::shared_ptr<TlsClientContext>> make_client(bool http2 = false, bool verify = true) {
   auto client = std::make_shared<TlsClientContext>();
   set_common(client->context);
-  SSL_CTX_set_alpn_protos(client->context.native_handle(), kAlpn, kAlpnSize);
+  if (http2) {
+    SSL_CTX_set_alpn_protos(client->context.native_handle(), kHttp2Alpn, sizeof(kHttp2Alpn) - 1);
+  } else {
+    SSL_CTX_set_alpn_protos(client->context.native_handle(), kHttp1Alpn, sizeof(kHttp1Alpn) - 1);
+  }
   async::ErrorCode error;
-  client->context.set_verify_mode(asio::ssl::verify_peer, error);
+  client->context.set_verify_mode(verify ? asio::ssl::verify_peer : asio::ssl::verify_none, error);
   if (error) {
     return tls_error("TLS client", error);
   }
   return client;
 }
 
-}  // namespace
-
-Result<void> TlsServerContext::reload() {
+std::shared_ptr<asio::ssl::context> make_server_context() {
   auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
   set_common(*context);
   SSL_CTX_set_alpn_select_cb(context->native_handle(), select_alpn, nullptr);
+  return context;
+}
+
+}  // namespace
+
+Result<void> TlsServerContext::reload() {
+  if (certificate_.empty()) {
+    return {};
+  }
+  auto context = make_server_context();
   async::ErrorCode error;
   context->use_certificate_chain_file(certificate_.string(), error);
   if (error) {
@@ -62,6 +77,42 @@ Result<void> TlsServerContext::reload() {
   }
   current_.store(std::move(context));
   return {};
+}
+
+Result<std::shared_ptr<TlsServer>> TlsServerContext::from_pem(const std::string& certificate,
+                                                              const std::string& key) {
+  auto context = make_server_context();
+  async::ErrorCode error;
+  context->use_certificate_chain(asio::buffer(certificate), error);
+  if (error) {
+    return tls_error("certificate", error);
+  }
+  context->use_private_key(asio::buffer(key), asio::ssl::context::pem, error);
+  if (error) {
+    return tls_error("private key", error);
+  }
+  auto server = std::make_shared<TlsServerContext>(std::filesystem::path(), std::filesystem::path());
+  server->current_.store(std::move(context));
+  return server;
+}
+
+Result<std::shared_ptr<TlsServer>> tls_server_from_pem(const std::string& certificate,
+                                                       const std::string& key) {
+  return TlsServerContext::from_pem(certificate, key);
+}
+
+Result<std::shared_ptr<TlsClient>> make_tls_client(const TlsClientOptions& options) {
+  LLMD_TRY(auto client, make_client(options.http2, options.verify));
+  async::ErrorCode error;
+  if (!options.ca_pem.empty()) {
+    client->context.add_certificate_authority(asio::buffer(options.ca_pem), error);
+  } else if (options.verify) {
+    client->context.set_default_verify_paths(error);
+  }
+  if (error) {
+    return tls_error("trusted certificates", error);
+  }
+  return client;
 }
 
 Result<std::shared_ptr<TlsServer>> TlsServer::from_files(const std::filesystem::path& certificate,

@@ -16,6 +16,8 @@ class TlsServerContext final : public TlsServer {
  public:
   TlsServerContext(std::filesystem::path certificate, std::filesystem::path key)
       : certificate_(std::move(certificate)), key_(std::move(key)), current_(nullptr) {}
+  // The texts themselves; reload() changes nothing.
+  static Result<std::shared_ptr<TlsServer>> from_pem(const std::string& certificate, const std::string& key);
   Result<void> reload() override;
   std::shared_ptr<const asio::ssl::context> current() const { return current_.load(); }
 

@@ -1,0 +1,13 @@
+// What the picker's HTTP port answers: /metrics, /healthz, /debug, /debug/plugins/state,
+// /debug/explain?id=… or ?last=…, /debug/explanations (for replay). Private to extproc.
+#pragma once
+
+#include "http/server.h"
+#include "metrics/registry.h"
+#include "picker/picker.h"
+
+namespace llmd::extproc {
+
+http::Handler debug_handler(const picker::Picker& picker, const metrics::Registry& registry);
+
+}  // namespace llmd::extproc

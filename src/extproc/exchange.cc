@@ -1,0 +1,410 @@
+#include "extproc/exchange.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "crypto/random.h"
+
+namespace llmd::extproc {
+namespace {
+
+using envoy::BodyMode;
+using envoy::HeaderFieldView;
+
+// What a proxy has in its hands while bodies pass by (the size that llm-d's picker uses, too).
+constexpr std::size_t kPieceBytes = 62'000;
+constexpr std::size_t kQueuedEnough = 128 * 1024;
+
+// Headers that only the picker may set: a client's own must not steer engines and sidecars.
+constexpr std::array<std::string_view, 4> kOurHeaders = {"x-prefiller-host-port", "x-encoder-hosts-ports",
+                                                         "x-data-parallel-host-port",
+                                                         "x-kv-cache-source-host-port"};
+
+std::string make_request_id() {
+  std::string hex = crypto::random_hex(16);
+  hex[12] = '4';  // UUID version 4
+  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4),
+                     hex.substr(16, 4), hex.substr(20));
+}
+
+std::optional<std::string_view> either(const HeaderTable& headers, std::string_view name,
+                                       std::string_view older_name) {
+  const auto value = headers.find(name);
+  return value ? value : headers.find(older_name);
+}
+
+}  // namespace
+
+Exchange::Exchange(Service::Shared& shared, http::GrpcCall& call) : shared_(shared), call_(&call) {
+  shared_.metrics.streams.add();
+  shared_.metrics.inflight.add(1);
+}
+
+Exchange::~Exchange() {
+  release_body();
+  shared_.metrics.inflight.add(-1);
+}
+
+void Exchange::closed() {
+  call_ = nullptr;
+  if (gone_) {
+    gone_->set();
+  }
+  if (answer_began_ && step_ != Step::Done) {
+    complete(false);
+  }
+  step_ = Step::Done;
+  release_body();
+  decision_.reset();
+}
+
+void Exchange::half_closed() {
+  if (step_ == Step::Deciding) {
+    return;  // the decision will be sent; the proxy hears no more
+  }
+  const bool was_done = step_ == Step::Done;
+  if (answer_began_ && !was_done) {
+    complete(false);
+  }
+  step_ = Step::Done;
+  call_->finish({});
+}
+
+void Exchange::message(std::string_view bytes) {
+  envoy::ProcessingRequest& message = shared_.message;
+  if (const auto parsed = envoy::parse_request(bytes, message); !parsed) {
+    shared_.metrics.malformed.add();
+    call_->finish({http::GrpcCode::InvalidArgument, parsed.error().message});
+    return;
+  }
+  if (step_ == Step::Done || message.observability_mode) {
+    return;
+  }
+  if (message.protocol_config && !std::exchange(modes_known_, true)) {
+    modes_ = *message.protocol_config;
+  }
+  if (!message.metadata_context.empty() && !answer_began_) {
+    metadata_ = message.metadata_context;
+  }
+  switch (message.part) {
+    case Part::RequestHeaders:
+      return request_headers(bytes);
+    case Part::RequestBody:
+      return request_body();
+    case Part::RequestTrailers:
+      return request_trailers();
+    case Part::ResponseHeaders:
+      return response_headers();
+    case Part::ResponseBody:
+      return response_body();
+    case Part::ResponseTrailers:
+      return response_trailers();
+    case Part::Nothing:
+      return;
+  }
+}
+
+// --- the request
+
+// The headers are answered together with the body, because the body decides.
+bool Exchange::waits_for_body() const {
+  return duplex_request() || (modes_.request_body == BodyMode::Streamed && modes_.body_without_waiting);
+}
+
+void Exchange::request_headers(std::string_view bytes) {
+  const bool last = shared_.message.end_of_stream;
+  headers_.assign(bytes, shared_.message);
+  if (headers_.find("x-request-id").value_or("").empty()) {
+    request_id_ = make_request_id();
+  }
+  if (step_ == Step::Begin) {
+    step_ = Step::Collecting;
+  }
+  const bool buffered =
+      modes_.request_body == BodyMode::Buffered || modes_.request_body == BodyMode::BufferedPartial;
+  if (last || (!buffered && !waits_for_body())) {
+    headers_only_ = true;
+    decide_by_headers();
+  } else if (buffered) {
+    shared_.answer.clear();
+    envoy::append_answer(shared_.answer, Part::RequestHeaders, {});
+    send_answer();
+  }
+}
+
+void Exchange::request_body() {
+  const std::string_view body = shared_.message.body;
+  const bool last = shared_.message.end_of_stream;
+  if (step_ == Step::Begin) {
+    step_ = Step::Collecting;
+  }
+  if (step_ != Step::Collecting) {  // decided by the headers: the body just passes
+    shared_.answer.clear();
+    envoy::append_body_unchanged(shared_.answer, Part::RequestBody);
+    send_answer();
+    return;
+  }
+  if (!hold(body)) {
+    return;
+  }
+  scan_.feed(body);
+  if (last) {
+    body_complete_ = true;
+    decide();
+  }
+}
+
+void Exchange::request_trailers() {
+  if (step_ == Step::Collecting && !body_complete_) {
+    body_complete_ = true;
+    trailers_pending_ = true;
+    decide();
+  } else if (step_ == Step::Deciding || body_sent_ < body_.size()) {
+    trailers_pending_ = true;
+  } else {
+    shared_.answer.clear();
+    envoy::append_trailers_answer(shared_.answer, Part::RequestTrailers);
+    send_answer();
+  }
+}
+
+// False: there is no room, and the request has been refused.
+bool Exchange::hold(std::string_view body) {
+  if (body_.size() + body.size() > shared_.options.max_body_bytes) {
+    reject(413, "BadRequest", "the request body is larger than the picker accepts");
+    return false;
+  }
+  if (shared_.held + body.size() > shared_.options.held_bytes) {
+    reject(503, "ServiceUnavailable", "too many request bodies wait to be routed");
+    return false;
+  }
+  shared_.held += body.size();
+  shared_.metrics.held_bytes.set(static_cast<double>(shared_.held));
+  body_ += body;
+  return true;
+}
+
+void Exchange::release_body() {
+  shared_.held -= body_.size();
+  shared_.metrics.held_bytes.set(static_cast<double>(shared_.held));
+  body_ = std::string();
+  body_sent_ = 0;
+}
+
+// --- the decision
+
+// False: the request has been refused.
+bool Exchange::understand_body() {
+  if (!scan_.finish()) {
+    const bool incomplete = trim(body_).empty() || trim(body_).back() != '}';
+    reject(400, "BadRequest",
+           fmt::format("error unmarshaling request bodyMap: {}",
+                       incomplete ? "unexpected end of JSON input" : "not one JSON object"));
+    return false;
+  }
+  if (!scan_.model()) {
+    reject(400, "BadRequest", "model not found in request body");
+    return false;
+  }
+  return true;
+}
+
+picker::Request Exchange::describe() {
+  picker::Request request;
+  request.id =
+      request_id_.empty() ? headers_.find("x-request-id").value_or("") : std::string_view(request_id_);
+  request.headers = picker::HeaderView(headers_);
+  for (const std::string_view name : {":path", "x-original-path", "x-forwarded-path"}) {
+    if (const auto path = headers_.find(name); path && !path->empty()) {
+      request.path = path->substr(0, path->find('?'));
+      break;
+    }
+  }
+  request.model = scan_.model() ? std::string_view(*scan_.model()) : std::string_view();
+  request.target_model =
+      either(headers_, "x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite").value_or("");
+  request.stream = scan_.stream();
+  request.objective =
+      either(headers_, "x-llm-d-inference-objective", "x-gateway-inference-objective").value_or("");
+  request.fairness_id = either(headers_, "x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id")
+                            .value_or(picker::kDefaultFairnessId);
+  const auto priorities = shared_.priorities.load();
+  if (const auto found = priorities->find(request.objective); found != priorities->end()) {
+    request.priority = found->second;
+  }
+  request.body_bytes = body_.size();
+  request.explain = headers_.find("x-llmd-explain").value_or("") == "1";
+  subset_.clear();
+  if (auto texts =
+          envoy::metadata_texts(metadata_, "envoy.lb.subset_hint", "x-gateway-destination-endpoint-subset")) {
+    for (const std::string_view text : *texts) {  // a list, or one text with commas
+      for (const std::string_view each : split(text, ',')) {
+        subset_.push_back(trim(each));
+      }
+    }
+    request.subset = subset_;
+  }
+  return request;
+}
+
+void Exchange::decide() {
+  if (!understand_body()) {
+    return;
+  }
+  step_ = Step::Deciding;
+  if (shared_.flow_control) {
+    gone_ = std::make_unique<async::Event>(call_->executor());
+    call_->tasks().spawn("ext_proc decision", decide_later(shared_from_this()));
+  } else {
+    decided(shared_.picker.pick(describe()));
+  }
+}
+
+void Exchange::decide_by_headers() {
+  step_ = Step::Deciding;
+  decided(shared_.picker.pick_any(describe()));
+}
+
+Task<void> Exchange::decide_later(std::shared_ptr<Exchange> self) {
+  auto result = co_await async::unless(
+      self->gone_->wait(), self->shared_.picker.decide(self->describe(), async::Deadline::never()));
+  if (!result || self->call_ == nullptr) {
+    co_return;
+  }
+  http::GrpcCall& call = *self->call_;
+  self->decided(std::move(*result));
+  call.flush();
+}
+
+void Exchange::decided(picker::PickResult<picker::Decision> result) {
+  if (!result) {
+    reject(result.error());
+    return;
+  }
+  decision_.emplace(std::move(*result));
+  step_ = Step::Decided;
+  send_decision();
+}
+
+void Exchange::reject(const picker::Rejection& rejection) {
+  std::vector<HeaderFieldView> headers;
+  if (!rejection.reason.empty()) {
+    headers.emplace_back("x-llm-d-request-dropped-reason", rejection.reason);
+  }
+  const std::string retry_after = std::to_string(rejection.retry_after);
+  if (rejection.retry_after > 0) {
+    headers.emplace_back("retry-after", retry_after);
+  }
+  immediate(rejection.status, rejection.body(), headers);
+}
+
+void Exchange::reject(int status, std::string_view code, std::string message) {
+  reject(picker::Rejection{.status = status, .code = code, .message = std::move(message)});
+}
+
+void Exchange::immediate(int status, std::string_view body, std::span<const HeaderFieldView> headers) {
+  shared_.metrics.immediate.add();
+  shared_.answer.clear();
+  envoy::append_immediate(shared_.answer, {.status = status, .body = body, .headers = headers});
+  send_answer();
+  step_ = Step::Done;
+  release_body();
+  call_->finish({});
+}
+
+// --- what the proxy is told about the request
+
+void Exchange::send_answer() {
+  call_->send(shared_.answer);
+}
+
+void Exchange::send_decision() {
+  destinations_ = decision_->destinations();
+  std::vector<HeaderFieldView> set;
+  std::vector<std::string_view> remove;
+  set.emplace_back(shared_.options.destination_header, destinations_);
+  const std::string length = std::to_string(body_.size());
+  if (duplex_request() && !body_.empty()) {
+    set.emplace_back("content-length", length);
+  }
+  if (!request_id_.empty()) {
+    set.emplace_back("x-request-id", request_id_);
+  }
+  for (const auto& edit : decision_->headers.edits()) {
+    if (edit.remove) {
+      remove.push_back(edit.name);
+    } else {
+      set.emplace_back(edit.name, edit.value);
+    }
+  }
+  for (const std::string_view name : kOurHeaders) {
+    const auto edits = decision_->headers.edits();
+    if (headers_.find(name) &&
+        std::ranges::find(edits, name, &picker::HeaderEdits::Edit::name) == edits.end()) {
+      remove.push_back(name);
+    }
+  }
+  const std::array metadata{envoy::MetadataText{shared_.options.destination_namespace,
+                                                shared_.options.destination_header, destinations_}};
+  std::vector<std::pair<std::string, double>> scores;
+  for (const auto& [endpoint, score] : decision_->scores) {
+    scores.emplace_back(endpoint->destination, score);
+  }
+  envoy::CommonAnswer answer{
+      .headers = {.set = set, .remove = remove}, .clear_route_cache = true, .metadata = metadata};
+  if (!scores.empty()) {
+    answer.metadata_numbers = envoy::MetadataNumbers{shared_.options.destination_namespace,
+                                                     "x-gateway-destination-endpoint-scores", scores};
+  }
+  shared_.answer.clear();
+  if (headers_only_ || waits_for_body()) {
+    envoy::append_answer(shared_.answer, Part::RequestHeaders, answer);
+    send_answer();
+  } else {
+    envoy::append_body_replaced(shared_.answer, Part::RequestBody, answer, std::nullopt);
+    send_answer();
+    release_body();
+    return;
+  }
+  if (!headers_only_ && !duplex_request()) {
+    shared_.answer.clear();
+    envoy::append_body_unchanged(shared_.answer, Part::RequestBody);
+    send_answer();
+    release_body();
+  } else if (!headers_only_) {
+    send_request_body();
+  }
+}
+
+// As much as the proxy takes; drained() goes on.
+void Exchange::send_request_body() {
+  bool more = true;
+  while (more && call_->queued() < kQueuedEnough) {
+    const std::string_view piece = std::string_view(body_).substr(body_sent_, kPieceBytes);
+    body_sent_ += piece.size();
+    more = body_sent_ < body_.size();
+    const envoy::StreamedBody frame(Part::RequestBody, piece.size(), !more && !trailers_pending_);
+    const std::array<std::string_view, 3> pieces{frame.head(), piece, frame.tail()};
+    call_->send(pieces);
+  }
+  if (more) {
+    return;
+  }
+  release_body();
+  step_ = Step::Answering;
+  if (std::exchange(trailers_pending_, false)) {
+    shared_.answer.clear();
+    envoy::append_trailers_answer(shared_.answer, Part::RequestTrailers);
+    send_answer();
+  }
+}
+
+void Exchange::drained() {
+  if (step_ == Step::Decided && !headers_only_ && duplex_request() && !body_.empty()) {
+    send_request_body();
+  }
+}
+
+}  // namespace llmd::extproc

@@ -1,0 +1,103 @@
+// One request of a proxy's client, as a series of ext_proc messages. Private to extproc.
+#pragma once
+
+#include "async/event.h"
+#include "async/snapshot.h"
+#include "envoy/ext_proc.h"
+#include "extproc/header_table.h"
+#include "extproc/service.h"
+#include "extproc/usage_finder.h"
+#include "openai/request_scan.h"
+
+namespace llmd::extproc {
+
+// What the exchanges of a service have in common.
+struct Service::Shared {
+  Shared(const picker::Picker& used, ServiceMetrics& counted, ServiceOptions chosen);
+
+  const picker::Picker& picker;
+  ServiceMetrics& metrics;
+  ServiceOptions options;
+  async::Snapshot<Priorities> priorities;
+  bool flow_control = false;
+  std::size_t held = 0;
+  bool warned_unfinished = false;
+  // Scratch memory of the message in hand: everything is done before the next one comes.
+  envoy::ProcessingRequest message;
+  std::string answer;
+};
+
+class Exchange : public std::enable_shared_from_this<Exchange> {
+ public:
+  Exchange(Service::Shared& shared, http::GrpcCall& call);
+  ~Exchange();
+
+  void message(std::string_view bytes);
+  void half_closed();
+  void drained();
+  // The stream is over; the call must not be used any more.
+  void closed();
+
+ private:
+  enum class Step { Begin, Collecting, Deciding, Decided, Answering, Done };
+  using Part = envoy::Part;
+
+  void request_headers(std::string_view bytes);
+  void request_body();
+  void request_trailers();
+  void response_headers();
+  void response_body();
+  void response_trailers();
+
+  bool duplex_request() const { return modes_.request_body == envoy::BodyMode::FullDuplexStreamed; }
+  bool waits_for_body() const;
+  bool hold(std::string_view body);
+  void release_body();
+  bool understand_body();
+  picker::Request describe();
+  void decide();
+  void decide_by_headers();
+  static Task<void> decide_later(std::shared_ptr<Exchange> self);
+  void decided(picker::PickResult<picker::Decision> result);
+  void reject(const picker::Rejection& rejection);
+  void reject(int status, std::string_view code, std::string message);
+  void immediate(int status, std::string_view body, std::span<const envoy::HeaderFieldView> headers);
+
+  void send_decision();
+  void send_request_body();
+  void send_answer();
+  void complete(bool natural);
+
+  Service::Shared& shared_;
+  http::GrpcCall* call_;  // null: closed
+  Step step_ = Step::Begin;
+  bool modes_known_ = false;
+  envoy::ProtocolConfig modes_{.request_body = envoy::BodyMode::FullDuplexStreamed,
+                               .response_body = envoy::BodyMode::FullDuplexStreamed};
+
+  // The request.
+  HeaderTable headers_;
+  std::string request_id_;  // made here, when the client sent none
+  openai::RequestScan scan_;
+  std::string body_;
+  std::size_t body_sent_ = 0;
+  bool headers_only_ = false;
+  bool body_complete_ = false;
+  bool trailers_pending_ = false;
+  std::string metadata_;  // the last metadata_context that came with the request
+  std::vector<std::string_view> subset_;
+
+  // The decision.
+  std::optional<picker::Decision> decision_;
+  std::unique_ptr<async::Event> gone_;  // while it waits
+  std::string destinations_;
+
+  // The answer.
+  UsageFinder usage_;
+  int status_ = 0;
+  std::size_t response_bytes_ = 0;
+  bool first_token_ = false;
+  bool answer_began_ = false;
+};
+
+}  // namespace llmd::extproc

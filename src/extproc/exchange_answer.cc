@@ -1,0 +1,111 @@
+// The half of an exchange that begins when the engine answers.
+#include <array>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "extproc/exchange.h"
+
+namespace llmd::extproc {
+namespace {
+
+using envoy::BodyMode;
+using envoy::HeaderFieldView;
+
+// The message in hand, as something with find().
+struct FieldsOfMessage {
+  const std::vector<HeaderFieldView>& fields;
+  std::optional<std::string_view> find(std::string_view name) const {
+    return HeaderTable::find_in(fields, name);
+  }
+};
+
+}  // namespace
+
+void Exchange::response_headers() {
+  const envoy::ProcessingRequest& message = shared_.message;
+  const bool last = message.end_of_stream;
+  answer_began_ = true;
+  const FieldsOfMessage fields{message.headers};
+  const auto status = parse_integer(fields.find(":status").value_or("200"));
+  status_ = static_cast<int>(status.value_or(200));
+  std::vector<HeaderFieldView> set;
+  std::vector<std::string_view> remove;
+  picker::HeaderEdits edits;
+  std::string explanation;
+  if (decision_) {
+    decision_->response_headers(status_, picker::HeaderView(fields), edits);
+    for (const auto& edit : edits.edits()) {
+      if (edit.remove) {
+        remove.push_back(edit.name);
+      } else {
+        set.emplace_back(edit.name, edit.value);
+      }
+    }
+    if (headers_.find("x-llmd-explain").value_or("") == "1") {
+      explanation = decision_->explanation();
+      set.emplace_back("x-llmd-explanation", explanation);
+    }
+  }
+  envoy::CommonAnswer answer{.headers = {.set = set, .remove = remove}};
+  if (shared_.options.skip_response_bodies && !last &&
+      (modes_.response_body == BodyMode::Streamed || modes_.response_body == BodyMode::Buffered)) {
+    answer.response_body_override = BodyMode::None;
+  }
+  shared_.answer.clear();
+  envoy::append_answer(shared_.answer, Part::ResponseHeaders, answer);
+  send_answer();
+  if (last) {
+    complete(true);
+  }
+}
+
+void Exchange::response_body() {
+  const envoy::ProcessingRequest& message = shared_.message;
+  if (decision_ && !message.body.empty()) {
+    if (!std::exchange(first_token_, true)) {
+      decision_->first_token();
+    }
+    usage_.feed(message.body);
+  }
+  response_bytes_ += message.body.size();
+  if (modes_.response_body == BodyMode::FullDuplexStreamed) {
+    const envoy::StreamedBody frame(Part::ResponseBody, message.body.size(), message.end_of_stream);
+    const std::array<std::string_view, 3> pieces{frame.head(), message.body, frame.tail()};
+    call_->send(pieces);
+  } else {
+    shared_.answer.clear();
+    envoy::append_body_unchanged(shared_.answer, Part::ResponseBody);
+    send_answer();
+  }
+  if (message.end_of_stream) {
+    complete(true);
+  }
+}
+
+void Exchange::response_trailers() {
+  shared_.answer.clear();
+  envoy::append_trailers_answer(shared_.answer, Part::ResponseTrailers);
+  send_answer();
+  complete(true);
+}
+
+// The answer is over: the endpoint is free again, though the stream may stay for a moment.
+void Exchange::complete(bool natural) {
+  if (!natural) {
+    shared_.metrics.unfinished.add();
+    if (!std::exchange(shared_.warned_unfinished, true)) {
+      log::warning("ext_proc streams end before the answers do",
+                   {{"advice", "set response_trailer_mode: SEND, so that load is counted to the end"}});
+    }
+  }
+  if (decision_) {
+    decision_->complete({.cause = picker::EndCause::Natural,
+                         .status = status_,
+                         .usage = usage_.usage(),
+                         .response_bytes = response_bytes_});
+    decision_.reset();
+  }
+  step_ = Step::Done;
+}
+
+}  // namespace llmd::extproc

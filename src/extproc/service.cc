@@ -1,0 +1,58 @@
+#include "extproc/service.h"
+
+#include "envoy/ext_proc.h"
+#include "extproc/exchange.h"
+#include "picker/plan.h"
+
+namespace llmd::extproc {
+namespace {
+
+class Stream final : public http::GrpcHandler {
+ public:
+  Stream(Service::Shared& shared, http::GrpcCall& call)
+      : exchange_(std::make_shared<Exchange>(shared, call)) {}
+  ~Stream() override { exchange_->closed(); }
+  void on_message(std::string_view bytes) override { exchange_->message(bytes); }
+  void on_half_close() override { exchange_->half_closed(); }
+  void on_drained() override { exchange_->drained(); }
+
+ private:
+  std::shared_ptr<Exchange> exchange_;
+};
+
+}  // namespace
+
+ServiceMetrics::ServiceMetrics(metrics::Registry& registry)
+    : inflight(registry.gauge("llmd_extproc_streams", "Streams of proxies, one per request, that are open.")),
+      streams(registry.counter("llmd_extproc_streams_total", "Streams that proxies opened.")),
+      immediate(registry.counter("llmd_extproc_immediate_responses_total",
+                                 "Requests that were answered without an engine.")),
+      unfinished(registry.counter("llmd_extproc_streams_unfinished_total",
+                                  "Streams that ended after the response headers but before the answer.")),
+      malformed(registry.counter("llmd_extproc_malformed_messages_total",
+                                 "Messages that are no ProcessingRequest.")),
+      held_bytes(
+          registry.gauge("llmd_extproc_held_bytes", "Bytes of request bodies that wait to be routed.")) {}
+
+Service::Shared::Shared(const picker::Picker& used, ServiceMetrics& counted, ServiceOptions chosen)
+    : picker(used),
+      metrics(counted),
+      options(std::move(chosen)),
+      flow_control(used.plan().configuration.flow_control) {}
+
+Service::Service(const picker::Picker& picker, ServiceMetrics& metrics, ServiceOptions options)
+    : shared_(std::make_unique<Shared>(picker, metrics, std::move(options))) {}
+
+Service::~Service() = default;
+
+void Service::add_to(http::GrpcServer& server) {
+  server.add(std::string(envoy::kProcessMethod), [shared = shared_.get()](http::GrpcCall& call) {
+    return std::make_unique<Stream>(*shared, call);
+  });
+}
+
+void Service::set_priorities(std::shared_ptr<const Priorities> priorities) {
+  shared_->priorities.store(std::move(priorities));
+}
+
+}  // namespace llmd::extproc

@@ -1,0 +1,62 @@
+// The endpoint picker behind a proxy: envoy.service.ext_proc.v3.ExternalProcessor. One stream is one request
+// of the proxy's client: its headers and body come in, the picker decides, headers that name the endpoint and
+// the body go back, then the answer passes by. The decision's lease lives as long as the stream.
+//
+// Modes (protocol_config of the first message): FULL_DUPLEX_STREAMED, also when the proxy does not say;
+// BUFFERED; STREAMED; NONE, where the decision knows only the headers. docs/compatibility.md lists what
+// differs from llm-d's picker.
+//
+// One loop; several services may share a picker.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "http/grpc_server.h"
+#include "metrics/registry.h"
+#include "picker/picker.h"
+
+namespace llmd::extproc {
+
+struct ServiceOptions {
+  std::string destination_header = "x-gateway-destination-endpoint";
+  std::string destination_namespace = "envoy.lb";  // of the dynamic metadata
+  std::size_t max_body_bytes = 64 * 1024 * 1024;   // of one request; more is answered 413
+  std::size_t held_bytes = std::size_t{1} << 30;   // of all requests that wait to be decided; more: 503
+  // Answers a STREAMED or BUFFERED proxy's response headers with mode_override NONE: cheap, but nobody counts
+  // tokens then.
+  bool skip_response_bodies = false;
+};
+
+struct ServiceMetrics {
+  explicit ServiceMetrics(metrics::Registry& registry);
+  metrics::Gauge& inflight;
+  metrics::Counter& streams;
+  metrics::Counter& immediate;
+  metrics::Counter& unfinished;  // streams that ended before the answer did, though the client had not left
+  metrics::Counter& malformed;
+  metrics::Gauge& held_bytes;
+};
+
+// What InferenceObjective objects say.
+using Priorities = std::map<std::string, int, std::less<>>;
+
+class Service {
+ public:
+  Service(const picker::Picker& picker, ServiceMetrics& metrics, ServiceOptions options = {});
+  ~Service();
+  // The service must outlive the server.
+  void add_to(http::GrpcServer& server);
+  void set_priorities(std::shared_ptr<const Priorities> priorities);
+
+  struct Shared;  // private to extproc
+
+ private:
+  std::unique_ptr<Shared> shared_;
+};
+
+}  // namespace llmd::extproc
