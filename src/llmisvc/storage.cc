@@ -254,6 +254,10 @@ Result<void> add_model_storage(json::Object& pod, const Service& service, const 
   if (uri.mechanism == Mechanism::VolumeClaim) {
     mount_claim(pod, *server, "kserve-pvc-source", uri.rest, kModelFolder);
   } else if (uri.mechanism == Mechanism::HostFolder) {
+    if (!uri.rest.starts_with('/') || uri.rest.find("..") != std::string::npos) {
+      return invalid_argument("'{}': on a cluster the folder is one of the node's", model_uri)
+          .hint("write an absolute path, for example file:///srv/models/mine");
+    }
     add_volume(pod, "kserve-file-source",
                {{"hostPath", {{"path", text_value(uri.rest)}, {"type", "DirectoryOrCreate"}}}});
     add_mount(*server, "kserve-file-source", kModelFolder, true);
