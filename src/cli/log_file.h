@@ -3,8 +3,9 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 
-#include "base/file.h"
+#include "base/rotating_file.h"
 
 namespace llmd::cli {
 
@@ -17,9 +18,7 @@ class LogFile {
  private:
   void append(std::string_view line);
 
-  std::filesystem::path path_;
-  FileDescriptor file_;
-  std::size_t size_ = 0;
+  RotatingFile file_;
 };
 
 }  // namespace llmd::cli

@@ -5,9 +5,9 @@
 
 #include "base/strings.h"
 #include "controllers/deployment_status.h"
+#include "controllers/owner_controller.h"
 #include "controllers/pods.h"
 #include "controllers/rollout.h"
-#include "controllers/world.h"
 #include "kube/selector.h"
 
 namespace llmd::controllers {
@@ -40,32 +40,10 @@ SetSize size_of(const Object& set) {
   return {find_int(set, "spec.replicas", 0), find_int(set, "status.availableReplicas", 0)};
 }
 
-class DeploymentController final : public Part {
+class DeploymentController final : public OwnerController {
  public:
   explicit DeploymentController(World& world)
-      : world_(world),
-        events_(world.loop, world.client, "deployment-controller"),
-        controller_(world.loop, "deployment",
-                    [this](kube::ObjectKey key) { return reconcile(std::move(key)); }) {
-    world.informer(kube::kDeployments).on_change([this](const Object* before, const Object* after) {
-      controller_.enqueue(kube::key_of(after ? *after : *before));
-    });
-    world.informer(kube::kReplicaSets).on_change([this](const Object* before, const Object* after) {
-      const Object& set = after ? *after : *before;
-      if (const Object* owner = kube::controller_of(set);
-          owner && find_string(*owner, "kind") == "Deployment") {
-        controller_.enqueue({std::string(kube::namespace_of(set)), std::string(find_string(*owner, "name"))});
-      }
-    });
-  }
-
-  Task<void> run() override {
-    const std::function<Task<void>(async::Scope&)> body = [this](async::Scope& scope) -> Task<void> {
-      scope.spawn("events", events_.run());
-      co_await controller_.run();
-    };
-    co_await async::with_scope(world_.loop.executor(), body);
-  }
+      : OwnerController(world, "deployment", kube::kDeployments, kube::kReplicaSets) {}
 
  private:
   // A deployment and its sets, as the server has them now.
@@ -76,7 +54,7 @@ class DeploymentController final : public Part {
     std::int64_t newest_revision = 0;
   };
 
-  Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key) {
+  Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key) override {
     auto found = co_await world_.client.get(kube::kDeployments, key);
     if (!found || kube::is_being_deleted(*found)) {
       if (!found && found.error().kind != ErrorKind::NotFound) {
@@ -252,10 +230,6 @@ class DeploymentController final : public Part {
     }
     co_return kube::Outcome{look_again};
   }
-
-  World& world_;
-  kube::EventRecorder events_;
-  kube::Controller controller_;
 };
 
 }  // namespace

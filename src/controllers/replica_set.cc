@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "controllers/owner_controller.h"
 #include "controllers/pods.h"
-#include "controllers/world.h"
 #include "kube/selector.h"
 
 namespace llmd::controllers {
@@ -20,35 +20,13 @@ using kube::Object;
 constexpr std::int64_t kMaxBurst = 100;   // pods made or removed in one step
 constexpr std::size_t kKeptFinished = 2;  // ended pods whose logs people may still want to read
 
-class ReplicaSetController final : public Part {
+class ReplicaSetController final : public OwnerController {
  public:
   explicit ReplicaSetController(World& world)
-      : world_(world),
-        events_(world.loop, world.client, "replicaset-controller"),
-        controller_(world.loop, "replicaset",
-                    [this](kube::ObjectKey key) { return reconcile(std::move(key)); }) {
-    world.informer(kube::kReplicaSets).on_change([this](const Object* before, const Object* after) {
-      controller_.enqueue(kube::key_of(after ? *after : *before));
-    });
-    world.informer(kube::kPods).on_change([this](const Object* before, const Object* after) {
-      const Object& pod = after ? *after : *before;
-      if (const Object* owner = kube::controller_of(pod);
-          owner && find_string(*owner, "kind") == "ReplicaSet") {
-        controller_.enqueue({std::string(kube::namespace_of(pod)), std::string(find_string(*owner, "name"))});
-      }
-    });
-  }
-
-  Task<void> run() override {
-    const std::function<Task<void>(async::Scope&)> body = [this](async::Scope& scope) -> Task<void> {
-      scope.spawn("events", events_.run());
-      co_await controller_.run();
-    };
-    co_await async::with_scope(world_.loop.executor(), body);
-  }
+      : OwnerController(world, "replicaset", kube::kReplicaSets, kube::kPods) {}
 
  private:
-  Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key) {
+  Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key) override {
     auto set = co_await world_.client.get(kube::kReplicaSets, key);
     if (!set || kube::is_being_deleted(*set)) {
       if (!set && set.error().kind != ErrorKind::NotFound) {
@@ -157,10 +135,6 @@ class ReplicaSetController final : public Part {
     }
     co_return kube::Outcome{available.look_again};
   }
-
-  World& world_;
-  kube::EventRecorder events_;
-  kube::Controller controller_;
 };
 
 }  // namespace

@@ -16,52 +16,12 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/rotating_file.h"
 #include "base/strings.h"
+#include "process/spawn.h"
 
 namespace llmd::node {
 namespace {
-
-// Appends to the log and turns it over when it is full. Never fails: who would be told?
-class LogFile {
- public:
-  explicit LogFile(std::filesystem::path path) : path_(std::move(path)) { open(); }
-
-  void append(std::string_view bytes) {
-    if (size_ + bytes.size() > kMaxLogBytes) {
-      std::error_code ignored;
-      std::filesystem::rename(path_, path_.string() + ".1", ignored);
-      open();
-    }
-    const ssize_t written = ::write(file_.number(), bytes.data(), bytes.size());
-    size_ += written > 0 ? static_cast<std::size_t>(written) : 0;
-  }
-
- private:
-  void open() {
-    file_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    const off_t end = file_ ? ::lseek(file_.number(), 0, SEEK_END) : 0;
-    size_ = end > 0 ? static_cast<std::size_t>(end) : 0;
-  }
-
-  std::filesystem::path path_;
-  FileDescriptor file_;
-  std::size_t size_ = 0;
-};
-
-// Field 22 of /proc/PID/stat; the command name in field 2 may contain spaces and parentheses, so count from
-// its end.
-unsigned long long start_time_of(pid_t pid) {
-  const auto stat = read_file(fmt::format("/proc/{}/stat", pid), 4096);
-  const auto end_of_name = stat ? stat->rfind(')') : std::string::npos;
-  if (end_of_name == std::string::npos) {
-    return 0;
-  }
-  const auto fields = split(std::string_view(*stat).substr(end_of_name + 2), ' ');
-  constexpr std::size_t kStartTime = 22 - 3;
-  return fields.size() > kStartTime
-             ? static_cast<unsigned long long>(parse_integer(fields[kStartTime]).value_or(0))
-             : 0;
-}
 
 // In the child, between fork and exec: only async-signal-safe calls.
 [[noreturn]] void become_program(char* const* argv, int output, int error_report, pid_t shim) {
@@ -125,7 +85,7 @@ Result<Child> start_program(std::span<const std::string> program) {
 
 // Copies what is there to the log, but no more than a few buffers: a program that never stops writing must
 // not keep the shim from hearing signals. False at the end of the output.
-bool drain_output(int fd, LogFile& log) {
+bool drain_output(int fd, RotatingFile& log) {
   constexpr int kReads = 16;
   std::array<char, 65536> buffer;
   for (int i = 0; i < kReads; ++i) {
@@ -172,7 +132,7 @@ bool reap(pid_t program, int& status) {
 }
 
 // Passes signals on and output through until the program has ended; returns its wait status.
-int supervise(Child& child, int signals, LogFile& log) {
+int supervise(Child& child, int signals, RotatingFile& log) {
   int status = 0;
   for (;;) {
     std::array<pollfd, 2> waits{pollfd{signals, POLLIN, 0}, pollfd{child.output.number(), POLLIN, 0}};
@@ -235,7 +195,7 @@ int run_shim(std::span<const std::string> arguments) {
   const FileDescriptor signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   leave_output();
 
-  LogFile log(folder.log(container));
+  RotatingFile log(folder.log(container), kMaxLogBytes);
   ExitRecord exit{.started = std::chrono::system_clock::now()};
   auto child = start_program(arguments.subspan(3));
   if (!child) {
@@ -244,7 +204,7 @@ int run_shim(std::span<const std::string> arguments) {
     log.append(child.error().message + "\n");
   } else {
     const RunRecord record{.shim = ::getpid(),
-                           .shim_start_time = start_time_of(::getpid()),
+                           .shim_start_time = process::read_start_time(::getpid()).value_or(0),
                            .program = child->pid,
                            .started = exit.started};
     if (const auto written = write_run_record(folder, container, record); !written) {
