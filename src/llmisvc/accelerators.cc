@@ -1,6 +1,7 @@
 #include "llmisvc/accelerators.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/strings.h"
 #include "json/path.h"
@@ -13,7 +14,9 @@ namespace {
 constexpr const char* kDefaultResource = "nvidia.com/gpu";
 
 bool is_accelerator(std::string_view name) {
-  return name.ends_with("/gpu");
+  static constexpr std::array<std::string_view, 5> kOthers{
+      "gpu.intel.com/i915", "gpu.intel.com/xe", "habana.ai/gaudi", "google.com/tpu", "rebellions.ai/ATOM"};
+  return name.ends_with("/gpu") || std::ranges::find(kOthers, name) != kOthers.end();
 }
 
 std::optional<long long> count_of(const json::Value& value) {
@@ -66,7 +69,13 @@ void set_container(json::Object& container, std::optional<long long> needed) {
   }
 }
 
-void set_workload(json::Object& owner, const Workload& workload, Findings& findings) {
+// Devices that are claimed (KServe's DRA annotations) are not counted as well.
+bool claims_devices(const Service& service) {
+  const json::Value metadata(service.metadata);
+  return json::string_at(metadata, "annotations[serving.kserve.io/exp-dra-device-class]").has_value();
+}
+
+void set_workload(json::Object& owner, const Workload& workload, bool claims, Findings& findings) {
   Parallelism p = workload.parallelism;
   const auto stated = workload.pod ? accelerators_of(*workload.pod) : std::nullopt;
   if (workload.worker && p.pipeline && !p.tensor && stated && !p.is_data_parallel()) {
@@ -84,8 +93,9 @@ void set_workload(json::Object& owner, const Workload& workload, Findings& findi
   }
   const bool in_one_pod = !workload.worker;
   const bool says_something = p.tensor || p.data_local || (p.pipeline && in_one_pod);
-  const auto needed =
-      says_something ? std::optional<long long>(p.accelerators_per_pod(!in_one_pod)) : std::nullopt;
+  const auto needed = says_something && !claims
+                          ? std::optional<long long>(p.accelerators_per_pod(!in_one_pod))
+                          : std::nullopt;
   for (const char* pod : {"template", "worker"}) {
     auto* spec = owner.if_contains(pod);
     json::Object* main =
@@ -99,9 +109,10 @@ void set_workload(json::Object& owner, const Workload& workload, Findings& findi
 }  // namespace
 
 void set_accelerators(json::Object& spec, const Service& service, Findings& findings) {
-  set_workload(spec, service.main, findings);
+  const bool claims = claims_devices(service);
+  set_workload(spec, service.main, claims, findings);
   if (service.prefill) {
-    set_workload(object_in(spec, "prefill"), *service.prefill, findings);
+    set_workload(object_in(spec, "prefill"), *service.prefill, claims, findings);
   }
 }
 
@@ -133,36 +144,58 @@ long long group_size_of(const Workload& workload) {
   return std::max(1LL, world / std::max(1LL, per_pod));
 }
 
+namespace {
+
+void add_finding(Findings& findings, std::string path, std::string sentence, std::string fix) {
+  findings.push_back({.code = "accelerators",
+                      .path = std::move(path),
+                      .sentence = std::move(sentence),
+                      .fix = std::move(fix)});
+}
+
+// A group's pods together are the world that pipeline and tensor parallelism are spread over.
+void check_group(const Workload& workload, long long stated, Findings& findings) {
+  const Parallelism& p = workload.parallelism;
+  const long long world = *p.pipeline * p.tensor.value_or(1);
+  if (stated < 1 || world % stated != 0 || world < stated) {
+    add_finding(findings, workload.path + ".template",
+                fmt::format("pods of {} GPUs cannot hold pipeline {} x tensor {} = {} GPUs", stated,
+                            *p.pipeline, p.tensor.value_or(1), world),
+                "choose a number of GPUs per pod that divides it");
+  }
+}
+
+void check_worker(const Workload& workload, long long leader, Findings& findings) {
+  const auto worker = workload.worker ? accelerators_of(*workload.worker) : std::nullopt;
+  if (worker && *worker != leader) {
+    add_finding(findings, workload.path + ".worker",
+                fmt::format("the leader asks for {} GPUs, each worker for {}", leader, *worker),
+                fmt::format("request {} GPUs in both", std::max(leader, *worker)));
+  }
+}
+
+}  // namespace
+
 void check_accelerators(const Workload& workload, Findings& findings) {
   const Parallelism& p = workload.parallelism;
   const auto stated = workload.pod ? accelerators_of(*workload.pod) : std::nullopt;
-  const auto add = [&](std::string sentence, std::string fix) {
-    findings.push_back({.code = "accelerators",
-                        .path = workload.path + ".template",
-                        .sentence = std::move(sentence),
-                        .fix = std::move(fix)});
-  };
   if (!stated) {
     return;
   }
+  check_worker(workload, *stated, findings);
   if (workload.worker && p.pipeline && !p.is_data_parallel()) {
-    const long long world = *p.pipeline * p.tensor.value_or(1);
-    if (*stated < 1 || world % *stated != 0 || world < *stated) {
-      add(fmt::format("pods of {} GPUs cannot hold pipeline {} x tensor {} = {} GPUs", *stated, *p.pipeline,
-                      p.tensor.value_or(1), world),
-          "choose a number of GPUs per pod that divides it");
-    }
-    return;
+    return check_group(workload, *stated, findings);
   }
   if (!p.tensor && !p.data_local && (workload.worker || !p.pipeline)) {
     return;
   }
   const long long needed = p.accelerators_per_pod(workload.worker.has_value());
   if (*stated != needed) {
-    add(fmt::format("the pod asks for {} GPUs, its parallelism needs {} (tensor {} x dataLocal {}{})",
-                    *stated, needed, p.tensor.value_or(1), p.data_local.value_or(1),
-                    workload.worker ? "" : fmt::format(" x pipeline {}", p.pipeline.value_or(1))),
-        fmt::format("request {} GPUs, or change parallelism", needed));
+    add_finding(findings, workload.path + ".template",
+                fmt::format("the pod asks for {} GPUs, its parallelism needs {} (tensor {} x dataLocal {}{})",
+                            *stated, needed, p.tensor.value_or(1), p.data_local.value_or(1),
+                            workload.worker ? "" : fmt::format(" x pipeline {}", p.pipeline.value_or(1))),
+                fmt::format("request {} GPUs, or change parallelism", needed));
   }
 }
 

@@ -6,6 +6,8 @@
 #include "base/strings.h"
 #include "json/path.h"
 #include "llmisvc/accelerators.h"
+#include "llmisvc/check_parts.h"
+#include "llmisvc/child_name.h"
 #include "llmisvc/storage.h"
 
 namespace llmd::llmisvc {
@@ -20,19 +22,13 @@ void add(Findings& findings, std::string_view code, std::string path, std::strin
                       .fix = std::move(fix)});
 }
 
-void check_uri(const std::string& uri, const std::string& path, const Facts& facts, Findings& findings) {
-  if (const auto parsed = parse_model_uri(uri, facts.platform); !parsed) {
-    add(findings, "model-uri", path, parsed.error().message, parsed.error().advice);
-  }
-}
-
 void check_model(const Service& service, const Facts& facts, Findings& findings) {
   const Model& model = service.model;
   if (model.uri.empty()) {
     add(findings, "missing-field", "spec.model.uri", "no model: neither the service nor a config names one",
         "write where the model is, for example uri: hf://meta-llama/Llama-3.1-8B-Instruct");
   } else {
-    check_uri(model.uri, "spec.model.uri", facts, findings);
+    check_uri(model.uri, "spec.model.uri", facts.platform, findings);
   }
   std::set<std::string> names;
   for (const Adapter& adapter : model.adapters) {
@@ -41,13 +37,14 @@ void check_model(const Service& service, const Facts& facts, Findings& findings)
       add(findings, "adapter-name", path, fmt::format("the adapter from {} has no usable name", adapter.uri),
           "give it the name clients will ask for");
     } else if (adapter.name == model.name) {
-      add(findings, "adapter-name", path, fmt::format("adapter '{}' has the model's name", adapter.name));
+      add(findings, "adapter-name", path, fmt::format("adapter '{}' has the model's name", adapter.name),
+          "give one of them another name");
     } else if (!names.insert(adapter_folder(adapter.name)).second) {
       add(findings, "adapter-name", path,
           fmt::format("two adapters would be stored in {}", adapter_folder(adapter.name)),
           "rename one of them");
     }
-    check_uri(adapter.uri, path, facts, findings);
+    check_uri(adapter.uri, path, facts.platform, findings);
   }
   if (!model.criticality.empty() && !(service.router && service.router->scheduler)) {
     add(findings, "criticality-without-scheduler", "spec.model.criticality",
@@ -55,21 +52,28 @@ void check_model(const Service& service, const Facts& facts, Findings& findings)
   }
 }
 
+// A 1 says no more than nothing: documentation writes all of them out.
+bool is_split(const std::optional<long long>& size) {
+  return size.value_or(1) > 1;
+}
+
 void check_parallelism(const Workload& workload, Findings& findings) {
   const Parallelism& p = workload.parallelism;
   const std::string path = workload.path + ".parallelism";
-  if (p.pipeline && p.is_data_parallel()) {
+  if (is_split(p.pipeline) && (is_split(p.data) || is_split(p.data_local))) {
     add(findings, "parallelism", path, "pipeline and data parallelism exclude each other",
         "keep pipeline, or data with dataLocal");
   }
-  if (p.data.has_value() != p.data_local.has_value()) {
+  if (is_split(p.data) && !p.data_local) {
+    add(findings, "parallelism", path, "data needs dataLocal: how many of the copies run in one pod",
+        fmt::format("add dataLocal: {}", *p.data));
+  } else if (is_split(p.data_local) && !p.data) {
+    add(findings, "parallelism", path, "dataLocal needs data: how many copies there are",
+        fmt::format("add data: {}", *p.data_local));
+  } else if (p.data && p.data_local && *p.data % *p.data_local != 0) {
     add(findings, "parallelism", path,
-        p.data ? "data needs dataLocal: how many of the copies run in one pod"
-               : "dataLocal needs data: how many copies there are",
-        p.data ? fmt::format("add dataLocal: {}", *p.data) : fmt::format("add data: {}", *p.data_local));
-  } else if (p.data && *p.data % *p.data_local != 0) {
-    add(findings, "parallelism", path,
-        fmt::format("data {} is not a multiple of dataLocal {}", *p.data, *p.data_local));
+        fmt::format("data {} is not a multiple of dataLocal {}", *p.data, *p.data_local),
+        "let every pod run the same number of copies");
   }
   if (workload.worker && !p.pipeline && !p.is_data_parallel()) {
     add(findings, "parallelism", workload.path + ".worker",
@@ -78,39 +82,12 @@ void check_parallelism(const Workload& workload, Findings& findings) {
   }
 }
 
-void check_scaling(const Workload& workload, Findings& findings) {
-  if (!workload.scaling) {
-    return;
-  }
-  const json::Value scaling(*workload.scaling);
-  const std::string path = workload.path + ".scaling";
-  const auto least = json::int_at(scaling, "minReplicas").value_or(1);
-  const auto most = json::int_at(scaling, "maxReplicas");
-  const bool hpa = json::object_at(scaling, "wva.hpa") != nullptr;
-  const bool keda = json::object_at(scaling, "wva.keda") != nullptr;
-  if (workload.replicas) {
-    add(findings, "scaling", path, "replicas and scaling exclude each other", "remove replicas");
-  }
-  if (most && least > *most) {
-    add(findings, "scaling", path + ".minReplicas",
-        fmt::format("{} is more than maxReplicas {}", least, *most));
-  }
-  if (json::object_at(scaling, "wva") == nullptr) {
-    add(findings, "scaling", path + ".wva", "must be set", "add wva: {hpa: {}} or wva: {keda: {}}");
-  } else if (hpa == keda) {
-    add(findings, "scaling", path + ".wva",
-        hpa ? "hpa and keda exclude each other" : "one of hpa and keda must be set");
-  }
-  if (const auto idle = json::int_at(scaling, "wva.keda.idleReplicaCount"); idle && *idle >= least) {
-    add(findings, "scaling", path + ".wva.keda.idleReplicaCount",
-        fmt::format("{} must be lower than minReplicas {}", *idle, least));
-  }
-}
-
 void check_workload(const Workload& workload, Findings& findings) {
   check_parallelism(workload, findings);
   check_accelerators(workload, findings);
   check_scaling(workload, findings);
+  check_cache_tiers(workload, findings);
+  check_devices(workload, findings);
 }
 
 void check_router(const Service& service, Findings& findings) {
@@ -130,24 +107,42 @@ void check_router(const Service& service, Findings& findings) {
         group ? "add weight: 1" : "add group, the name of the services that share traffic");
   }
   if (group && (router.has_ingress || !router.routes.empty())) {
-    add(findings, "router", "spec.router.route.group", "a group works only with a managed HTTPRoute");
-  }
-  if (router.scheduler) {
-    const bool inline_config = json::find(spec, "router.scheduler.config.inline") != nullptr;
-    const bool config = json::object_at(spec, "router.scheduler.config") != nullptr;
-    if (config && !inline_config) {
-      add(findings, "scheduler-config", "spec.router.scheduler.config", "one of inline and ref must be set");
-    }
+    add(findings, "router", "spec.router.route.group", "a group works only with a managed HTTPRoute",
+        "remove router.ingress and router.route.http.refs, or the group");
   }
 }
 
-// Long names still work, but what LeaderWorkerSet appends to them does not fit into labels any more.
-void check_name(const Service& service, Findings& findings) {
-  if (service.main.worker && service.name.size() > 40) {
+// What LeaderWorkerSet appends to its name must fit into labels: "-GROUP-WORKER" of a pod, and of a
+// StatefulSet (one per group) "-GROUP" with the hash of its revision.
+void check_group_name(const Service& service, const Workload& workload, Findings& findings) {
+  if (!workload.worker) {
+    return;
+  }
+  constexpr std::size_t kLabel = 63;
+  constexpr std::size_t kHash = 11;  // with its dash
+  const std::string_view suffix = workload.path == "spec" ? "-kserve-mn" : "-kserve-mn-prefill";
+  const std::size_t group = std::to_string(std::max(0LL, workload.replicas.value_or(1) - 1)).size() + 1;
+  const std::size_t longest = kLabel - kHash - group - suffix.size();
+  if (service.name.size() > longest) {
     add(findings, "name-length", "metadata.name",
         fmt::format("'{}' has {} characters; names of pods in groups grow beyond a label's 63", service.name,
                     service.name.size()),
-        "use at most 40 characters");
+        fmt::format("use at most {} characters", longest));
+  }
+}
+
+void check_name(const Service& service, Findings& findings) {
+  check_group_name(service, service.main, findings);
+  if (service.prefill) {
+    check_group_name(service, *service.prefill, findings);
+  }
+  // The longest name that people look for.
+  constexpr std::string_view kSuffix = "-kserve-router-scheduler";
+  const std::string child = child_name(service.name, kSuffix);
+  if (child != service.name + std::string(kSuffix) && !has_errors(findings)) {
+    add(findings, "name-shortened", "metadata.name",
+        fmt::format("names of its objects do not fit into 63 characters and are shortened: {}", child),
+        fmt::format("use at most {} characters to keep them readable", 63 - kSuffix.size()), Severity::Note);
   }
 }
 
@@ -161,7 +156,46 @@ Findings check(const Service& service, const Facts& facts) {
   if (service.prefill) {
     check_workload(*service.prefill, findings);
   }
+  check_actuators(service, findings);
   check_router(service, findings);
+  check_confidential(service, findings);
+  check_device_claims(service, findings);
+  return findings;
+}
+
+namespace {
+
+// Kubernetes' group of a workload has so many pods; nullopt where it is no group.
+std::optional<long long> total_size(const Workload& workload) {
+  const Parallelism& p = workload.parallelism;
+  if (p.is_data_parallel()) {
+    return std::max(1LL, p.data.value_or(1) / std::max(1LL, p.data_local.value_or(1)));
+  }
+  return p.pipeline;
+}
+
+void check_size(const Workload& before, const Workload& after, Findings& findings) {
+  const auto old_size = total_size(before);
+  const auto new_size = total_size(after);
+  if (old_size != new_size) {
+    const auto text = [](const std::optional<long long>& size) {
+      return size ? fmt::format("{} pods", *size) : std::string("no group");
+    };
+    add(findings, "group-size-changed", after.path + ".parallelism",
+        fmt::format("the size of a group cannot be changed in place: {} before, {} now", text(old_size),
+                    text(new_size)),
+        "delete the service and create it anew, or create one of another name");
+  }
+}
+
+}  // namespace
+
+Findings check_update(const Service& before, const Service& after) {
+  Findings findings;
+  check_size(before.main, after.main, findings);
+  if (before.prefill && after.prefill) {
+    check_size(*before.prefill, *after.prefill, findings);
+  }
   return findings;
 }
 

@@ -1,9 +1,14 @@
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/strings.h"
+#include "json/path.h"
 #include "llmisvc/check.h"
-#include "llmisvc/compile.h"
+#include "llmisvc/check_routes.h"
+#include "llmisvc/convert_values.h"
 #include "llmisvc/dialect.h"
+#include "llmisvc/object_edit.h"
 
 namespace llmd::llmisvc {
 namespace {
@@ -32,28 +37,194 @@ Finding syntax_finding(const Error& error, std::string_view source_name) {
   return finding;
 }
 
-// A path that does not exist in the document (it came from a config) is shown at its nearest parent.
-void add_placed(Findings& all, Findings some, const json::YamlDocument& document) {
-  place_findings(some, document);
-  all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+std::string text_at(const json::Value& value, std::string_view path, std::string_view otherwise = "") {
+  return std::string(json::string_at(value, path).value_or(otherwise));
 }
+
+// Several files as one set.
+class Checker {
+ public:
+  Checker(const Facts& facts, const MemoryQuestion& question) : facts_(facts), question_(question) {}
+
+  Findings run(std::span<const ManifestText> files) {
+    std::vector<Manifest> manifests;
+    for (const ManifestText& file : files) {
+      auto manifest = parse_manifest(file.text, file.name);
+      if (!manifest) {
+        findings_.push_back(syntax_finding(manifest.error(), file.name));
+        continue;
+      }
+      facts_ = with_configs(std::move(facts_), *manifest);
+      manifests.push_back(std::move(*manifest));
+    }
+    for (const Manifest& manifest : manifests) {
+      for (const json::YamlDocument& document : manifest.configs) {
+        configs_["in config " + key_of(document.value) + ":"] = &document;
+      }
+    }
+    for (const Manifest& manifest : manifests) {
+      std::ranges::for_each(manifest.configs, [&](const auto& document) { config(document); });
+      std::ranges::for_each(manifest.services, [&](const auto& document) { service(document); });
+      std::ranges::for_each(manifest.others, [&](const auto& document) { other(document); });
+    }
+    return without_repetitions();
+  }
+
+ private:
+  static std::string key_of(const json::Value& object) {
+    return text_at(object, "metadata.namespace", "default") + "/" + text_at(object, "metadata.name");
+  }
+
+  // What was found in a config's template stands in the config; a path that does not exist in its document
+  // (it came from a preset) is shown at its nearest parent.
+  void place(Findings some, const json::YamlDocument& document) {
+    for (Finding& finding : some) {
+      const json::YamlDocument* where = &document;
+      for (const auto& [prefix, config] : configs_) {
+        if (finding.code == "template" && finding.sentence.starts_with(prefix)) {
+          where = config;
+        }
+      }
+      Findings one{std::move(finding)};
+      place_findings(one, *where);
+      findings_.push_back(std::move(one.front()));
+    }
+  }
+
+  void once(const json::YamlDocument& document) {
+    const std::string name = text_at(document.value, "metadata.name");
+    const std::string key = fmt::format("{} {}", text_at(document.value, "kind"), key_of(document.value));
+    const auto [found, is_new] = seen_.emplace(key, document.place_of("metadata.name"));
+    if (!is_new && !name.empty()) {
+      place({{.code = "duplicate-object",
+              .path = "metadata.name",
+              .sentence = fmt::format("{} is already described at {}", key, found->second),
+              .fix = "rename or remove one of them"}},
+            document);
+    }
+  }
+
+  void config(const json::YamlDocument& document) {
+    once(document);
+    Findings findings = check_object(document.value.get_object());
+    const bool is_sound = !has_errors(findings);
+    place(std::move(findings), document);
+    if (is_sound) {
+      place(check_templates(document.value.get_object(), facts_), document);
+    }
+  }
+
+  void service(const json::YamlDocument& document) {
+    once(document);
+    compiled(compile(document.value.get_object(), facts_), document, "spec.router.route");
+  }
+
+  void compiled(const Compiled& result, const json::YamlDocument& document, const std::string& route_path) {
+    place(result.findings, document);
+    if (has_errors(result.findings)) {
+      return;
+    }
+    if (facts_.platform == Platform::Cluster) {
+      place(check_memory(result.service, question_), document);
+    }
+    const json::Value spec(result.service.spec);
+    if (json::string_at(spec, "router.route.group")) {
+      return;  // routes that are meant to share a path
+    }
+    for (const json::Object& object : result.objects) {
+      if (text_at(json::Value(object), "kind") == "HTTPRoute") {
+        place(routes_.add(object, route_path), document);
+      }
+    }
+  }
+
+  void other(const json::YamlDocument& document) {
+    const json::Object& object = document.value.get_object();
+    if (is_values(object) || is_pool_values(object)) {
+      return values(document);
+    }
+    const std::string kind = text_at(document.value, "kind");
+    if (kind.empty()) {
+      return place({{.code = "not-an-object",
+                     .sentence = "no kind: neither a Kubernetes object nor a values file",
+                     .fix = object.contains("spec") ? "add apiVersion: serving.kserve.io/v1alpha2, kind: "
+                                                      "LLMInferenceService and metadata.name"
+                                                    : ""}},
+                   document);
+    }
+    if (text_at(document.value, "apiVersion").empty()) {
+      place({{.code = "missing-field",
+              .path = "kind",
+              .sentence = fmt::format("a {} without apiVersion", kind),
+              .fix = "say which group and version it is of"}},
+            document);
+    }
+    if (text_at(document.value, "metadata.namespace").find("${") != std::string::npos) {
+      place({{.code = "placeholder",
+              .severity = Severity::Warning,
+              .path = "metadata.namespace",
+              .sentence = "a variable of a shell, which nothing replaces here",
+              .fix = "write the namespace, or run the file through envsubst"}},
+            document);
+    }
+    once(document);
+    if (kind == "HTTPRoute") {
+      place(check_backends(object), document);
+      place(routes_.add(object, ""), document);
+    }
+  }
+
+  // Findings about what the values become have no place of their own in the file.
+  void values(const json::YamlDocument& document) {
+    ConvertedValues converted = convert_values(document);
+    findings_.insert(findings_.end(), converted.findings.begin(), converted.findings.end());
+    for (const json::Object& object : converted.objects) {
+      if (kind_of(object) == Kind::Service) {
+        Compiled result = compile(object, facts_);
+        for (Finding& finding : result.findings) {
+          finding.sentence = "as a service: " + finding.sentence;
+        }
+        compiled(result, document, "");
+      }
+    }
+  }
+
+  // A config that several services use is wrong once.
+  Findings without_repetitions() {
+    Findings result;
+    for (Finding& finding : findings_) {
+      const auto same = std::ranges::find_if(result, [&](const Finding& other) {
+        return other.code == finding.code && other.path == finding.path && other.line == finding.line &&
+               other.source == finding.source &&
+               (other.sentence == finding.sentence || (other.code == "template" && other.line != 0));
+      });
+      if (same == result.end()) {
+        result.push_back(std::move(finding));
+      } else if (finding.severity < same->severity) {
+        *same = std::move(finding);
+      }
+    }
+    return result;
+  }
+
+  Facts facts_;
+  const MemoryQuestion& question_;
+  Findings findings_;
+  std::map<std::string, const json::YamlDocument*> configs_;
+  std::map<std::string, std::string> seen_;
+  RouteTable routes_;
+};
 
 }  // namespace
 
+Findings check_manifests(std::span<const ManifestText> files, const Facts& facts,
+                         const MemoryQuestion& question) {
+  return Checker(facts, question).run(files);
+}
+
 Findings check_manifest(std::string_view yaml, std::string_view source_name, const Facts& facts) {
-  const auto manifest = parse_manifest(yaml, source_name);
-  if (!manifest) {
-    return {syntax_finding(manifest.error(), source_name)};
-  }
-  Findings findings;
-  for (const json::YamlDocument& document : manifest->configs) {
-    add_placed(findings, check_object(document.value.get_object()), document);
-  }
-  const Facts complete = with_configs(facts, *manifest);
-  for (const json::YamlDocument& document : manifest->services) {
-    add_placed(findings, compile(document.value.get_object(), complete).findings, document);
-  }
-  return findings;
+  const ManifestText file{.text = yaml, .name = source_name};
+  return check_manifests({&file, 1}, facts);
 }
 
 }  // namespace llmd::llmisvc

@@ -7,32 +7,11 @@
 #include "json/path.h"
 #include "llmisvc/check.h"
 #include "llmisvc/dialect.h"
+#include "llmisvc/dns_name.h"
 #include "llmisvc/schema.h"
 
 namespace llmd::llmisvc {
 namespace {
-
-bool is_dns_label(std::string_view name) {
-  return !name.empty() && name.size() <= 63 &&
-         std::ranges::all_of(
-             name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; }) &&
-         name.front() >= 'a' && name.front() <= 'z' && name.back() != '-';
-}
-
-// What the name could have been: lower case, other characters as dashes.
-std::string repaired(std::string_view name) {
-  std::string result;
-  for (const char c : to_lower(name)) {
-    const bool keep = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    if (keep || (!result.empty() && result.back() != '-')) {
-      result += keep ? c : '-';
-    }
-  }
-  while (!result.empty() && result.back() == '-') {
-    result.pop_back();
-  }
-  return result.empty() || (result.front() >= '0' && result.front() <= '9') ? "m-" + result : result;
-}
 
 void check_metadata(const json::Object& object, Findings& findings) {
   const json::Value value(object);
@@ -52,7 +31,7 @@ void check_metadata(const json::Object& object, Findings& findings) {
          .sentence = fmt::format("'{}' cannot be part of a host name: lower case letters, digits and '-', "
                                  "at most 63, the first one a letter",
                                  name),
-         .fix = fmt::format("for example {}", repaired(name))});
+         .fix = fmt::format("for example {}", repaired_name(name))});
   }
 }
 
@@ -94,8 +73,15 @@ void check_contradictions(const json::Value& root, Findings& findings) {
 
 Findings check_object(const json::Object& object) {
   Findings findings;
-  check_metadata(object, findings);
   const json::Value root(object);
+  if (json::string_at(root, "apiVersion").value_or("").empty()) {
+    findings.push_back({.code = "no-api-version",
+                        .severity = Severity::Warning,
+                        .path = "kind",
+                        .sentence = "no apiVersion; taken for serving.kserve.io",
+                        .fix = "add apiVersion: serving.kserve.io/v1alpha2, which kubectl needs"});
+  }
+  check_metadata(object, findings);
   static constexpr std::array<std::string_view, 5> kTop{"apiVersion", "kind", "metadata", "spec", "status"};
   for (const auto& member : object) {
     const std::string_view name(member.key().data(), member.key().size());

@@ -3,6 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <regex>
+#include <set>
+
+#include "base/file.h"
+#include "llmisvc/finding_codes.h"
+
 namespace llmd::llmisvc {
 namespace {
 
@@ -14,11 +21,12 @@ std::string check_text(std::string_view yaml) {
   return text;
 }
 
-// A service with `spec` below the usual head; the spec begins in line 4.
+// A service with `spec` below the usual head; the spec begins in line 4. `name` may be all of metadata.
 std::string service(std::string_view spec, std::string_view name = "a") {
+  const std::string metadata = name.starts_with('{') ? std::string(name) : fmt::format("{{name: {}}}", name);
   return fmt::format(
-      "apiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {{name: {}}}\nspec:\n{}",
-      name, spec);
+      "apiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {}\nspec:\n{}", metadata,
+      spec);
 }
 
 TEST(CheckManifest, AGoodServiceHasNoFindings) {
@@ -107,6 +115,226 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(CheckManifest, AFullDocumentOfAnotherKindIsLeftAlone) {
   EXPECT_EQ(check_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {anything: goes}\n"), "");
+}
+
+// One row for each code.
+struct Row {
+  const char* code;
+  Severity severity;
+  std::string yaml;
+  const char* sentence;  // a part of it
+  const char* fix = "";  // a part of it
+};
+
+const char* kConfig =
+    "apiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceServiceConfig\nmetadata: {name: c}\nspec:\n";
+const char* kGroup =
+    "  worker: {containers: []}\n  template: {containers: [{name: main, resources: {limits: {nvidia.com/gpu: "
+    "8}}}]}\n";
+const char* kRoute =
+    "  router: {gateway: {}, route: {http: {spec: {rules: [{matches: [{path: {value: /x}}]}]}}}}\n";
+
+std::vector<Row> rows() {
+  const std::string model = "  model: {uri: hf://a/b}\n";
+  const auto with = [&](const std::string& rest) { return service(model + rest); };
+  return {
+      {"accelerators", Severity::Error,
+       with("  parallelism: {tensor: 8}\n  template: {containers: [{name: main, resources: {limits: "
+            "{nvidia.com/gpu: "
+            "4}}}]}\n"),
+       "asks for 4 GPUs, its parallelism needs 8", "request 8"},
+      {"adapter-name", Severity::Error,
+       service("  model: {uri: hf://a/b, name: m, lora: {adapters: [{name: m, uri: hf://a/c}]}}\n"),
+       "model's name"},
+      {"bad-name", Severity::Error, service(model, "Llama3.1"), "cannot be part of a host name", "llama3-1"},
+      {"bad-value", Severity::Error, service("  model: {uri: hf://a/b, criticality: High}\n"),
+       "is not one of"},
+      {"confidential", Severity::Error,
+       service("  model: {uri: hf://a/b, confidential: {enabled: true, resourceId: here}}\n"), "kbs:///"},
+      {"config-map-key", Severity::Error,
+       with("  router: {scheduler: {config: {ref: {name: m, key: k}}}}\n") +
+           "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {other: x}\n",
+       "has no key 'k'"},
+      {"config-map-not-found", Severity::Error,
+       with("  router: {scheduler: {config: {ref: {name: m, key: k}}}}\n"), "ConfigMap 'm' does not exist"},
+      {"config-not-found", Severity::Error, with("  baseRefs: [{name: c}]\n"), "'c' exists neither"},
+      {"criticality-without-scheduler", Severity::Warning,
+       service("  model: {uri: hf://a/b, criticality: Critical}\n"), "without a scheduler",
+       "router.scheduler"},
+      {"device-claim", Severity::Error,
+       service(model, "{name: a, annotations: {serving.kserve.io/exp-dra-device-count: \"2\"}}"),
+       "device class"},
+      {"duplicate", Severity::Error, with("  template: {containers: [{name: main}, {name: main}]}\n"),
+       "already taken"},
+      {"duplicate-object", Severity::Error, service(model) + "---\n" + service(model),
+       "already described at"},
+      {"kv-cache", Severity::Error, with("  kvCacheOffloading: {cpu: 0}\n"), "more than nothing"},
+      {"memory", Severity::Note,
+       service("  model: {uri: hf://meta-llama/Llama-3-8B}\n  template: {containers: [{name: main, "
+               "resources: {limits: "
+               "{nvidia.com/gpu: 1}}}]}\n"),
+       "needs at least 21.8 GiB per GPU: (weights 15.0 GiB + activations 3.6 GiB + a sequence of 8192 tokens "
+       "1.0 GiB) / "
+       "0.90"},
+      {"missing-field", Severity::Error, service("  replicas: 1\n"), "'model' is required"},
+      {"model-uri", Severity::Error, service("  model: {uri: hf://a/b/c}\n"),
+       "is not hf://ORGANISATION/MODEL"},
+      {"name-length", Severity::Error,
+       service(model + "  parallelism: {pipeline: 2, tensor: 8}\n" + kGroup,
+               "a-name-of-a-service-that-is-quite-a-bit-too-long"),
+       "has 48 characters", "at most 40"},
+      {"name-shortened", Severity::Note, service(model, "a-name-of-a-service-that-is-quite-a-bit-too-long"),
+       "are shortened", "at most 39"},
+      {"nested-base-refs", Severity::Error, std::string(kConfig) + "  baseRefs: [{name: d}]\n",
+       "cannot start from other configs"},
+      {"no-api-version", Severity::Warning,
+       "kind: LLMInferenceServiceConfig\nmetadata: {name: c}\nspec: {}\n", "no apiVersion"},
+      {"not-an-object", Severity::Error, "spec: {replicas: 3}\n", "no kind", "kind: LLMInferenceService"},
+      {"not-converted", Severity::Warning,
+       "modelArtifacts: {uri: hf://a/b, name: a/b}\ndecode: {strategy: {type: Recreate}}\n",
+       "how Deployments roll"},
+      {"out-of-range", Severity::Error, with("  replicas: -1\n"), "at least 0, got -1"},
+      {"parallelism", Severity::Error, with("  parallelism: {pipeline: 2, data: 2, dataLocal: 1}\n"),
+       "exclude each other"},
+      {"path-conflict", Severity::Error,
+       service(model + kRoute, "a") + "---\n" + service(model + kRoute, "b"), "PathPrefix /x on Gateway"},
+      {"picker-as-backend", Severity::Warning,
+       "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec: {rules: "
+       "[{backendRefs: "
+       "[{name: x-epp, port: 8000}]}]}\n",
+       "endpoint picker", "InferencePool, name: x}"},
+      {"pinned-devices", Severity::Warning,
+       with(
+           "  template: {containers: [{name: main, env: [{name: NVIDIA_VISIBLE_DEVICES, value: \"1\"}]}]}\n"),
+       "past Kubernetes"},
+      {"placeholder", Severity::Warning, with("  prefill: {...}\n"), "placeholder"},
+      {"render", Severity::Error, with("  template: {containers: [{name: main, $patch: delete}]}\n"),
+       "no container is called 'main'"},
+      {"router", Severity::Error, with("  router: {route: {group: g}}\n"), "group needs weight", "weight: 1"},
+      {"scaling", Severity::Error, with("  replicas: 1\n  scaling: {maxReplicas: 2, wva: {hpa: {}}}\n"),
+       "replicas and scaling exclude each other"},
+      {"scheduler-config", Severity::Error, with("  router: {scheduler: {config: {}}}\n"),
+       "one of inline and ref"},
+      {"syntax", Severity::Error, "a: [1\nb: 2\n", "did not find"},
+      {"template", Severity::Error, std::string(kConfig) + "  model: {name: \"{{.Nam}}\"}\n",
+       "unknown variable .Nam", "did you mean 'name'?"},
+      {"tensor-derived", Severity::Warning, with("  parallelism: {pipeline: 4}\n" + std::string(kGroup)),
+       "give tensor 4"},
+      {"tensor-heads", Severity::Warning,
+       service("  model: {uri: hf://meta-llama/Llama-3-8B}\n  parallelism: {tensor: 3}\n"), "8 KV heads"},
+      {"unknown-field", Severity::Error, with("  replicsa: 2\n"), "unknown field",
+       "did you mean 'replicas'?"},
+      {"wrong-type", Severity::Error, with("  replicas: two\n"), "expected an integer, got a string"},
+  };
+}
+
+class FindingRow : public testing::TestWithParam<Row> {};
+
+TEST_P(FindingRow, IsReported) {
+  const Row& row = GetParam();
+  const Findings findings = check_manifest(row.yaml, "service.yaml");
+  const auto found = std::ranges::find_if(findings, [&](const Finding& finding) {
+    return finding.code == row.code && finding.sentence.find(row.sentence) != std::string::npos;
+  });
+  ASSERT_NE(found, findings.end()) << check_text(row.yaml);
+  EXPECT_EQ(found->severity, row.severity);
+  EXPECT_THAT(found->fix, testing::HasSubstr(row.fix));
+  EXPECT_GT(found->line, 0U);
+}
+
+void PrintTo(const Row& row, std::ostream* out) {
+  *out << row.code;
+}
+
+INSTANTIATE_TEST_SUITE_P(Codes, FindingRow, testing::ValuesIn(rows()), [](const auto& param) {
+  std::string name = param.param.code;
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
+TEST(FindingCodes, EachHasARowAndTheSourcesUseNoOther) {
+  std::set<std::string> listed;
+  for (const FindingCode& one : finding_codes()) {
+    EXPECT_TRUE(listed.emplace(one.code).second) << one.code;
+  }
+  std::set<std::string> tested{"group-size-changed"};  // by CheckUpdate
+  for (const Row& row : rows()) {
+    tested.insert(row.code);
+  }
+  EXPECT_EQ(tested, listed);
+
+  const std::regex use(R"((\.code = |add\(|add\(findings, |add_at\()\s*"([a-z][a-z-]+)\")");
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(LLMD_SOURCE_DIR) + "/src/llmisvc")) {
+    const std::string file = entry.path().filename().string();
+    if (!file.ends_with(".cc") || file.ends_with("_test.cc")) {
+      continue;
+    }
+    const std::string text = *read_file(entry.path());
+    for (std::sregex_iterator it(text.begin(), text.end(), use), end; it != end; ++it) {
+      EXPECT_TRUE(listed.contains((*it)[2])) << file << ": " << (*it)[2];
+    }
+  }
+}
+
+TEST(CheckUpdate, RefusesAnotherGroupSizeButNotOtherChanges) {
+  const auto compiled = [](std::string_view parallelism) {
+    const auto manifest = parse_manifest(
+        service(fmt::format("  model: {{uri: hf://a/b}}\n  worker: {{containers: []}}\n  parallelism: {}\n",
+                            parallelism)),
+        "a.yaml");
+    return compile(manifest->services.front().value.get_object(), {}).service;
+  };
+  const Service before = compiled("{data: 8, dataLocal: 4, tensor: 1}");
+  EXPECT_TRUE(check_update(before, compiled("{data: 4, dataLocal: 2, tensor: 2}")).empty());
+  const auto findings = check_update(before, compiled("{data: 8, dataLocal: 2, tensor: 1}"));
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].code, "group-size-changed");
+  EXPECT_EQ(findings[0].sentence,
+            "the size of a group cannot be changed in place: 2 pods before, 4 pods now");
+}
+
+TEST(CheckManifests, AConfigOfOneFileServesAnother) {
+  const std::string config = std::string(kConfig) + "  replicas: 2\n";
+  const std::string user = service("  model: {uri: hf://a/b}\n  baseRefs: [{name: c}]\n");
+  const std::vector<ManifestText> files{{user, "user.yaml"}, {config, "config.yaml"}};
+  EXPECT_TRUE(check_manifests(files).empty());
+}
+
+TEST(CheckManifests, TwoFilesWithTheSamePathConflict) {
+  const std::string a = service("  model: {uri: hf://a/b}\n" + std::string(kRoute), "a");
+  const std::string b = service("  model: {uri: hf://a/b}\n" + std::string(kRoute), "b");
+  const std::vector<ManifestText> files{{a, "a.yaml"}, {b, "b.yaml"}};
+  const auto findings = check_manifests(files);
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].code, "path-conflict");
+  EXPECT_EQ(findings[0].source, "b.yaml");
+}
+
+TEST(CheckManifests, ATemplateFailsInItsConfigAndOnlyForTheServicesItIsWrongFor) {
+  const std::string config =
+      std::string(kConfig) +
+      "  template:\n    terminationGracePeriodSeconds: 30\n    containers:\n    - name: main\n"
+      "      args: [\"{{ .Spec.Prefill.Parallelism.Tensor }}\"]\n";
+  const auto findings = check_manifest(config, "config.yaml");
+  ASSERT_EQ(findings.size(), 1U) << check_text(config);
+  EXPECT_EQ(findings[0].severity, Severity::Warning);
+  EXPECT_EQ(findings[0].line, 9U);
+  EXPECT_THAT(findings[0].sentence, testing::HasSubstr("for services with one pod"));
+}
+
+TEST(CheckManifests, AModelThatDoesNotFitTheGpuIsAWarningWithTheArithmetic) {
+  const std::string text = service(
+      "  model: {uri: hf://meta-llama/Llama-3-70B-Instruct}\n  parallelism: {tensor: 2}\n  template: "
+      "{containers: "
+      "[{name: main, resources: {limits: {nvidia.com/gpu: 2}}}]}\n");
+  const ManifestText file{text, "a.yaml"};
+  const auto findings = check_manifests({&file, 1}, {}, {.gpu = *accelerator_type("80GB")});
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].severity, Severity::Warning);
+  EXPECT_THAT(findings[0].sentence,
+              testing::StartsWith("does not fit: weights 65.7 GiB + activations 3.6 GiB"));
+  EXPECT_THAT(findings[0].fix, testing::HasSubstr("parallelism.tensor: 4"));
 }
 
 }  // namespace

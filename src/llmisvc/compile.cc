@@ -1,10 +1,12 @@
 #include "llmisvc/compile.h"
 
 #include <filesystem>
+#include <set>
 
 #include "json/path.h"
 #include "llmisvc/check.h"
 #include "llmisvc/dialect.h"
+#include "llmisvc/object_edit.h"
 #include "llmisvc/render.h"
 
 namespace llmd::llmisvc {
@@ -19,9 +21,7 @@ std::string key_of(const json::Value& object) {
          std::string(json::string_at(object, "metadata.name").value_or(""));
 }
 
-}  // namespace
-
-Compiled compile(const json::Object& service, const Facts& facts) {
+Compiled compile_canonical(const json::Object& service, const Facts& facts) {
   Compiled result;
   const json::Object canonical = to_kserve(service, result.findings);
   append(result.findings, check_object(canonical));
@@ -52,9 +52,39 @@ Compiled compile(const json::Object& service, const Facts& facts) {
   return result;
 }
 
+}  // namespace
+
+Compiled compile(const json::Object& service, const Facts& facts) {
+  Compiled result = compile_canonical(service, facts);
+  if (is_server_dialect(service)) {
+    use_server_paths(result.findings);
+  }
+  return result;
+}
+
+void settle_namespaces(std::vector<json::YamlDocument>& documents) {
+  const auto is_ours = [](const json::YamlDocument& document) {
+    return document.value.is_object() && kind_of(document.value.get_object()) != Kind::Other &&
+           json::object_at(document.value, "metadata") != nullptr;
+  };
+  std::set<std::string> stated;
+  for (const json::YamlDocument& document : documents) {
+    if (const auto name = json::string_at(document.value, "metadata.namespace"); name && is_ours(document)) {
+      stated.emplace(*name);
+    }
+  }
+  for (json::YamlDocument& document : documents) {
+    if (stated.size() == 1 && is_ours(document) &&
+        json::find(document.value, "metadata.namespace") == nullptr) {
+      document.value.at("metadata").get_object()["namespace"] = *stated.begin();
+    }
+  }
+}
+
 Result<Manifest> parse_manifest(std::string_view yaml, std::string_view source_name) {
   LLMD_TRY(auto documents, json::parse_yaml(yaml, source_name));
   Manifest manifest;
+  settle_namespaces(documents);
   for (json::YamlDocument& document : documents) {
     if (!document.value.is_object()) {
       return invalid_argument("{}: expected an object with apiVersion and kind, got {}",
@@ -98,6 +128,7 @@ Facts with_configs(Facts facts, const Manifest& manifest) {
                                              .source = document.source_name};
   }
   for (const json::YamlDocument& document : manifest.others) {
+    remember(facts, document.value.get_object());
     if (json::string_at(document.value, "kind").value_or("") != "ConfigMap") {
       continue;
     }
@@ -105,7 +136,7 @@ Facts with_configs(Facts facts, const Manifest& manifest) {
     const auto* entries = json::object_at(document.value, "data");
     for (const auto& entry : entries != nullptr ? *entries : json::Object()) {
       if (entry.value().is_string()) {
-        data[std::string(entry.key())] = std::string(entry.value().get_string().c_str());
+        data[std::string(entry.key())] = std::string(text_view(entry.value()));
       }
     }
   }

@@ -32,8 +32,12 @@ struct Manifest {
   std::vector<json::YamlDocument> configs;
   std::vector<json::YamlDocument> others;
 };
-// The error is the YAML's: "service.yaml:3:5: ...".
+// The error is the YAML's: "service.yaml:3:5: ...". Namespaces are settled (see there).
 Result<Manifest> parse_manifest(std::string_view yaml, std::string_view source_name);
+
+// Documents without a namespace are taken to be in that of the others, where those that state one agree: a
+// file that describes a service and its config in pieces means one place.
+void settle_namespaces(std::vector<json::YamlDocument>& documents);
 
 // Relative file:// URIs (model and adapters) mean files beside the manifest: makes them absolute. `folder` is
 // the manifest's, absolute.

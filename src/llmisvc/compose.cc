@@ -1,6 +1,7 @@
 #include "llmisvc/compose.h"
 
 #include "json/path.h"
+#include "llmisvc/check_parts.h"
 #include "llmisvc/defaults.h"
 #include "llmisvc/expand.h"
 #include "llmisvc/merge.h"
@@ -15,6 +16,11 @@ json::Object spec_of(const json::Object& service) {
   json::Value copy = spec != nullptr && spec->is_object() ? *spec : json::Value(json::Object());
   strip_markers(copy);
   return copy.get_object();
+}
+
+std::string full_name_of(const json::Object& service, const std::string& name_space) {
+  const json::Value value(service);
+  return fmt::format("{}/{}", name_space, json::string_at(value, "metadata.name").value_or(""));
 }
 
 struct Layers {
@@ -83,8 +89,8 @@ void find_presets(const json::Object& own, std::string_view name_space, const Fa
 
 Composition compose(const json::Object& service, const Facts& facts) {
   Composition result;
-  const std::string name_space(
-      json::string_at(json::Value(service), "metadata.namespace").value_or("default"));
+  const json::Value whole(service);
+  const std::string name_space(json::string_at(whole, "metadata.namespace").value_or("default"));
   const json::Object own = spec_of(service);
   Layers layers;
   find_bases(own, name_space, facts, layers, result.findings);
@@ -97,6 +103,10 @@ Composition compose(const json::Object& service, const Facts& facts) {
     check_schema(config_spec_schema(), json::Value(config.spec), full_name + " spec", result.findings);
     merged = merge(merged, mark_templates(config.spec, full_name, origins));
     result.applied.push_back({.name = config.name, .name_space = config.name_space, .is_preset = is_preset});
+    result.layers.push_back({.kind = is_preset ? Layer::Kind::Preset : Layer::Kind::BaseRef,
+                             .name = full_name,
+                             .source = config.source,
+                             .spec = config.spec});
   };
   for (const FoundConfig& preset : layers.presets) {
     add(preset, true);
@@ -106,6 +116,8 @@ Composition compose(const json::Object& service, const Facts& facts) {
   }
   merged = merge(merged, own);
   merged.erase("baseRefs");
+  result.layers.push_back(
+      {.kind = Layer::Kind::Service, .name = full_name_of(service, name_space), .spec = own});
 
   result.object = service;
   result.object["spec"] = std::move(merged);
@@ -120,6 +132,7 @@ Composition compose(const json::Object& service, const Facts& facts) {
   for (Finding& finding : expand(result.object, origins, facts)) {
     result.findings.push_back(std::move(finding));
   }
+  check_scheduler_config(result.object["spec"], result.findings);
   if (!has_errors(result.findings)) {
     set_defaults(result.object, facts, result.findings);
   }

@@ -19,9 +19,19 @@ struct AppliedConfig {
   bool operator==(const AppliedConfig&) const = default;
 };
 
+// One of the specs that were merged.
+struct Layer {
+  enum class Kind { Preset, BaseRef, Service };
+  Kind kind = Kind::Service;
+  std::string name = {};    // of the config, with its namespace; of the service
+  std::string source = {};  // file, "cluster" or "built in"
+  json::Object spec = {};   // as written
+};
+
 struct Composition {
   json::Object object;                 // apiVersion, kind, metadata, effective spec
   std::vector<AppliedConfig> applied;  // in merge order
+  std::vector<Layer> layers;           // the same with their specs, the service last
   Findings findings;                   // with errors the object is incomplete
 };
 

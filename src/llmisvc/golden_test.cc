@@ -6,9 +6,15 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "llmisvc/check.h"
 #include "llmisvc/compile.h"
+#include "llmisvc/convert_values.h"
 #include "llmisvc/crd.h"
+#include "llmisvc/dialect.h"
+#include "llmisvc/explain.h"
+#include "llmisvc/finding_codes.h"
 #include "llmisvc/plan.h"
+#include "llmisvc/tree.h"
 
 namespace llmd::llmisvc {
 namespace {
@@ -87,12 +93,108 @@ INSTANTIATE_TEST_SUITE_P(Guide, PlanCount,
                                          Count{"001-21", 11, 32}, Count{"001-22", 8, 64},
                                          Count{"v-pipeline-multi-node", 4, 32}));
 
-TEST(Tree, ShowsObjectsPodsAndContainers) {
-  const std::string tree = objects_as_tree(compile_file(kData + "inputs/000-10.yaml", {}));
-  EXPECT_THAT(tree, testing::HasSubstr("LLMInferenceService default/llama-405b: 4 pods, 32 GPUs"));
-  EXPECT_THAT(tree, testing::HasSubstr("├─ LeaderWorkerSet llama-405b-kserve-mn\n"
-                                       "   pods 4 (serving), 8 GPUs each, 32 in all\n"
-                                       "   init storage-initializer\n   run  main\n"));
+std::vector<std::string> all_inputs() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(kData + "inputs")) {
+    names.push_back(entry.path().stem().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+std::string text_of(const std::string& input) {
+  return *read_file(kData + "inputs/" + input + ".yaml");
+}
+
+// One file says at a glance which of the users' documents pass, and what is said about the others.
+TEST(GoldenDocuments, EachPassesTheCheckOrFailsForItsReason) {
+  std::string page;
+  for (const std::string& input : all_inputs()) {
+    page += "# " + input + "\n";
+    for (const Finding& finding : check_manifest(text_of(input), input + ".yaml")) {
+      page += render_finding(finding) + "\n";
+    }
+  }
+  expect_file(kData + "golden/findings.txt", page);
+}
+
+TEST(GoldenDocuments, EachIsDrawn) {
+  std::string page;
+  for (const std::string& input : all_inputs()) {
+    const auto manifest = parse_manifest(text_of(input), input);
+    for (const json::YamlDocument& document :
+         manifest ? manifest->services : std::vector<json::YamlDocument>()) {
+      const auto compiled = compile(document.value.get_object(), with_configs({}, *manifest));
+      if (!compiled.objects.empty()) {
+        page += "# " + input + "\n" + objects_as_tree(compiled);
+      }
+    }
+  }
+  expect_file(kData + "golden/trees.txt", page);
+}
+
+// As the guide writes them, every service comes up, but for what the cluster lacks.
+TEST(GoldenDocuments, EveryServiceOfTheGuidesRenders) {
+  int services = 0;
+  for (const std::string& input : all_inputs()) {
+    const auto manifest = parse_manifest(text_of(input), input);
+    for (const json::YamlDocument& document :
+         manifest && !input.starts_with("v-") ? manifest->services : std::vector<json::YamlDocument>()) {
+      if (document.value.get_object().contains("spec") && !is_server_dialect(document.value.get_object())) {
+        Facts facts = with_configs({}, *manifest);
+        facts.configs["default/common-config"] = {.object = *json::parse_object(R"({"spec": {}})")};
+        facts.configs["default/standard-llm-config"] = {.object = *json::parse_object(R"({"spec": {}})")};
+        const auto compiled = compile(document.value.get_object(), facts);
+        EXPECT_FALSE(has_errors(compiled.findings)) << input << ": " << error_of(compiled.findings).text();
+        EXPECT_FALSE(compiled.objects.empty()) << input;
+        ++services;
+      }
+    }
+  }
+  EXPECT_EQ(services, 23);
+}
+
+class GoldenValues : public testing::TestWithParam<std::string> {};
+
+TEST_P(GoldenValues, BecomeAService) {
+  const auto documents = json::parse_yaml(text_of(GetParam()), GetParam() + ".yaml");
+  ASSERT_TRUE(documents);
+  const auto converted = convert_values(documents->front());
+  std::string text = objects_as_yaml(converted.objects);
+  for (const Finding& finding : converted.findings) {
+    text += "# " + render_finding(finding) + "\n";
+  }
+  expect_file(kData + "golden/" + GetParam() + "-converted.yaml", text);
+  for (const json::Object& object : converted.objects) {
+    const auto compiled = compile(object, {});
+    EXPECT_FALSE(has_errors(compiled.findings)) << error_of(compiled.findings).text();
+    EXPECT_FALSE(compiled.objects.empty());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Inputs, GoldenValues, testing::Values("004-02", "004-03", "004-04"),
+                         [](const auto& param) {
+                           std::string name = "Input_" + param.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST(GoldenExplain, SaysWhoSetEachField) {
+  const auto manifest = parse_manifest(text_of("001-06"), "001-06.yaml");
+  const Facts facts = with_configs({}, *manifest);
+  std::string page;
+  for (const FieldOrigin& origin : explain(compose(manifest->services.front().value.get_object(), facts))) {
+    page += fmt::format("{} = {}  [{}]", origin.path, json::write(origin.value), origin.layer);
+    for (const std::string& below : origin.overridden) {
+      page += " over " + below;
+    }
+    page += "\n";
+  }
+  expect_file(kData + "golden/001-06-explained.txt", page);
+}
+
+TEST(GoldenFindings, ThePageListsEveryCode) {
+  expect_file(kSource + "/docs/reference/findings.md", finding_codes_page());
 }
 
 }  // namespace

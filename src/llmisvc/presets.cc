@@ -101,7 +101,14 @@ Result<FoundConfig> find_config(std::string_view name, std::string_view name_spa
   }
   std::vector<std::string_view> known;
   for (const auto& [key, config] : facts.configs) {
-    known.push_back(std::string_view(key).substr(key.find('/') + 1));
+    const std::size_t slash = key.find('/');
+    known.push_back(std::string_view(key).substr(slash + 1));
+    if (known.back() == name) {
+      return not_found("LLMInferenceServiceConfig '{}' exists neither in namespace '{}' nor in '{}'", name,
+                       name_space, facts.system_namespace)
+          .hint(fmt::format("there is one in namespace '{}': services use configs of their own namespace",
+                            key.substr(0, slash)));
+    }
   }
   return not_found("LLMInferenceServiceConfig '{}' exists neither in namespace '{}' nor in '{}'", name,
                    name_space, facts.system_namespace)
