@@ -1,0 +1,207 @@
+#include "kvcache/engine_view.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/log.h"
+
+namespace llmd::kvcache {
+namespace {
+
+// Caches in which a block is worth something only together with all before it, and then for good.
+constexpr std::array<std::string_view, 3> kPrefixCaches{"full_attention", "mla_attention",
+                                                        "sink_full_attention"};
+constexpr std::size_t kMaxGroups = 1024;
+
+std::uint16_t group_number(std::optional<std::uint32_t> group) {
+  return group ? static_cast<std::uint16_t>(std::min<std::uint32_t>(*group, 0xfffe) + 1) : 0;
+}
+
+}  // namespace
+
+// Later events of a group may leave out its kind.
+bool EngineView::is_prefix_cache(const BlockStored& event) {
+  if (!event.group) {
+    return true;
+  }
+  if (event.spec_kind.empty()) {
+    const auto known = groups_.find(*event.group);
+    return known != groups_.end() && known->second;
+  }
+  const bool is = std::ranges::find(kPrefixCaches, event.spec_kind) != kPrefixCaches.end();
+  if (groups_.size() < kMaxGroups || groups_.contains(*event.group)) {
+    groups_[*event.group] = is;
+  }
+  return is;
+}
+
+// The extra keys of our block, from the engine's blocks that lie in it or that it lies in.
+void EngineView::gather_extras(const BlockStored& event, std::size_t block) {
+  extras_.clear();
+  const std::size_t first_token = block * shared_.block_size;
+  const std::size_t first = first_token / event.block_size;
+  const std::size_t last = (first_token + shared_.block_size - 1) / event.block_size;
+  for (std::size_t i = first; i <= last && i < event.extra_keys.size(); ++i) {
+    std::span<const std::string> own = event.extra_keys[i];
+    // An adapter's name comes first; requests have it as their model.
+    if (!own.empty() && !event.lora_name.empty() && own.front() == event.lora_name) {
+      own = own.subspan(1);
+    }
+    for (const std::string& extra : own) {
+      // An image that reaches over several of the engine's blocks is named in each.
+      if (std::ranges::find(extras_, extra) == extras_.end()) {
+        extras_.push_back(extra);
+      }
+    }
+  }
+  if (block == 0 && event.parent == 0 && !event.cache_salt.empty()) {
+    extras_.push_back(event.cache_salt);
+  }
+}
+
+void EngineView::make_keys(const BlockStored& event, const RequestKeys& keys, BlockHash previous) {
+  const std::size_t size = shared_.block_size;
+  new_keys_.clear();
+  for (std::size_t block = 0; (block + 1) * size <= event.tokens.size(); ++block) {
+    gather_extras(event, block);
+    previous = keys.next(previous, std::span(event.tokens).subspan(block * size, size), extras_);
+    new_keys_.push_back(previous);
+  }
+  shared_.stats.unaligned += event.tokens.size() % size != 0 ? 1 : 0;
+}
+
+void EngineView::hold(EngineBlock& block, Tier tier) {
+  const auto bit = static_cast<std::uint8_t>(1U << tier);
+  if ((block.tiers & bit) != 0) {
+    ++copies_[{block.hash, {block.group, tier}}];
+  }
+  block.tiers |= bit;
+  shared_.index.store(endpoint_, tier, keys_of(block));
+}
+
+std::span<const BlockHash> EngineView::keys_of(const EngineBlock& block) const {
+  if (block.several) {
+    const auto found = several_.find(block.hash);
+    if (found != several_.end()) {
+      return found->second;
+    }
+  }
+  return {&block.key, 1};
+}
+
+// Block i of the event, with the keys of all request blocks that share tokens with it: without it, those are
+// incomplete.
+void EngineView::add_block(const BlockStored& event, std::size_t i, Tier tier) {
+  const std::size_t end_token = (i + 1) * event.block_size;
+  const std::size_t first = i * event.block_size / shared_.block_size;
+  const std::size_t end = std::min((end_token - 1) / shared_.block_size + 1, new_keys_.size());
+  if (first >= end) {
+    return;  // it lies in a request block that this event does not fill
+  }
+  const EngineHash hash = event.hashes[i];
+  const std::uint16_t group = group_number(event.group);
+  EngineBlock* block = blocks_.find(hash, group);
+  if (block == nullptr) {
+    const bool several = end - first > 1;
+    if (several) {
+      several_[hash].assign(new_keys_.begin() + static_cast<std::ptrdiff_t>(first),
+                            new_keys_.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+    block = &blocks_.put({.hash = hash,
+                          .key = new_keys_[end - 1],
+                          .group = group,
+                          .several = several,
+                          .aligned = end_token % shared_.block_size == 0});
+  }
+  hold(*block, tier);
+  ++shared_.stats.stored;
+}
+
+void EngineView::update_tier(const BlockStored& event, Tier tier) {
+  for (const EngineHash hash : event.hashes) {
+    if (EngineBlock* const block = blocks_.find(hash, group_number(event.group))) {
+      hold(*block, tier);
+      ++shared_.stats.tier_updates;
+    }
+  }
+}
+
+void EngineView::apply(const BlockStored& event, std::string_view model) {
+  const Tier tier = shared_.tier_of(event.medium);
+  if (!is_prefix_cache(event)) {
+    ++shared_.stats.skipped_groups;
+    return;
+  }
+  if (event.tokens.empty()) {
+    update_tier(event, tier);
+    return;
+  }
+  const bool dense = event.block_size > 0 && event.tokens.size() == event.hashes.size() * event.block_size;
+  if (!dense) {
+    ++shared_.stats.sparse;
+    return;
+  }
+  if (block_size_ != event.block_size) {
+    block_size_ = event.block_size;
+    if (block_size_ != shared_.block_size) {
+      log::warning("KV events: block sizes differ, less of the prompts will match",
+                   {{"engine", block_size_}, {"configured", shared_.block_size}});
+    }
+  }
+  const RequestKeys& keys =
+      shared_.keys_of(event.lora_name.empty() ? model : std::string_view(event.lora_name));
+  BlockHash previous = keys.init();
+  if (event.parent != 0) {
+    const EngineBlock* const parent = blocks_.find_any(event.parent);
+    if (parent == nullptr) {
+      ++shared_.stats.unknown_parents;
+      return;
+    }
+    if (!parent->aligned) {
+      ++shared_.stats.unaligned;
+      return;
+    }
+    previous = parent->key;
+  }
+  make_keys(event, keys, previous);
+  for (std::size_t i = 0; i < event.hashes.size(); ++i) {
+    add_block(event, i, tier);
+  }
+}
+
+void EngineView::apply(const BlockRemoved& event) {
+  const Tier tier = shared_.tier_of(event.medium);
+  const auto bit = static_cast<std::uint8_t>(1U << tier);
+  const std::uint16_t group = group_number(event.group);
+  for (const EngineHash hash : event.hashes) {
+    EngineBlock* const block = blocks_.find(hash, group);
+    if (block == nullptr || (block->tiers & bit) == 0) {
+      continue;
+    }
+    if (const auto copies = copies_.find({hash, {group, tier}}); copies != copies_.end()) {
+      if (--copies->second == 0) {
+        copies_.erase(copies);
+      }
+      continue;
+    }
+    shared_.index.remove(endpoint_, tier, keys_of(*block));
+    ++shared_.stats.removed;
+    block->tiers = static_cast<std::uint8_t>(block->tiers & ~bit);
+    if (block->tiers == 0) {
+      if (block->several) {
+        several_.erase(hash);
+      }
+      blocks_.erase(hash, group);
+    }
+  }
+}
+
+void EngineView::clear() {
+  shared_.index.clear(endpoint_);
+  blocks_.clear();
+  several_.clear();
+  copies_.clear();
+  ++shared_.stats.cleared;
+}
+
+}  // namespace llmd::kvcache
