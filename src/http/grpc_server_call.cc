@@ -60,6 +60,7 @@ void GrpcServerCall::begin(const GrpcMethod* method) {
 void GrpcServerCall::refuse(int status) {
   finished_ = true;
   stream_->respond({status, {}}, true);
+  stream_->refuse_rest();
 }
 
 void GrpcServerCall::start_timer(Duration timeout) {
@@ -97,6 +98,7 @@ void GrpcServerCall::finish(GrpcStatus status) {
   }
   if (head_sent_) {
     stream_->end(trailers_of(status));
+    stream_->refuse_rest();
     return;
   }
   ResponseHead head = response_head();  // status and head in one block: "trailers only"
@@ -104,9 +106,7 @@ void GrpcServerCall::finish(GrpcStatus status) {
     head.headers.add(name, value);
   }
   stream_->respond(head, true);
-  if (!stream_->peer_ended()) {
-    stream_->reset(Http2Error::None);
-  }
+  stream_->refuse_rest();
 }
 
 void GrpcServerCall::flush() {
@@ -155,9 +155,6 @@ void GrpcServerCall::on_drained() {
   }
   if (stream_ != nullptr) {
     open_window();
-    if (stream_->all_sent() && !stream_->peer_ended()) {
-      stream_->reset(Http2Error::None);  // the answer is complete; what else the client says is not wanted
-    }
   }
 }
 

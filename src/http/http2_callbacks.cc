@@ -29,6 +29,7 @@ std::unique_ptr<nghttp2_session_callbacks, void (*)(nghttp2_session_callbacks*)>
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+  nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
   nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
@@ -191,6 +192,19 @@ int Http2Callbacks::on_close(nghttp2_session* raw, std::int32_t id, std::uint32_
 }
 
 // --- what leaves
+
+int Http2Callbacks::on_frame_sent(nghttp2_session* raw, const nghttp2_frame* frame, void*) {
+  const bool carries_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+  if (carries_end && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+    if (Http2Stream* stream = stream_of(raw, frame->hd.stream_id)) {
+      stream->end_sent_ = true;
+      if (stream->rest_refused_) {
+        stream->refuse_rest();
+      }
+    }
+  }
+  return 0;
+}
 
 ssize_t Http2Callbacks::on_send(nghttp2_session*, const std::uint8_t* data, std::size_t size, int,
                                 void* user) {

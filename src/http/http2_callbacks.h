@@ -18,6 +18,7 @@ struct Http2Callbacks {
   static int on_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*, std::size_t,
                        const std::uint8_t*, std::size_t, std::uint8_t, void*);
   static int on_frame(nghttp2_session*, const nghttp2_frame*, void*);
+  static int on_frame_sent(nghttp2_session*, const nghttp2_frame*, void*);
   static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd*, void*);
   static int on_data(nghttp2_session*, std::uint8_t, std::int32_t, const std::uint8_t*, std::size_t, void*);
   static int on_close(nghttp2_session*, std::int32_t, std::uint32_t, void*);

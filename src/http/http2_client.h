@@ -24,7 +24,8 @@ class Http2Client {
   // Closes the connection: what still runs fails.
   virtual ~Http2Client() = default;
 
-  // As ClientPool::send. `request.address` is not looked at. Unavailable when the server takes no more
+  // As ClientPool::send, with these differences: `request.address` and `request.abort` are not looked at;
+  // destroying the response resets its stream and nothing else. Unavailable when the server takes no more
   // streams (then usable() is false, or will be again when some have ended).
   virtual Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request) = 0;
   virtual bool usable() const = 0;

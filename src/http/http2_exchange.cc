@@ -31,8 +31,12 @@ Task<void> Http2Exchange::serve(std::shared_ptr<Http2Exchange> self, const Handl
     ~Ending() {  // also when cancelled: the client must not take half an answer for a whole one
       exchange.on_gone_ = nullptr;
       Http2Stream* stream = exchange.stream_;
-      if (stream != nullptr && !(exchange.finished_ && stream->peer_ended())) {
-        stream->reset(exchange.finished_ ? Http2Error::None : Http2Error::Internal);
+      if (stream != nullptr) {
+        if (exchange.finished_) {
+          stream->refuse_rest();
+        } else {
+          stream->reset(Http2Error::Internal);
+        }
         stream->flush();
       }
     }

@@ -72,6 +72,13 @@ void Http2Stream::reset(Http2Error error) {
   nghttp2_submit_rst_stream(session_.session_, NGHTTP2_FLAG_NONE, id_, static_cast<std::uint32_t>(error));
 }
 
+void Http2Stream::refuse_rest() {
+  rest_refused_ = true;
+  if (end_sent_ && !peer_ended_) {
+    reset(Http2Error::None);
+  }
+}
+
 void Http2Stream::consumed(std::size_t bytes) {
   unconsumed_ -= std::min(unconsumed_, bytes);
   nghttp2_session_consume(session_.session_, id_, bytes);

@@ -63,6 +63,8 @@ class Http2Stream {
   void end();
   void end(Headers trailers);
   void reset(Http2Error error);
+  // Once our end has been sent, the peer may stop, too: what else it says is not wanted (RFC 9113, 8.1).
+  void refuse_rest();
   // Opens the peer's window by what has been worked off.
   void consumed(std::size_t bytes);
   // Sends what is queued, unless the connection is just reading and does so afterwards anyway.
@@ -105,6 +107,8 @@ class Http2Stream {
   bool deferred_ = false;
   bool ended_ = false;
   bool end_taken_ = false;
+  bool end_sent_ = false;
+  bool rest_refused_ = false;
   bool above_mark_ = false;
 };
 

@@ -1,0 +1,205 @@
+#include "http/http2_client.h"
+
+#include "async/event.h"
+#include "base/strings.h"
+#include "http/http2_client_connection.h"
+
+namespace llmd::http {
+namespace {
+
+using async::Deadline;
+
+// Shared by the stream, which reports, and the response object of the caller.
+class Http2ResponseState final : public StreamHandler {
+ public:
+  explicit Http2ResponseState(Executor executor) : changed_(executor) {}
+
+  void on_response(ResponseHead head) override {
+    head_ = std::move(head);
+    has_head_ = true;
+    changed_.set();
+  }
+  void on_data(std::string_view bytes) override {
+    arrived_ += bytes;
+    changed_.set();
+  }
+  void on_end() override {
+    ended_ = true;
+    changed_.set();
+  }
+  void on_drained() override { changed_.set(); }
+  void on_closed(bool) override {
+    stream_ = nullptr;
+    changed_.set();
+  }
+
+  // Waits until something has changed.
+  Task<Result<void>> wait(Deadline deadline, std::string_view waited_for) {
+    changed_.reset();
+    const bool in_time = co_await changed_.wait_until(deadline);
+    if (!in_time) {
+      co_return deadline_exceeded("{}: the deadline passed", waited_for);
+    }
+    co_return Result<void>();
+  }
+  bool closed() const { return stream_ == nullptr; }
+
+  Http2Stream* stream_ = nullptr;
+  ResponseHead head_;
+  bool has_head_ = false;
+  bool ended_ = false;
+  std::string arrived_;
+
+ private:
+  async::Event changed_;
+};
+
+class Http2Response final : public ClientResponse, private BodyReader {
+ public:
+  Http2Response(std::shared_ptr<Http2ResponseState> state, Timeouts timeouts, std::string server)
+      : state_(std::move(state)), timeouts_(timeouts), server_(std::move(server)) {}
+  ~Http2Response() override {
+    if (Http2Stream* stream = state_->stream_; stream != nullptr) {
+      stream->reset(Http2Error::Cancel);
+      stream->flush();
+    }
+  }
+  const ResponseHead& head() const override { return state_->head_; }
+  BodyReader& body() override { return *this; }
+  std::unique_ptr<net::Stream> upgrade() override { return nullptr; }
+
+ private:
+  Task<Result<std::string_view>> next() override {
+    if (lent_ > 0 && !state_->closed()) {
+      state_->stream_->consumed(lent_);
+      state_->stream_->flush();
+    }
+    lent_ = 0;
+    while (state_->arrived_.empty()) {
+      if (state_->ended_) {
+        co_return std::string_view();
+      }
+      if (state_->closed()) {
+        co_return unavailable("response of {}: the stream was reset", server_);
+      }
+      const auto until = timeouts_.total.or_after(timeouts_.idle);
+      LLMD_CO_TRY_VOID(co_await state_->wait(until, "response of " + server_));
+    }
+    current_.clear();
+    current_.swap(state_->arrived_);
+    lent_ = current_.size();
+    co_return std::string_view(current_);
+  }
+  std::optional<std::uint64_t> length() const override {
+    const auto text = state_->head_.headers.find("content-length");
+    const auto number = text ? parse_integer(*text) : std::nullopt;
+    return number ? std::optional<std::uint64_t>(*number) : std::nullopt;
+  }
+  bool ready() override { return !state_->arrived_.empty() || state_->ended_ || state_->closed(); }
+  bool ended() const override { return state_->arrived_.empty() && state_->ended_; }
+
+  std::shared_ptr<Http2ResponseState> state_;
+  Timeouts timeouts_;
+  std::string server_;
+  std::string current_;
+  std::size_t lent_ = 0;
+};
+
+Task<Result<void>> send_body(Http2ResponseState& state, BodyReader& body, const Timeouts& timeouts) {
+  while (!state.closed()) {
+    LLMD_CO_TRY(const std::string_view piece, co_await body.next());
+    if (state.closed()) {
+      break;
+    }
+    if (piece.empty()) {
+      state.stream_->end();
+      state.stream_->flush();
+      break;
+    }
+    state.stream_->send(piece);
+    state.stream_->flush();
+    while (!state.closed() && state.stream_->queued() >= Http2Stream::kLowMark) {
+      LLMD_CO_TRY_VOID(co_await state.wait(timeouts.total.or_after(timeouts.idle), "the server reading"));
+    }
+  }
+  co_return Result<void>();
+}
+
+Task<void> run_connection(std::shared_ptr<Http2ClientConnection::Shared> shared) {
+  struct Over {
+    Http2ClientConnection::Shared& shared;
+    ~Over() { shared.over = true; }
+  } over{*shared};
+  co_await shared->connection.run();
+}
+
+}  // namespace
+
+Http2ClientConnection::Shared::Shared(std::unique_ptr<net::Stream> stream, net::Address to,
+                                      const Http2ClientOptions& options, Executor executor)
+    : connection(std::move(stream), Http2Session::Side::Client, {},
+                 {.ping_interval = options.ping_interval,
+                  .ping_timeout = options.ping_timeout,
+                  .idle_timeout = Duration::zero()},
+                 executor),
+      address(std::move(to)),
+      scheme(options.tls ? "https" : "http") {}
+
+Task<Result<std::unique_ptr<Http2Client>>> Http2Client::connect(async::Scope& scope, net::Address address,
+                                                                Http2ClientOptions options) {
+  LLMD_CO_TRY(auto stream, co_await net::dial(address, {.deadline = options.connect_by, .tls = options.tls}));
+  const Executor executor = co_await async::current_executor();
+  auto shared = std::make_shared<Http2ClientConnection::Shared>(std::move(stream), std::move(address),
+                                                                options, executor);
+  scope.spawn("http2 client", run_connection(shared));
+  co_return std::make_unique<Http2ClientConnection>(std::move(shared));
+}
+
+Http2ClientConnection::~Http2ClientConnection() {
+  shared_->connection.close();
+}
+
+bool Http2ClientConnection::over() const {
+  return shared_->over;
+}
+
+Result<Http2Stream*> Http2ClientConnection::open(RequestHead head, std::shared_ptr<StreamHandler> handler,
+                                                 bool end) {
+  if (!head.headers.has("Host")) {
+    head.headers.add("Host", shared_->address.to_string());
+  }
+  Http2Stream* stream =
+      over() ? nullptr : shared_->connection.session().open(head, shared_->scheme, std::move(handler), end);
+  if (stream == nullptr) {
+    return unavailable("{} takes no more requests on this connection", shared_->address.to_string());
+  }
+  return stream;
+}
+
+Task<Result<std::unique_ptr<ClientResponse>>> Http2ClientConnection::send(ClientRequest request) {
+  auto state = std::make_shared<Http2ResponseState>(executor());
+  if (!request.content.empty()) {
+    request.head.headers.set("content-length", std::to_string(request.content.size()));
+  }
+  const bool bodyless = request.content.empty() && request.stream == nullptr;
+  LLMD_CO_TRY(state->stream_, open(std::move(request.head), state, bodyless));
+  auto response = std::make_unique<Http2Response>(state, request.timeouts, shared_->address.to_string());
+  if (!request.content.empty()) {
+    state->stream_->send(request.content);
+    state->stream_->end();
+  }
+  state->stream_->flush();
+  if (request.stream != nullptr) {
+    LLMD_CO_TRY_VOID(co_await send_body(*state, *request.stream, request.timeouts));
+  }
+  const auto until = request.timeouts.total.or_after(request.timeouts.first_byte);
+  while (!state->has_head_) {
+    if (state->closed()) {
+      co_return unavailable("{} reset the request", shared_->address.to_string());
+    }
+    LLMD_CO_TRY_VOID(co_await state->wait(until, "answer of " + shared_->address.to_string()));
+  }
+  co_return std::unique_ptr<ClientResponse>(std::move(response));
+}
+
+}  // namespace llmd::http
