@@ -6,6 +6,7 @@
 #include "llmisvc/accelerators.h"
 #include "llmisvc/child_name.h"
 #include "llmisvc/convert_version.h"
+#include "llmisvc/route_group.h"
 #include "llmisvc/service.h"
 
 namespace llmd::llmisvc {
@@ -215,6 +216,7 @@ void route_defaults(json::Object& spec, const Service& service, const Facts& fac
       }
     }
   }
+  add_group_backends(rules->get_array(), service, facts);
 }
 
 // 4.

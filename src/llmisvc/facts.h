@@ -24,8 +24,8 @@ struct ConfigObject {
 // Another service of the same routing group (spec.router.route.group), as the routes of its peers name it.
 struct GroupMember {
   std::string service = {};
-  long long weight = 0;       // 0 while it is stopped
-  json::Object backend = {};  // kind, name, group of its pool or Service
+  long long weight = 0;   // 0 while it is stopped
+  bool has_pool = false;  // else its Service takes the requests
 };
 
 // Where autoscalers read how many replicas are wished for.

@@ -41,18 +41,29 @@ std::vector<std::string> data_parallel(std::vector<std::string> command, const P
   return wrapped;
 }
 
-std::vector<std::string> pipeline(std::vector<std::string> command, Engine engine,
-                                  const PodRequest& request) {
+// SGLang spreads the copies' attention over one world of tensor x data accelerators; where a pod stands in it
+// is its index in the group.
+std::vector<std::string> sglang_group(std::vector<std::string> command, const PodRequest& request) {
+  const Parallelism& p = request.workload.parallelism;
+  if (p.is_data_parallel()) {
+    add(command, "--dp-size", number(p.data.value_or(1)));
+    command.emplace_back("--enable-dp-attention");
+    if (p.expert) {
+      add(command, "--ep-size", number(p.tensor.value_or(1) * p.data.value_or(1)));
+    }
+  } else {
+    add(command, "--pp-size", number(p.pipeline.value_or(1)));
+  }
+  add(command, "--nnodes", number(request.group_size));
+  add(command, "--node-rank", request.role == PodRole::Leader ? "0" : std::string(kWorkerIndex));
+  add(command, "--dist-init-addr", std::string(kLeaderAddress) + ":5000");
+  return command;
+}
+
+std::vector<std::string> pipeline(std::vector<std::string> command, const PodRequest& request) {
   const Parallelism& p = request.workload.parallelism;
   const bool leads = request.role == PodRole::Leader;
   const std::string rank = leads ? "0" : std::string(kWorkerIndex);
-  if (engine == Engine::Sglang) {
-    add(command, "--pp-size", number(p.pipeline.value_or(1)));
-    add(command, "--nnodes", number(request.group_size));
-    add(command, "--node-rank", rank);
-    add(command, "--dist-init-addr", std::string(kLeaderAddress) + ":5000");
-    return command;
-  }
   add(command, "--pipeline-parallel-size", number(p.pipeline.value_or(1)));
   add(command, "--nnodes", number(request.group_size));
   add(command, "--node-rank", rank);
@@ -67,8 +78,11 @@ std::vector<std::string> pipeline(std::vector<std::string> command, Engine engin
 
 std::vector<std::string> group_command(std::vector<std::string> command, Engine engine,
                                        const PodRequest& request) {
+  if (engine == Engine::Sglang) {
+    return sglang_group(std::move(command), request);
+  }
   return request.workload.parallelism.is_data_parallel() ? data_parallel(std::move(command), request)
-                                                         : pipeline(std::move(command), engine, request);
+                                                         : pipeline(std::move(command), request);
 }
 
 }  // namespace llmd::llmisvc

@@ -39,7 +39,8 @@ Spread spread_of(const Workload& workload) {
   if (workload.parallelism.is_data_parallel()) {
     return Spread::DataParallel;
   }
-  return workload.parallelism.pipeline ? Spread::Pipeline : Spread::Unknown;
+  // A tensor that is wider than a pod is a pipeline of one stage.
+  return workload.parallelism.pipeline || workload.parallelism.tensor ? Spread::Pipeline : Spread::Unknown;
 }
 
 void add_workload_preset(std::vector<std::string>& names, std::string_view role, Spread spread) {

@@ -3,6 +3,7 @@
 #include "llmisvc/child_name.h"
 #include "llmisvc/labels.h"
 #include "llmisvc/render_parts.h"
+#include "llmisvc/route_group.h"
 
 namespace llmd::llmisvc {
 namespace {
@@ -101,6 +102,9 @@ void render_routes(const Service& service, const Facts& facts, Objects& objects)
   if (service.router->route_spec && service.router->routes.empty()) {
     json::Object route = child(service, "gateway.networking.k8s.io/v1", "HTTPRoute",
                                child_name(service.name, "-kserve-route"), labels_of(service, kRouter));
+    if (const std::string group = routing_group(service); !group.empty()) {
+      route["metadata"].as_object()["labels"].as_object()["serving.kserve.io/routing-group"] = group;
+    }
     route["spec"] = *service.router->route_spec;
     objects.push_back(std::move(route));
   }

@@ -60,6 +60,9 @@ void set_launch_command(json::Object& pod, json::Object& server, const PodReques
                         .version = version_of_image(image)};
   options.served_names.push_back(
       fmt::format("publishers/{}/models/{}", service.name_space, service.model.name));
+  if (engine == Engine::Sglang && request.role != PodRole::Single && request.workload.parallelism.data) {
+    options.tensor = options.tensor.value_or(1) * *request.workload.parallelism.data;  // see group_launch.cc
+  }
   if (request.role == PodRole::Single) {
     options.pipeline = request.workload.parallelism.pipeline;
   }

@@ -36,7 +36,17 @@ Condition presets_combined(const StatusFacts& facts) {
                   llmisvc::error_of(findings).text());
 }
 
+// A LeaderWorkerSet says of no generation that it was observed; its condition is recomputed in one pass with
+// the number of its groups.
+bool is_group(const kube::Object& workload) {
+  return kube::kind_of(workload) == "LeaderWorkerSet";
+}
+
 bool is_current(const kube::Object& workload) {
+  if (is_group(workload)) {
+    return kube::find_int(workload, "status.readyReplicas", 0) >=
+           kube::find_int(workload, "spec.replicas", 1);
+  }
   return kube::find_int(workload, "status.observedGeneration", 0) >= kube::generation_of(workload);
 }
 
@@ -49,7 +59,7 @@ std::string progress_of(const kube::Object& workload) {
   const auto wanted = kube::find_int(workload, "spec.replicas", 1);
   const auto ready = std::max(kube::find_int(workload, "status.availableReplicas", 0),
                               kube::find_int(workload, "status.readyReplicas", 0));
-  return fmt::format("{} of {} replicas are ready", ready, wanted);
+  return fmt::format("{} of {} {} are ready", ready, wanted, is_group(workload) ? "groups" : "replicas");
 }
 
 // A Deployment or LeaderWorkerSet: available, for the generation that is wanted.
@@ -162,6 +172,75 @@ Condition routes_ready(const StatusFacts& facts) {
   return is_true(kType);
 }
 
+struct Parent {
+  std::string name;
+  std::string name_space;
+  bool operator==(const Parent&) const = default;
+};
+
+// The gateways that the routes hang from.
+std::vector<Parent> gateways_in_use(const StatusFacts& facts) {
+  std::vector<Parent> gateways;
+  for (const kube::Object* route : facts.routes) {
+    const auto* parents = kube::find_array(*route, "spec.parentRefs");
+    for (std::size_t i = 0; parents != nullptr && i < parents->size(); ++i) {
+      const auto& parent = (*parents)[i].get_object();
+      const auto name_space = kube::find_string(parent, "namespace");
+      gateways.push_back(
+          {.name = std::string(kube::find_string(parent, "name")),
+           .name_space = std::string(name_space.empty() ? kube::namespace_of(*route) : name_space)});
+    }
+  }
+  return gateways;
+}
+
+bool has_accepted(const kube::Object& parent, std::int64_t generation) {
+  const auto* conditions = kube::find_array(parent, "conditions");
+  return conditions != nullptr && std::ranges::any_of(*conditions, [&](const auto& condition) {
+           const auto& object = condition.get_object();
+           return kube::find_string(object, "type") == "Accepted" &&
+                  kube::find_string(object, "status") == "True" &&
+                  kube::find_int(object, "observedGeneration", generation) >= generation;
+         });
+}
+
+bool accepts(const kube::Object& pool, const Parent& gateway) {
+  // v1 and v1alpha2 spell it differently.
+  for (const char* path : {"status.parents", "status.parent"}) {
+    const auto* parents = kube::find_array(pool, path);
+    for (std::size_t i = 0; parents != nullptr && i < parents->size(); ++i) {
+      const auto& parent = (*parents)[i].get_object();
+      const auto name_space = kube::find_string(parent, "parentRef.namespace");
+      const Parent named{
+          .name = std::string(kube::find_string(parent, "parentRef.name")),
+          .name_space = std::string(name_space.empty() ? kube::namespace_of(pool) : name_space)};
+      if (named == gateway && has_accepted(parent, kube::generation_of(pool))) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+// One generation of the pool that every gateway in use has accepted is enough.
+Condition pool_ready(const StatusFacts& facts) {
+  constexpr std::string_view kType = "InferencePoolReady";
+  if (facts.pools.empty()) {
+    return is_false(kType, "InferencePoolNotReady", "not created yet");
+  }
+  const std::vector<Parent> gateways = gateways_in_use(facts);
+  const bool accepted = std::ranges::any_of(facts.pools, [&](const kube::Object* pool) {
+    return std::ranges::all_of(gateways, [&](const Parent& gateway) { return accepts(*pool, gateway); });
+  });
+  if (accepted && !gateways.empty()) {
+    return is_true(kType);
+  }
+  return is_false(
+      kType, "WaitingForGateway",
+      fmt::format("InferencePool {} is there, and not every gateway of the routes has accepted it",
+                  kube::key_of(*facts.pools.front()).to_string()));
+}
+
 std::vector<Condition> router_conditions(const StatusFacts& facts) {
   const Service& service = facts.compiled->service;
   std::vector<Condition> parts;
@@ -176,6 +255,9 @@ std::vector<Condition> router_conditions(const StatusFacts& facts) {
   }
   if (service.router->has_route) {
     part("HTTPRoutesReady", [&] { return routes_ready(facts); });
+  }
+  if (service.router->scheduler && service.router->has_route && !facts.picks_in_gateway) {
+    part("InferencePoolReady", [&] { return pool_ready(facts); });
   }
   if (service.has_managed_scheduler() && !facts.picks_in_gateway) {
     part("SchedulerWorkloadReady",

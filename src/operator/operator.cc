@@ -22,6 +22,7 @@
 namespace llmd::operators {
 namespace {
 
+constexpr std::string_view kFinalizer = "serving.kserve.io/llmisvc-finalizer";
 constexpr Duration kAnswerRetry = std::chrono::milliseconds(300);
 constexpr Duration kAnswerWait = std::chrono::seconds(5);
 
@@ -59,7 +60,7 @@ struct Operator::State {
       : loop(loop_),
         client(client_),
         options(std::move(options_)),
-        world(loop, client),
+        world(loop, client, options.platform),
         applier(client, world, options.platform),
         certificates(client),
         pool(loop),
@@ -70,7 +71,9 @@ struct Operator::State {
   Task<void> run();
   Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key);
   Task<void> add_config_map(const kube::Object& service, llmisvc::Facts& facts);
+  Task<void> add_accounts(const kube::Object& service, llmisvc::Facts& facts);
   Task<Result<void>> remove_cluster_objects(const kube::ObjectKey& key);
+  Task<Result<void>> set_finalizer(const kube::Object& service, bool wanted);
   StatusFacts status_facts(const kube::Object& service, const llmisvc::Compiled& compiled) const;
   void add_network(StatusFacts& facts) const;
   std::string url_of(const llmisvc::Service& service) const;
@@ -104,18 +107,28 @@ Task<Result<kube::Outcome>> Operator::State::reconcile(kube::ObjectKey key) {
   const kube::Object* found = world.service(key);
   if (found == nullptr || kube::is_being_deleted(*found)) {
     // Its children have it as their owner and go with it, except the one object that is not in a namespace.
-    const Result<void> removed = co_await remove_cluster_objects(key);
-    if (!removed) {
-      co_return std::unexpected(removed.error());
+    const std::optional<kube::Object> leaving = found != nullptr ? std::optional(*found) : std::nullopt;
+    LLMD_CO_TRY_VOID(co_await remove_cluster_objects(key));
+    if (leaving) {
+      LLMD_CO_TRY_VOID(co_await set_finalizer(*leaving, false));
     }
     co_return kube::Outcome{};
   }
   kube::Object service = *found;
+  if (options.platform == llmisvc::Platform::Cluster) {
+    LLMD_CO_TRY_VOID(co_await set_finalizer(service, true));
+  }
   service["apiVersion"] = kube::kLlmServices.api_version();
   service["kind"] = boost::json::string_view(kube::kLlmServices.kind.data(), kube::kLlmServices.kind.size());
   llmisvc::Facts facts = base_facts(options);
   world.add_configs(facts);
   co_await add_config_map(service, facts);
+  world.add_group_members(service, facts);
+  if (options.platform == llmisvc::Platform::Cluster) {
+    facts.has_inference_pool_v1 = world.serves(kPools);
+    facts.has_inference_pool_v1alpha2 = world.serves(kOldPools);
+    co_await add_accounts(service, facts);
+  }
   const llmisvc::Compiled compiled = llmisvc::compile(service, facts);
 
   Result<void> applied;
@@ -166,6 +179,73 @@ Task<void> Operator::State::add_config_map(const kube::Object& service, llmisvc:
   }
 }
 
+// What pods download and pull with: the accounts that the templates name, `default`, and the Secrets they
+// list.
+Task<void> Operator::State::add_accounts(const kube::Object& service, llmisvc::Facts& facts) {
+  const std::string name_space(kube::namespace_of(service));
+  std::set<std::string> accounts{"default"};
+  for (const char* pod : {"spec.template", "spec.worker", "spec.prefill.template", "spec.prefill.worker"}) {
+    if (const auto* spec = kube::find_object(service, pod)) {
+      accounts.emplace(kube::find_string(*spec, "serviceAccountName"));
+    }
+  }
+  std::set<std::string> secrets{
+      std::string(kube::annotation_of(service, "serving.kserve.io/storageSecretName"))};
+  for (const std::string& name : accounts) {
+    kube::ObjectKey key{.name_space = name_space, .name = name};
+    auto account =
+        name.empty() ? not_found("no account") : co_await client.get(kube::kServiceAccounts, std::move(key));
+    if (!account) {
+      continue;
+    }
+    if (const auto* listed = kube::find_array(*account, "secrets")) {
+      for (const auto& secret : *listed) {
+        secrets.emplace(kube::find_string(secret.get_object(), "name"));
+      }
+    }
+    facts.service_accounts[name_space + "/" + name] = std::move(*account);
+  }
+  for (const std::string& name : secrets) {
+    kube::ObjectKey key{.name_space = name_space, .name = name};
+    auto secret = name.empty() ? not_found("no secret") : co_await client.get(kube::kSecrets, std::move(key));
+    if (secret) {
+      facts.secrets[name_space + "/" + name] = std::move(*secret);
+    }
+  }
+}
+
+// Without it a service could vanish while the operator is away, and leave behind what is not in its
+// namespace.
+Task<Result<void>> Operator::State::set_finalizer(const kube::Object& service, bool wanted) {
+  boost::json::array finalizers;
+  bool present = false;
+  if (const auto* list = kube::find_array(service, "metadata.finalizers")) {
+    for (const auto& one : *list) {
+      const bool is_ours = one.is_string() && std::string_view(one.get_string()) == kFinalizer;
+      present |= is_ours;
+      if (!is_ours || wanted) {
+        finalizers.push_back(one);
+      }
+    }
+  }
+  if (present == wanted) {
+    co_return Result<void>();
+  }
+  if (wanted) {
+    finalizers.emplace_back(boost::json::string_view(kFinalizer.data(), kFinalizer.size()));
+  }
+  // With the version: others may be adding finalizers of their own.
+  kube::Object patch{{"metadata",
+                      {{"finalizers", std::move(finalizers)},
+                       {"resourceVersion", kube::find_string(service, "metadata.resourceVersion")}}}};
+  kube::ObjectKey key = kube::key_of(service);
+  const auto patched = co_await client.merge_patch(kube::kLlmServices, std::move(key), std::move(patch));
+  if (!patched && patched.error().kind != ErrorKind::NotFound) {
+    co_return std::unexpected(patched.error());
+  }
+  co_return Result<void>();
+}
+
 Task<Result<void>> Operator::State::remove_cluster_objects(const kube::ObjectKey& key) {
   if (options.platform != llmisvc::Platform::Cluster) {
     co_return Result<void>();
@@ -191,9 +271,26 @@ StatusFacts Operator::State::status_facts(const kube::Object& service,
   const auto deployment = [&](std::string_view suffix) {
     return world.find(kube::kDeployments, {key.name_space, llmisvc::child_name(key.name, suffix)});
   };
-  facts.main = deployment("-kserve");
-  facts.main_pods = world.pods_of(key, llmisvc::kWorkload);
-  if (compiled.service.prefill) {
+  const auto group = [&](std::string_view suffix) {
+    return world.find(kGroups, {key.name_space, llmisvc::child_name(key.name, suffix)});
+  };
+  const auto pods = [&](std::string_view first, std::string_view second) {
+    auto all = world.pods_of(key, first);
+    const auto more = world.pods_of(key, second);
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  if (compiled.service.main.worker) {
+    facts.main = group("-kserve-mn");
+    facts.main_pods = pods(llmisvc::kLeader, llmisvc::kWorker);
+  } else {
+    facts.main = deployment("-kserve");
+    facts.main_pods = world.pods_of(key, llmisvc::kWorkload);
+  }
+  if (compiled.service.prefill && compiled.service.prefill->worker) {
+    facts.prefill = group("-kserve-mn-prefill");
+    facts.prefill_pods = pods(llmisvc::kPrefillLeader, llmisvc::kPrefillWorker);
+  } else if (compiled.service.prefill) {
     facts.prefill = deployment("-kserve-prefill");
     facts.prefill_pods = world.pods_of(key, llmisvc::kPrefill);
   }
@@ -226,6 +323,15 @@ void Operator::State::add_network(StatusFacts& facts) const {
       facts.routes.push_back(route);
     } else if (!service.router->routes.empty()) {
       facts.missing_routes.push_back(service.name_space + "/" + name);
+    }
+  }
+  if (service.router->scheduler) {
+    const auto& reference = service.router->scheduler->pool_ref;
+    const std::string pool_name = reference ? *reference : llmisvc::child_name(service.name, "-inference-pool");
+    for (const kube::Resource* resource : {&kPools, &kOldPools}) {
+      if (const kube::Object* found = world.find(*resource, {service.name_space, pool_name})) {
+        facts.pools.push_back(found);
+      }
     }
   }
   facts.url = service.router->has_route ? url_of(service) : std::string();

@@ -10,12 +10,17 @@ namespace {
 constexpr std::array kUnwatched{kube::kServiceAccounts,
                                 kRoles,
                                 kRoleBindings,
-                                kPools,
-                                kOldPools,
                                 kModels,
                                 kObjectives,
-                                kGroups,
-                                kIngresses};
+                                kIngresses,
+                                kVariants,
+                                kAutoscalers,
+                                kScaledObjects,
+                                kClaimTemplates,
+                                kPodMonitors,
+                                kServiceMonitors};
+// Watched, and not among those of kube/resource.h.
+constexpr std::array kWatched{kGroups, kPools, kOldPools};
 
 }  // namespace
 
@@ -27,6 +32,11 @@ const kube::Resource* resource_of(const kube::Object& object) {
   const std::string_view version = kube::api_version_of(object);
   const std::string_view kind = kube::kind_of(object);
   for (const kube::Resource& resource : kUnwatched) {
+    if (resource.kind == kind && resource.api_version() == version) {
+      return &resource;
+    }
+  }
+  for (const kube::Resource& resource : kWatched) {
     if (resource.kind == kind && resource.api_version() == version) {
       return &resource;
     }

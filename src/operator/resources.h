@@ -26,6 +26,16 @@ inline constexpr kube::Resource kGroups{"leaderworkerset.x-k8s.io", "v1", "leade
                                         "LeaderWorkerSet"};
 inline constexpr kube::Resource kIngresses{"networking.k8s.io", "v1", "ingresses", "Ingress"};
 
+inline constexpr kube::Resource kVariants{"llmd.ai", "v1alpha1", "variantautoscalings", "VariantAutoscaling"};
+inline constexpr kube::Resource kAutoscalers{"autoscaling", "v2", "horizontalpodautoscalers",
+                                             "HorizontalPodAutoscaler"};
+inline constexpr kube::Resource kScaledObjects{"keda.sh", "v1alpha1", "scaledobjects", "ScaledObject"};
+inline constexpr kube::Resource kClaimTemplates{"resource.k8s.io", "v1", "resourceclaimtemplates",
+                                                "ResourceClaimTemplate"};
+inline constexpr kube::Resource kPodMonitors{"monitoring.coreos.com", "v1", "podmonitors", "PodMonitor"};
+inline constexpr kube::Resource kServiceMonitors{"monitoring.coreos.com", "v1", "servicemonitors",
+                                                 "ServiceMonitor"};
+
 // Namespaced kinds that are not watched: looked up when a service's generation changes.
 std::span<const kube::Resource> unwatched_resources();
 

@@ -126,6 +126,21 @@ Object router_entry(const StatusFacts& facts) {
     }
   }
   Object router;
+  if (!facts.pools.empty()) {
+    const Object& pool = *facts.pools.front();
+    const std::string version(kube::api_version_of(pool));
+    Object scheduler{{"inferencePool",
+                      {{"group", version.substr(0, version.find('/'))},
+                       {"kind", "InferencePool"},
+                       {"name", kube::name_of(pool)}}}};
+    if (facts.scheduler != nullptr) {
+      const auto named = kube::find_string(pool, "spec.endpointPickerRef.name");
+      const std::string own = llmisvc::child_name(facts.compiled->service.name, "-epp-service");
+      scheduler["service"] = {
+          {"group", ""}, {"kind", "Service"}, {"name", named.empty() ? own : std::string(named)}};
+    }
+    router["scheduler"] = std::move(scheduler);
+  }
   if (!gateways.empty()) {
     router["gateways"] = std::move(gateways);
   }

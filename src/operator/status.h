@@ -1,9 +1,10 @@
 // The status of a service, computed from facts. Pure: no clock but `now`, no I/O.
 //
 // Conditions: PresetsCombined; MainWorkloadReady (WorkerWorkloadReady for groups), PrefillWorkloadReady and
-// WorkloadsReady; GatewaysReady, HTTPRoutesReady, SchedulerWorkloadReady and RouterReady; Ready over all of
-// them. Unlike KServe's, Ready is False when presets do not combine, and an unknown part is never counted as
-// good.
+// WorkloadsReady; GatewaysReady, HTTPRoutesReady, InferencePoolReady, SchedulerWorkloadReady and RouterReady;
+// Ready over all of them. A pool is asked about when a route leads to it; without a route no gateway ever
+// accepts it. Unlike KServe's, Ready is False when presets do not combine, and an unknown part is never
+// counted as good.
 #pragma once
 
 #include <optional>
@@ -34,6 +35,7 @@ struct StatusFacts {
   const kube::Object* scheduler = nullptr;
   std::vector<const kube::Object*> routes = {};    // managed, or those the service refers to
   std::vector<std::string> missing_routes = {};    // referred to and not there
+  std::vector<const kube::Object*> pools = {};     // the service's pool, in every API group that has it
   std::vector<const kube::Object*> gateways = {};  // of router.gateway.refs
   std::vector<std::string> missing_gateways = {};
   std::vector<const kube::Object*> main_pods = {};

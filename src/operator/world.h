@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,8 @@ namespace llmd::operators {
 
 class World {
  public:
-  World(async::EventLoop& loop, kube::Client& client);
+  // One machine has no groups of pods and no pools: they are watched on a cluster only.
+  World(async::EventLoop& loop, kube::Client& client, llmisvc::Platform platform);
 
   // `changed` is called with the key of every service that a change may concern. Register before the
   // informers run.
@@ -38,10 +40,19 @@ class World {
   std::vector<const kube::Object*> pods_of(const kube::ObjectKey& service, std::string_view component) const;
 
   void add_configs(llmisvc::Facts& facts) const;
+  // The other services of the routing group of `service`.
+  void add_group_members(const kube::Object& service, llmisvc::Facts& facts) const;
+  // Whether the API server has this optional kind; asked once, when the operator starts.
+  bool serves(const kube::Resource& resource) const;
 
  private:
+  std::vector<std::pair<const kube::Resource*, kube::Informer*>> table() const;
   kube::Informer* informer_of(const kube::Resource& resource) const;
+  void wake_peers(const kube::Object* before, const kube::Object* after,
+                  const std::function<void(const kube::ObjectKey&)>& changed) const;
 
+  bool has_cluster_kinds_;
+  std::set<std::string> served_;  // group/plural of optional kinds
   kube::Informer mutable services_;
   kube::Informer mutable configs_;
   kube::Informer mutable deployments_;
@@ -49,6 +60,9 @@ class World {
   kube::Informer mutable routes_;
   kube::Informer mutable gateways_;
   kube::Informer mutable pods_;
+  kube::Informer mutable groups_;
+  kube::Informer mutable pools_;
+  kube::Informer mutable old_pools_;
 };
 
 }  // namespace llmd::operators
