@@ -12,6 +12,9 @@
 
 namespace llmd::picker {
 
+class CoreMetricsExtractor;
+class PollSource;
+
 struct WeightedScorer {
   const Scorer* scorer = nullptr;
   double weight = 1;
@@ -51,6 +54,13 @@ struct Plan {
   };
   std::optional<StageMasks> stages;
   std::optional<PrefixColumns> prediction;  // what usage is compared with
+
+  // What scrapers ask endpoints for.
+  struct Poll {
+    const PollSource* source = nullptr;
+    const CoreMetricsExtractor* extractor = nullptr;
+  };
+  std::vector<Poll> polls;
 
   const Plugin* find(std::string_view name) const;
   template <typename Role>

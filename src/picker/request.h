@@ -57,6 +57,7 @@ struct Request {
   std::int64_t estimated_tokens = 0;           // of the prompt; 0: from prompt_bytes
   std::int64_t max_tokens = 0;                 // the client's limit for the answer; 0: none
   bool multimodal = false;
+  std::span<const std::uint64_t> media = {};  // hashes of its images, videos and sounds
   // The proxy's subset hint: addresses or "ip:port" texts (only the host counts).
   std::optional<std::span<const std::string_view>> subset = std::nullopt;
   bool explain = false;  // x-llmd-explain

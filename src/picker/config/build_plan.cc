@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "picker/config/problems.h"
+#include "picker/datalayer/sources.h"
 #include "picker/flowcontrol/policies.h"
 #include "picker/plan.h"
 
@@ -45,6 +46,7 @@ class PlanBuilder {
   Result<std::shared_ptr<const Plan>> build() {
     make_listed_plugins();
     make_policies();
+    make_sources();
     make_producers();
     compile_profiles();
     collect_roles();
@@ -74,6 +76,7 @@ class PlanBuilder {
 
   void make_policies();
   void make_flow_policies();
+  void make_sources();
   void make_producers();
   bool provided(const Need& need) const;
   void inject_profile();
@@ -296,7 +299,41 @@ void PlanBuilder::make_flow_policies() {
   predicates.push_back(role_is_one_of({"decode", "prefill-decode", "both", "encode-prefill-decode"}, true));
 }
 
+// Listed sources, and the usual one for metrics unless that is switched off or there is one already.
+void PlanBuilder::make_sources() {
+  std::vector<SourceEntry> sources = configuration().sources;
+  bool scrapes_metrics = false;
+  for (const SourceEntry& source : sources) {
+    const auto* made_source = dynamic_cast<const PollSource*>(made(source.plugin));
+    scrapes_metrics = scrapes_metrics || source.plugin == "metrics-data-source" ||
+                      (made_source != nullptr && made_source->options.kind == PollSource::Kind::Metrics);
+  }
+  if (configuration().inject_sources && !scrapes_metrics) {
+    sources.push_back({"metrics-data-source", {"core-metrics-extractor"}, "dataLayer.sources"});
+  }
+  for (const SourceEntry& source : sources) {
+    const auto* plugin = referenced<Plugin>(source.plugin, source.path + ".pluginRef", "data source");
+    Plan::Poll poll{dynamic_cast<const PollSource*>(plugin), nullptr};
+    for (const std::string& name : source.extractors) {
+      const auto* extractor = referenced<Plugin>(name, source.path + ".extractors", "extractor");
+      if (const auto* core = dynamic_cast<const CoreMetricsExtractor*>(extractor)) {
+        poll.extractor = core;
+      }
+    }
+    if (poll.source != nullptr) {
+      plan_->polls.push_back(poll);
+    }
+  }
+  if (!configuration().discovery.empty()) {
+    referenced<Plugin>(configuration().discovery, "dataLayer.discovery.pluginRef", "discovery");
+  }
+}
+
 bool PlanBuilder::provided(const Need& need) const {
+  if (need.kind == "metrics") {
+    return std::ranges::any_of(plan_->polls,
+                               [](const Plan::Poll& poll) { return poll.extractor != nullptr; });
+  }
   const Plugin* producer = made(need.producer);
   return producer != nullptr && provides_.at(producer).contains(need.kind);
 }

@@ -17,6 +17,7 @@ class KvCacheScorer final : public Scorer {
 
 Result<std::unique_ptr<Plugin>> make_kv_cache_scorer(PluginSetup& setup) {
   setup.parameters.accept_all();
+  setup.require("metrics", "core-metrics-extractor", nullptr);
   return std::make_unique<KvCacheScorer>();
 }
 

@@ -68,6 +68,7 @@ class LoraAffinityFilter final : public AdapterColumns, public Filter {
 
 Result<std::unique_ptr<Plugin>> make_lora_affinity_scorer(PluginSetup& setup) {
   setup.parameters.accept_all();
+  setup.require("metrics", "core-metrics-extractor", nullptr);
   return std::make_unique<LoraAffinityScorer>(setup);
 }
 

@@ -31,11 +31,13 @@ class RangeScorer final : public Scorer {
 
 Result<std::unique_ptr<Plugin>> make_queue_scorer(PluginSetup& setup) {
   setup.parameters.accept_all();
+  setup.require("metrics", "core-metrics-extractor", nullptr);
   return std::make_unique<RangeScorer>(kWaiting);
 }
 
 Result<std::unique_ptr<Plugin>> make_running_scorer(PluginSetup& setup) {
   setup.parameters.accept_all();
+  setup.require("metrics", "core-metrics-extractor", nullptr);
   return std::make_unique<RangeScorer>(kRunning);
 }
 

@@ -1,0 +1,232 @@
+#include "picker/datalayer/metrics_scanner.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/strings.h"
+
+namespace llmd::picker {
+namespace {
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+// Reads {a="x",b=y} from the beginning of `text`, which is cut by what was read. False: malformed.
+bool read_labels(std::string_view& text, Labels& labels) {
+  labels.clear();
+  if (!text.starts_with('{')) {
+    return true;
+  }
+  text.remove_prefix(1);
+  while (true) {
+    while (text.starts_with(' ') || text.starts_with(',')) {
+      text.remove_prefix(1);
+    }
+    if (text.starts_with('}')) {
+      text.remove_prefix(1);
+      return true;
+    }
+    const auto equals = text.find('=');
+    if (equals == std::string_view::npos) {
+      return false;
+    }
+    auto& [name, value] = labels.emplace_back(trim(text.substr(0, equals)), "");
+    text.remove_prefix(equals + 1);
+    if (!text.starts_with('"')) {
+      const auto end = text.find_first_of(",}");
+      if (end == std::string_view::npos) {
+        return false;
+      }
+      value = trim(text.substr(0, end));
+      text.remove_prefix(end);
+      continue;
+    }
+    std::size_t at = 1;
+    for (; at < text.size() && text[at] != '"'; ++at) {
+      at += text[at] == '\\' && at + 1 < text.size() ? 1 : 0;
+      value += text[at];
+    }
+    if (at >= text.size()) {
+      return false;
+    }
+    text.remove_prefix(at + 1);
+  }
+}
+
+std::string_view label(const Labels& labels, std::string_view name) {
+  for (const auto& [key, value] : labels) {
+    if (key == name) {
+      return value;
+    }
+  }
+  return {};
+}
+
+bool has_all(const Labels& labels, const MetricSpec& spec) {
+  for (const auto& [name, value] : spec.labels) {
+    if (label(labels, name) != value) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<std::string> names_in(std::string_view list) {
+  std::vector<std::string> names;
+  for (const std::string_view part : split(list, ',')) {
+    if (const std::string_view name = trim(part); !name.empty()) {
+      names.emplace_back(name);
+    }
+  }
+  return names;
+}
+
+void set_if_number(float& into, std::string_view text) {
+  if (const auto number = parse_number(text)) {
+    into = static_cast<float>(*number);
+  }
+}
+
+MetricSpec spec(std::string_view text) {
+  return MetricSpec::parse(text).value();
+}
+
+}  // namespace
+
+Result<MetricSpec> MetricSpec::parse(std::string_view text) {
+  MetricSpec spec;
+  text = trim(text);
+  const auto brace = text.find('{');
+  spec.name = trim(text.substr(0, brace));
+  if (brace != std::string_view::npos) {
+    std::string_view labels = text.substr(brace);
+    if (!read_labels(labels, spec.labels) || !trim(labels).empty()) {
+      return invalid_argument("\"{}\" is no metric selector; expected name{{label=value,…}}", text);
+    }
+  }
+  return spec;
+}
+
+const std::vector<EngineMapping>& builtin_engines() {
+  static const std::vector<EngineMapping> engines = {
+      {.engine = "vllm",
+       .queued = {spec("vllm:num_requests_waiting")},
+       .running = {spec("vllm:num_requests_running")},
+       .kv_usage = {spec("vllm:kv_cache_usage_perc"), spec("vllm:gpu_cache_usage_perc")},
+       .lora = spec("vllm:lora_requests_info"),
+       .cache_info = spec("vllm:cache_config_info"),
+       .block_size_label = "block_size",
+       .num_blocks_label = "num_gpu_blocks"},
+      {.engine = "sglang",
+       .queued = {spec("sglang:num_queue_reqs")},
+       .running = {spec("sglang:num_running_reqs")},
+       .kv_usage = {spec("sglang:token_usage")},
+       .cache_info = spec("sglang:cache_config_info"),
+       .block_size_label = "page_size",
+       .num_blocks_label = "num_pages"},
+      {.engine = "trtllm-serve",
+       .queued = {spec("trtllm_num_requests_waiting")},
+       .running = {spec("trtllm_num_requests_running")},
+       .kv_usage = {spec("trtllm_kv_cache_utilization")},
+       .block_size = spec("trtllm_kv_cache_tokens_per_block"),
+       .num_blocks = spec("trtllm_kv_cache_max_blocks")},
+      {.engine = "triton-tensorrt-llm",
+       .queued = {spec("nv_trt_llm_request_metrics{request_type=waiting}")},
+       .running = {spec("nv_trt_llm_request_metrics{request_type=scheduled}")},
+       .kv_usage = {spec("nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=fraction}")},
+       .block_size = spec("nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=tokens_per}"),
+       .num_blocks = spec("nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=max}")},
+      {.engine = "triton",
+       .queued = {spec("nv_inference_pending_request_count")},
+       .running = {spec("nv_inference_exec_count")}},
+      {.engine = "llamacpp",
+       .queued = {spec("llamacpp:requests_deferred")},
+       .running = {spec("llamacpp:requests_processing")},
+       .kv_usage = {spec("llamacpp:kv_cache_usage_ratio")}},
+  };
+  return engines;
+}
+
+MetricsScanner::MetricsScanner(EngineMapping mapping) : mapping_(std::move(mapping)) {
+  for (const MetricSpec& queued : mapping_.queued) {
+    want(queued, Use::Sum, &EngineReport::waiting);
+  }
+  for (const MetricSpec& running : mapping_.running) {
+    want(running, Use::Sum, &EngineReport::running);
+  }
+  for (const MetricSpec& usage : mapping_.kv_usage) {
+    want(usage, Use::Highest, &EngineReport::kv_usage);
+  }
+  want(mapping_.lora, Use::Adapters, nullptr);
+  want(mapping_.cache_info, Use::CacheInfo, nullptr);
+  want(mapping_.block_size, Use::Last, &EngineReport::block_tokens);
+  want(mapping_.num_blocks, Use::Last, &EngineReport::blocks);
+  for (const auto& [slot, custom] : mapping_.custom) {
+    want(custom, Use::Last, nullptr, slot);
+  }
+}
+
+void MetricsScanner::want(const MetricSpec& spec, Use use, float EngineReport::* field, std::size_t slot) {
+  if (!spec.name.empty()) {
+    wanted_.push_back({spec, use, field, slot});
+    first_letters_ += spec.name.front();
+  }
+}
+
+EngineReport MetricsScanner::scan(std::string_view page) const {
+  EngineReport report;
+  Found found;
+  while (!page.empty()) {
+    const void* newline = std::memchr(page.data(), '\n', page.size());
+    const std::size_t length = newline != nullptr
+                                   ? static_cast<std::size_t>(static_cast<const char*>(newline) - page.data())
+                                   : page.size();
+    const std::string_view line = page.substr(0, length);
+    page.remove_prefix(std::min(page.size(), length + 1));
+    if (line.empty() || first_letters_.find(line.front()) == std::string::npos) {
+      continue;
+    }
+    for (const Wanted& wanted : wanted_) {
+      const std::size_t size = wanted.spec.name.size();
+      if (line.size() > size && (line[size] == '{' || line[size] == ' ') &&
+          std::memcmp(line.data(), wanted.spec.name.data(), size) == 0) {
+        take(wanted, line.substr(size), report, found);
+      }
+    }
+  }
+  return report;
+}
+
+void MetricsScanner::take(const Wanted& wanted, std::string_view rest, EngineReport& report,
+                          Found& found) const {
+  static thread_local Labels labels;
+  if (!read_labels(rest, labels) || !has_all(labels, wanted.spec)) {
+    return;
+  }
+  rest = trim(rest);
+  const auto value = parse_number(rest.substr(0, rest.find(' ')));
+  if (!value || !std::isfinite(*value)) {
+    return;
+  }
+  if (wanted.use == Use::CacheInfo) {
+    set_if_number(report.block_tokens, label(labels, mapping_.block_size_label));
+    set_if_number(report.blocks, label(labels, mapping_.num_blocks_label));
+  } else if (wanted.use == Use::Adapters) {
+    if (*value > found.adapters_at) {
+      found.adapters_at = *value;
+      Adapters adapters{names_in(label(labels, "running_lora_adapters")),
+                        names_in(label(labels, "waiting_lora_adapters")), 0};
+      adapters.limit = static_cast<int>(parse_integer(label(labels, "max_lora")).value_or(0));
+      report.adapters = std::move(adapters);
+    }
+  } else {
+    float& into = wanted.field != nullptr ? report.*wanted.field : report.custom[wanted.slot];
+    const float number = static_cast<float>(*value);
+    if (std::isnan(into) || wanted.use == Use::Last) {
+      into = number;
+    } else {
+      into = wanted.use == Use::Sum ? into + number : std::max(into, number);
+    }
+  }
+}
+
+}  // namespace llmd::picker

@@ -1,0 +1,69 @@
+// Finds a handful of numbers in an engine's metrics page, without understanding the rest: one pass over the
+// lines, of which only those that begin with a wanted name are read.
+//
+// A server with several engines has several series of a name: requests are summed, cache usage is the
+// highest. Adapters are taken from the series with the greatest value, which vLLM sets to its creation time.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "picker/endpoint.h"
+
+namespace llmd::picker {
+
+// name{label=value,label2="value"}: a series with at least these labels. Empty text: nothing.
+struct MetricSpec {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> labels;
+  static Result<MetricSpec> parse(std::string_view text);
+};
+
+// How one kind of engine names what we want.
+struct EngineMapping {
+  std::string engine;
+  std::vector<MetricSpec> queued;
+  std::vector<MetricSpec> running;
+  std::vector<MetricSpec> kv_usage;
+  MetricSpec lora;
+  MetricSpec cache_info;  // carries block size and count as labels…
+  std::string block_size_label;
+  std::string num_blocks_label;
+  MetricSpec block_size;  // …or they are numbers of their own
+  MetricSpec num_blocks;
+  std::vector<std::pair<std::size_t, MetricSpec>> custom;  // by slot of EndpointState::custom
+};
+
+// vllm, sglang, trtllm-serve, triton-tensorrt-llm, triton, llamacpp.
+const std::vector<EngineMapping>& builtin_engines();
+
+class MetricsScanner {
+ public:
+  explicit MetricsScanner(EngineMapping mapping);
+  const std::string& engine() const { return mapping_.engine; }
+  // What is not on the page stays absent. Lines that are none are passed over.
+  EngineReport scan(std::string_view page) const;
+
+ private:
+  enum class Use { Sum, Highest, Adapters, CacheInfo, Last };
+  struct Wanted {
+    MetricSpec spec;
+    Use use = Use::Sum;
+    float EngineReport::* field = nullptr;  // null: custom
+    std::size_t slot = 0;
+  };
+  struct Found {
+    double adapters_at = -1;
+  };
+  void want(const MetricSpec& spec, Use use, float EngineReport::* field, std::size_t slot = 0);
+  void take(const Wanted& wanted, std::string_view rest, EngineReport& report, Found& found) const;
+
+  EngineMapping mapping_;
+  std::vector<Wanted> wanted_;
+  std::string first_letters_;
+};
+
+}  // namespace llmd::picker

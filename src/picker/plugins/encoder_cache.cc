@@ -1,0 +1,108 @@
+#include "picker/plugins/encoder_cache.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+namespace llmd::picker {
+namespace {
+
+class EncoderCacheProducer final : public Producer, public RequestHook, public EndpointWatcher {
+ public:
+  EncoderCacheProducer(std::size_t capacity, Column share) : capacity_(capacity), share_(share) {}
+
+  void produce(Cycle& cycle) const override {
+    const auto media = cycle.request().media;
+    if (media.empty()) {
+      return;
+    }
+    const auto share = cycle.fill(share_);
+    const std::lock_guard lock(mutex_);
+    for (const Row row : cycle.candidates()) {
+      const auto known = caches_.find(cycle.endpoint(row).full_name);
+      if (known != caches_.end()) {
+        const auto has = [&](std::uint64_t item) { return known->second.used.contains(item); };
+        share[row] = static_cast<float>(std::ranges::count_if(media, has)) / static_cast<float>(media.size());
+      }
+    }
+  }
+
+  void dispatched(const Cycle& cycle, const Stages& stages, Decision&) const override {
+    if (cycle.request().media.empty()) {
+      return;
+    }
+    const std::lock_guard lock(mutex_);
+    Cache& cache = caches_[cycle.endpoint(stages.primary.front()).full_name];
+    for (const std::uint64_t item : cycle.request().media) {
+      cache.touch(item, capacity_);
+    }
+  }
+
+  void endpoints_changed(const EndpointSnapshot& snapshot) const override {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(caches_, [&](const auto& entry) {
+      return std::ranges::none_of(snapshot.endpoints, [&](const EndpointPtr& endpoint) {
+        return endpoint->full_name == entry.first;
+      });
+    });
+  }
+
+ private:
+  struct Cache {
+    std::map<std::uint64_t, std::uint64_t> used;   // item: tick
+    std::map<std::uint64_t, std::uint64_t> order;  // tick: item
+    std::uint64_t clock = 0;
+
+    void touch(std::uint64_t item, std::size_t capacity) {
+      if (const auto known = used.find(item); known != used.end()) {
+        order.erase(known->second);
+      }
+      used[item] = ++clock;
+      order[clock] = item;
+      if (used.size() > capacity) {
+        used.erase(order.begin()->second);
+        order.erase(order.begin());
+      }
+    }
+  };
+
+  const std::size_t capacity_;
+  const Column share_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, Cache, std::less<>> caches_;
+};
+
+class EncoderCacheScorer final : public Scorer {
+ public:
+  explicit EncoderCacheScorer(Column share) : share_(share) {}
+  void score(const Cycle& cycle, std::span<const Row> rows, std::span<double> scores) const override {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      scores[i] = cycle.at(share_, rows[i]);
+    }
+  }
+
+ private:
+  const Column share_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Plugin>> make_mm_embeddings_producer(PluginSetup& setup) {
+  std::int64_t megabytes = 4096;
+  setup.parameters.read("cacheSizeInMBPerServer", megabytes, "cacheSizeInMB");
+  megabytes = megabytes > 0 ? megabytes : 4096;
+  setup.provide("mm");
+  return std::make_unique<EncoderCacheProducer>(
+      static_cast<std::size_t>(std::max<std::int64_t>(megabytes / 2, 1)),
+      setup.names().column(fmt::format("mm/{}", setup.plugin_name)));
+}
+
+Result<std::unique_ptr<Plugin>> make_mm_embeddings_scorer(PluginSetup& setup) {
+  std::string producer;
+  setup.parameters.read("producerName", producer);
+  producer = producer.empty() ? "mm-embeddings-cache-producer" : producer;
+  setup.require("mm", producer, nullptr);
+  return std::make_unique<EncoderCacheScorer>(setup.names().column("mm/" + producer));
+}
+
+}  // namespace llmd::picker

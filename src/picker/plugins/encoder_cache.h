@@ -1,0 +1,15 @@
+// mm-embeddings-cache-producer: which endpoints have encoded a request's images before, guessed from where
+// they were sent; the least recently used leave first ({cacheSizeInMBPerServer}, two megabytes each).
+// mm-embeddings-cache-scorer: the share of the request's images an endpoint has.
+#pragma once
+
+#include <memory>
+
+#include "picker/registry.h"
+
+namespace llmd::picker {
+
+Result<std::unique_ptr<Plugin>> make_mm_embeddings_producer(PluginSetup& setup);
+Result<std::unique_ptr<Plugin>> make_mm_embeddings_scorer(PluginSetup& setup);
+
+}  // namespace llmd::picker

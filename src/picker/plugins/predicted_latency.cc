@@ -1,0 +1,147 @@
+#include "picker/plugins/predicted_latency.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "picker/latency_model.h"
+#include "picker/plugins/latency_plugins.h"
+
+namespace llmd::picker {
+namespace {
+
+struct LatencyOptions {
+  double slo_buffer = 1;
+  bool streaming = false;
+  std::string role_label;
+};
+
+double objective(const Request& request, std::string_view name, std::string_view older_name) {
+  for (const std::string_view header : {name, older_name}) {
+    if (const auto text = request.headers.find(header)) {
+      return parse_number(*text).value_or(0);
+    }
+  }
+  return 0;
+}
+
+class PredictedLatencyProducer final : public Producer, public RequestHook, public Inspectable {
+ public:
+  PredictedLatencyProducer(LatencyOptions options, PrefixColumns prefix, LatencyColumns columns,
+                           const Clock& clock)
+      : options_(std::move(options)), prefix_(prefix), columns_(columns), clock_(clock) {}
+
+  void produce(Cycle& cycle) const override {
+    const Request& request = cycle.request();
+    const double ttft_slo = objective(request, "x-llm-d-slo-ttft-ms", "x-slo-ttft-ms");
+    const double tpot_slo = objective(request, "x-llm-d-slo-tpot-ms", "x-slo-tpot-ms") * options_.slo_buffer;
+    const auto known = cycle.fill(columns_.known);
+    const auto ttft = cycle.fill(columns_.ttft);
+    const auto tpot = cycle.fill(columns_.tpot);
+    const auto ttft_headroom = cycle.fill(columns_.ttft_headroom);
+    const auto tpot_headroom = cycle.fill(columns_.tpot_headroom);
+    const auto valid = cycle.fill(columns_.valid);
+    for (const Row row : cycle.candidates()) {
+      const auto predicted = model_.predict(features(cycle, row));
+      if (!predicted) {
+        continue;
+      }
+      known[row] = 1;
+      ttft[row] = static_cast<float>(predicted->ttft_ms);
+      tpot[row] = static_cast<float>(predicted->tpot_ms);
+      ttft_headroom[row] = static_cast<float>(ttft_slo - predicted->ttft_ms);
+      const bool judges_tpot = options_.streaming && !is_prefill(cycle.endpoint(row).endpoint);
+      tpot_headroom[row] = judges_tpot ? static_cast<float>(tpot_slo - predicted->tpot_ms) : 0.0F;
+      valid[row] = predicted->ttft_ms < ttft_slo && (!judges_tpot || predicted->tpot_ms < tpot_slo) ? 1 : 0;
+    }
+  }
+
+  void dispatched(const Cycle& cycle, const Stages& stages, Decision& decision) const override {
+    const auto features = this->features(cycle, stages.primary.front());
+    std::ranges::copy(features.values, decision.memory.features.begin());
+    decision.memory.featured = true;
+  }
+
+  void completed(Decision& decision, const Completion& completion) const override {
+    const Decision::Memory& memory = decision.memory;
+    if (!memory.featured || completion.cause != EndCause::Natural || completion.status >= 300) {
+      return;
+    }
+    const TimePoint now = clock_.now();
+    const auto ms = [](Duration duration) {
+      return std::chrono::duration<double, std::milli>(duration).count();
+    };
+    LatencyFeatures features;
+    std::copy_n(memory.features.begin(), features.values.size(), features.values.begin());
+    const bool saw_first = memory.first_token != TimePoint();
+    if (saw_first || !memory.stream) {
+      model_.learn_ttft(features, ms((saw_first ? memory.first_token : now) - memory.decided));
+    }
+    const std::int64_t tokens = completion.usage.completion_tokens.value_or(completion.events);
+    if (saw_first && memory.stream && tokens > 1) {
+      model_.learn_tpot(features, ms(now - memory.first_token) / static_cast<double>(tokens - 1));
+    }
+  }
+
+  json::Value state() const override { return model_.state(); }
+
+ private:
+  bool is_prefill(const Endpoint& endpoint) const {
+    const std::string* role = options_.role_label.empty() ? nullptr : endpoint.label(options_.role_label);
+    return role != nullptr && *role == "prefill";
+  }
+
+  LatencyFeatures features(const Cycle& cycle, Row row) const {
+    const double prompt = static_cast<double>(cycle.request().prompt_tokens());
+    const double cached =
+        static_cast<double>(cycle.at(prefix_.cached, row)) * cycle.scalar(prefix_.block_tokens);
+    return LatencyFeatures::of(
+        {.prompt_tokens = prompt,
+         .uncached_tokens = std::max(prompt - cached, 0.0),
+         .waiting = cycle.at(kWaiting, row),
+         .running = std::max(cycle.at(kRunning, row), cycle.at(kInFlightRequests, row)),
+         .kv_usage = cycle.at(kKvUsage, row),
+         .tokens_in_flight = cycle.at(kInFlightTokens, row)});
+  }
+
+  const LatencyOptions options_;
+  const PrefixColumns prefix_;
+  const LatencyColumns columns_;
+  const Clock& clock_;
+  mutable LatencyModel model_;
+};
+
+Result<LatencyOptions> read_options(PluginSetup& setup) {
+  LatencyOptions options;
+  Parameters& parameters = setup.parameters;
+  parameters.read("sloBufferFactor", options.slo_buffer);
+  parameters.read("streamingMode", options.streaming);
+  parameters.read("endpointRoleLabel", options.role_label);
+  parameters.accept({"samplingMean", "maxDecodeTokenSamplesForPrediction", "maxSampledTokens", "contextTTL",
+                     "predictInPrepareData", "predictInProduce", "useEncoderCacheFeatures",
+                     "inFlightLoadProducerName", "encoderCacheProducerName"});
+  if (options.slo_buffer <= 0) {
+    parameters.reject("sloBufferFactor", "must be positive");
+  }
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Plugin>> make_predicted_latency_producer(PluginSetup& setup) {
+  LLMD_TRY(LatencyOptions options, read_options(setup));
+  const PrefixColumns prefix = setup.required_prefix();
+  setup.provide("latency");
+  return std::make_unique<PredictedLatencyProducer>(std::move(options), prefix,
+                                                    setup.latency_columns(setup.plugin_name), setup.clock());
+}
+
+Result<std::unique_ptr<Plugin>> make_predicted_latency_scorer(PluginSetup& setup) {
+  setup.parameters.accept({"samplingMean", "maxSampledTokens", "sloBufferFactor", "negHeadroomTTFTWeight",
+                           "negHeadroomTPOTWeight", "headroomTTFTWeight", "headroomTPOTWeight",
+                           "epsilonExploreSticky", "epsilonExploreNeg", "affinityGateTau",
+                           "affinityGateTauGlobal", "affinityMaxTTFTPenaltyMs", "contextTTL", "selectionMode",
+                           "streamingMode", "endpointRoleLabel"});
+  return make_latency_scorer(setup);
+}
+
+}  // namespace llmd::picker
