@@ -78,6 +78,12 @@ Result<void> Parser::set_shape(std::string_view name, std::string_view value) {
   if (name == "--prompt-bytes") {
     LLMD_TRY(const long long bytes, parse_count(name, value, 1, kMaxPromptBytes));
     options.prompt_bytes = static_cast<std::size_t>(bytes);
+  } else if (name == "--prefix-groups") {
+    LLMD_TRY(const long long groups, parse_count(name, value, 1, 1 << 20));
+    options.prefix_groups = static_cast<std::size_t>(groups);
+  } else if (name == "--prefix-bytes") {
+    LLMD_TRY(const long long bytes, parse_count(name, value, 1, kMaxPromptBytes));
+    options.prefix_bytes = static_cast<std::size_t>(bytes);
   } else if (name == "--max-tokens") {
     LLMD_TRY(const long long tokens, parse_count(name, value, 1, 1 << 20));
     options.max_tokens = static_cast<int>(tokens);
@@ -159,7 +165,7 @@ std::string_view load_usage() {
   return "llmd bench load --url URL [--model M] [--api chat|completions] [--requests N | --duration 20s] "
          "[--warmup 2s] "
          "[--concurrency N] [--rate R [--arrival poisson|constant] [--seed N]] [--prompt-bytes 1024] "
-         "[--same-prompt] "
+         "[--same-prompt] [--prefix-groups N [--prefix-bytes 4096]] "
          "[--max-tokens 16] [--ignore-eos] [--stream] [--timeout 60s] [--pid [NAME=]PID]... [-o text|json]";
 }
 

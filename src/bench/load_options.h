@@ -29,7 +29,9 @@ struct LoadOptions {
   bool chat = true;    // messages, else prompt
   std::string model = "model";
   std::size_t prompt_bytes = 1024;
-  bool same_prompt = false;  // else each request begins differently, so that no prefix cache helps
+  bool same_prompt = false;         // else each request begins differently, so that no prefix cache helps
+  std::size_t prefix_groups = 0;    // above 0: each prompt begins with the text of one of so many groups
+  std::size_t prefix_bytes = 4096;  // length of that text, in addition to prompt_bytes
   int max_tokens = 16;
   bool stream = false;
   bool ignore_eos = false;

@@ -7,6 +7,7 @@
 #include "async/deadline.h"
 #include "async/event.h"
 #include "async/scope.h"
+#include "bench/request_body.h"
 #include "bench/stream_meter.h"
 #include "http/client.h"
 #include "json/value.h"
@@ -21,35 +22,6 @@ http::ClientOptions client_options(const LoadOptions& options, std::shared_ptr<c
           .max_idle_per_address = options.concurrency,
           .idle_lifetime = std::chrono::minutes(5)};
 }
-
-// Everything of the body but the number that makes it unique, rendered once.
-struct BodyTemplate {
-  std::string before;
-  std::string after;
-  std::size_t digits = 0;
-
-  explicit BodyTemplate(const LoadOptions& options) {
-    constexpr std::string_view kWords = "the quick brown fox jumps over the lazy dog while nobody looks ";
-    constexpr std::size_t kDigits = 12;
-    digits = options.same_prompt || options.prompt_bytes <= kDigits ? 0 : kDigits;
-    std::string filler;
-    while (filler.size() < options.prompt_bytes - digits) {
-      filler += kWords;
-    }
-    filler.resize(options.prompt_bytes - digits);
-    std::string model;
-    json::write_quoted_to(model, options.model);
-    before = fmt::format(R"({{"model":{},)", model);
-    before += options.chat ? R"("messages":[{"role":"user","content":")" : R"("prompt":")";
-    after = filler + (options.chat ? R"("}],)" : R"(",)");
-    after += fmt::format(R"("max_tokens":{},"temperature":0)", options.max_tokens);
-    after += options.ignore_eos ? R"(,"ignore_eos":true)" : "";
-    after += options.stream ? R"(,"stream":true})" : "}";
-  }
-  std::string render(std::uint64_t number) const {
-    return digits == 0 ? before + after : fmt::format("{}{:0{}}{}", before, number, digits, after);
-  }
-};
 
 std::string error_name(const Error& error) {
   return std::string(to_string(error.kind));
@@ -69,7 +41,7 @@ struct Load::State {
   async::EventLoop& loop;
   const LoadOptions options;
   const LoadHooks hooks;
-  const BodyTemplate body;
+  const RequestBody body;
   std::mt19937_64 random;
   std::unique_ptr<http::ClientPool> pool;
   async::Event room;  // open loop: fewer than `concurrency` requests are running

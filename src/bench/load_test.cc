@@ -169,6 +169,21 @@ TEST_F(LoadTest, SendsOnePromptWhenAsked) {
   EXPECT_EQ(json::bool_at(*json::parse(bodies_.front()), "ignore_eos"), true);
 }
 
+TEST_F(LoadTest, PromptsOfAGroupBeginAlikeAndNoTwoAreTheSame) {
+  ASSERT_TRUE(run({"--requests=60", "--prefix-groups=3", "--prefix-bytes=200"}));
+  std::set<std::string> systems;
+  std::set<std::string> questions;
+  for (const std::string& body : bodies_) {
+    const auto request = *json::parse(body);
+    const auto system = std::string(*json::string_at(request, "messages[0].content"));
+    EXPECT_THAT(system, SizeIs(200));
+    systems.insert(system);
+    questions.insert(std::string(*json::string_at(request, "messages[1].content")));
+  }
+  EXPECT_THAT(systems, SizeIs(3));
+  EXPECT_THAT(questions, SizeIs(60));
+}
+
 TEST_F(LoadTest, MeasuresStreamsEventByEvent) {
   const auto result = run({"--requests=20", "--concurrency=2", "--stream"});
   ASSERT_TRUE(result);
