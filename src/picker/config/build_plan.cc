@@ -21,11 +21,10 @@ struct DefaultProducer {
   std::string_view kind;
   std::string_view type;
 };
-constexpr DefaultProducer kDefaultProducers[] = {{"prefix", kApproximateProducer},
-                                                 {"latency", kLatencyProducer},
-                                                 {"mm", "mm-embeddings-cache-producer"},
-                                                 {"load", "inflight-load-producer"},
-                                                 {"session", "session-id-producer"}};
+constexpr DefaultProducer kDefaultProducers[] = {
+    {"prefix", kApproximateProducer},   {"prefix", kPreciseProducer},
+    {"latency", kLatencyProducer},      {"mm", "mm-embeddings-cache-producer"},
+    {"load", "inflight-load-producer"}, {"session", "session-id-producer"}};
 
 struct Need {
   std::string kind;
@@ -345,8 +344,10 @@ void PlanBuilder::make_producers() {
     if (provided(need)) {
       continue;
     }
-    const auto known = std::ranges::find(kDefaultProducers, need.kind, &DefaultProducer::kind);
-    if (known == std::end(kDefaultProducers) || known->type != need.producer) {
+    const bool has_default = std::ranges::any_of(kDefaultProducers, [&](const DefaultProducer& known) {
+      return known.kind == need.kind && known.type == need.producer;
+    });
+    if (!has_default) {
       problem(need.path, fmt::format("no default producer found for missing data key {}/{}, consumed by {}",
                                      need.kind, need.producer, need.consumer));
     } else {
