@@ -10,6 +10,7 @@
 #include "picker/plugins/approximate_prefix_producer.h"
 #include "picker/plugins/attribute_plugins.h"
 #include "picker/plugins/attribute_reporter.h"
+#include "picker/plugins/burst_prefix_producer.h"
 #include "picker/plugins/context_length.h"
 #include "picker/plugins/deciders.h"
 #include "picker/plugins/detectors.h"
@@ -29,6 +30,7 @@
 #include "picker/plugins/no_hit_lru_scorer.h"
 #include "picker/plugins/p2p_source.h"
 #include "picker/plugins/parsers.h"
+#include "picker/plugins/precise_prefix_producer.h"
 #include "picker/plugins/predicted_latency.h"
 #include "picker/plugins/prefix_cache_affinity_filter.h"
 #include "picker/plugins/prefix_cache_scorer.h"
@@ -54,6 +56,7 @@ std::span<const PluginType> plugin_types() {
       {"always-disagg-pd-decider", make_always_disagg_pd_decider},
       {"anthropic-parser", make_parser},
       {"approx-prefix-cache-producer", make_approximate_prefix_producer},
+      {"burst-prefix-cache-producer", make_burst_prefix_producer, Alpha},
       {"by-label", make_by_label, Beta, "use label-selector-filter"},
       {"by-label-selector", make_label_selector_filter, Beta, "use label-selector-filter"},
       {"concurrency-detector", make_concurrency_detector},
@@ -115,6 +118,9 @@ std::span<const PluginType> plugin_types() {
       {"p2p-source-producer", make_p2p_source_producer, Alpha},
       {"passthrough-parser", make_parser},
       {"pd-profile-handler", make_pd_profile_handler, Beta, "use disagg-profile-handler"},
+      {"precise-prefix-cache-producer", make_precise_prefix_producer},
+      {"precise-prefix-cache-scorer", make_precise_prefix_scorer, Beta,
+       "use precise-prefix-cache-producer and prefix-cache-scorer"},
       {"predicted-latency-producer", make_predicted_latency_producer},
       {"predicted-latency-scorer", make_predicted_latency_scorer, Beta,
        "use predicted-latency-producer and latency-scorer"},
