@@ -7,6 +7,7 @@
 #include "async/scope.h"
 #include "json/value.h"
 #include "json/yaml.h"
+#include "operator/resources.h"
 #include "testing/fake_kube.h"
 
 namespace llmd::operators {
@@ -283,6 +284,104 @@ TEST_F(ClusterOperatorTest, HasSchedulerCertificatesAndAccounts) {
     });
     co_await settled();
     EXPECT_EQ(kube_.writes, before);
+  });
+}
+
+TEST_F(ClusterOperatorTest, AServiceOfGroupsIsReadyWhenAllGroupsAre) {
+  kube::Object service = object_of(kService);
+  kube::at(service, "spec.parallelism") = object_of("{data: 4, dataLocal: 2}");
+  kube::at(service, "spec.worker") = object_of("{containers: []}");
+  service["spec"].as_object().erase("router");
+  kube_.put(kube::kLlmServices, std::move(service));
+  play([this]() -> Task<void> {
+    co_await settled();
+    const kube::ObjectKey key{"default", "smollm2-kserve-mn"};
+    EXPECT_THAT(kube_.find(kGroups, key), NotNull());
+    EXPECT_EQ(condition("WorkerWorkloadReady"), "False Progressing 0 of 2 groups are ready");
+    const auto report = [&](const char* status) {
+      kube_.modify(kGroups, key, [&](kube::Object& set) { set["status"] = object_of(status); });
+    };
+    report("{readyReplicas: 1, conditions: [{type: Available, status: 'True'}]}");
+    co_await settled();
+    EXPECT_EQ(condition("WorkerWorkloadReady"), "False Progressing 1 of 2 groups are ready");
+    report("{readyReplicas: 2, conditions: [{type: Available, status: 'True'}]}");
+    co_await settled();
+    EXPECT_EQ(condition("WorkerWorkloadReady"), "True");
+    EXPECT_EQ(condition("MainWorkloadReady"), "absent");
+    EXPECT_EQ(condition("Ready"), "True");
+    const auto* found = kube_.find(kube::kLlmServices, {"default", "smollm2"});
+    EXPECT_EQ(kube::find_int(*found, "status.workloads.primary.readyReplicas", 0), 2);
+    EXPECT_EQ(kube::find_string(*found, "status.workloads.primary.kind"), "LeaderWorkerSet");
+  });
+}
+
+TEST_F(ClusterOperatorTest, APoolIsReadyWhenEveryGatewayOfTheRouteHasAcceptedIt) {
+  kube::Object service = object_of(kService);
+  kube::at(service, "spec.router.scheduler") = kube::Object();
+  kube_.put(kube::kLlmServices, std::move(service));
+  play([this]() -> Task<void> {
+    co_await settled();
+    EXPECT_THAT(condition("InferencePoolReady"), HasSubstr("False WaitingForGateway"));
+    kube_.modify(kPools, {"default", "smollm2-inference-pool"}, [](kube::Object& pool) {
+      pool["status"] = object_of(
+          "{parents: [{parentRef: {name: kserve-ingress-gateway, namespace: kserve}, conditions: "
+          "[{type: Accepted, status: 'True', observedGeneration: 1}]}]}");
+    });
+    co_await settled();
+    EXPECT_EQ(condition("InferencePoolReady"), "True");
+  });
+}
+
+TEST_F(ClusterOperatorTest, AServiceLeavesOnlyAfterItsClusterBindingIsGone) {
+  kube::Object service = object_of(kService);
+  kube::at(service, "spec.router.scheduler") = kube::Object();
+  kube_.put(kube::kLlmServices, std::move(service));
+  play([this]() -> Task<void> {
+    co_await settled();
+    const kube::ObjectKey binding{"", "default-smollm2-epp-auth-rb"};
+    const auto finalizers = [this] {
+      const auto* found = kube_.find(kube::kLlmServices, {"default", "smollm2"});
+      return json::write(boost::json::value(*kube::find_array(*found, "metadata.finalizers")));
+    };
+    EXPECT_EQ(finalizers(), R"(["serving.kserve.io/llmisvc-finalizer"])");
+    EXPECT_THAT(kube_.find(kClusterRoleBindings, binding), NotNull());
+    kube_.modify(kube::kLlmServices, {"default", "smollm2"}, [](kube::Object& leaving) {
+      kube::at(leaving, "metadata.deletionTimestamp") = "2026-01-01T00:00:00Z";
+    });
+    co_await settled();
+    EXPECT_THAT(kube_.find(kClusterRoleBindings, binding), IsNull());
+    EXPECT_EQ(finalizers(), "[]");
+  });
+}
+
+TEST_F(ClusterOperatorTest, MembersOfARoutingGroupNameEachOtherInTheirRoutes) {
+  for (const char* name : {"one", "two"}) {
+    kube::Object service = object_of(kService);
+    kube::at(service, "metadata.name") = name;
+    kube::at(service, "spec.router.route") = object_of("{group: shared, weight: 3}");
+    kube_.put(kube::kLlmServices, std::move(service));
+  }
+  play([this]() -> Task<void> {
+    co_await settled();
+    const auto backends = [this] {
+      const auto* route = kube_.find(kube::kHttpRoutes, {"default", "one-kserve-route"});
+      std::string text;
+      for (const auto& rule : *kube::find_array(*route, "spec.rules")) {
+        if (kube::find_string(rule.get_object(), "name") == "v1-catch-all-model-routing") {
+          for (const auto& backend : *kube::find_array(rule.get_object(), "backendRefs")) {
+            text += fmt::format("{} {} ", kube::find_string(backend.get_object(), "name"),
+                                kube::find_int(backend.get_object(), "weight", -1));
+          }
+        }
+      }
+      return text;
+    };
+    EXPECT_EQ(backends(), "one-kserve-workload-svc 3 two-kserve-workload-svc 3 ");
+    kube_.modify(kube::kLlmServices, {"default", "two"}, [](kube::Object& stopped) {
+      kube::at(stopped, "metadata.annotations") = kube::Object{{"serving.kserve.io/stop", "true"}};
+    });
+    co_await settled();
+    EXPECT_EQ(backends(), "one-kserve-workload-svc 3 two-kserve-workload-svc 0 ");
   });
 }
 
