@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 
 #include "base/assert.h"
 #include "base/strings.h"
@@ -13,21 +14,38 @@
 namespace llmd::llmisvc {
 namespace {
 
-// Parsed once; a preset that does not parse is a bug that every test of this library meets.
-const std::map<std::string, json::Object, std::less<>>& built_in() {
-  static const auto* parsed = [] {
-    auto* map = new std::map<std::string, json::Object, std::less<>>();
+json::Object parse_preset(const PresetFile& file) {
+  auto documents = json::parse_yaml(file.text, file.name);
+  LLMD_ASSERT(documents && documents->size() == 1 && documents->front().value.is_object(),
+              "a preset file holds one object");
+  const auto* spec = json::object_at(documents->front().value, "spec");
+  LLMD_ASSERT(spec != nullptr, "a preset has a spec");
+  return *spec;
+}
+
+struct BuiltIn {
+  const PresetFile* file = nullptr;
+  std::once_flag parsed = {};
+  json::Object spec = {};
+};
+
+// Parsed when somebody needs it, and once; a preset that does not parse is a bug that every test of this
+// library meets.
+const json::Object* built_in(std::string_view name) {
+  static auto* presets = [] {
+    auto* map = new std::map<std::string, BuiltIn, std::less<>>();
     for (const PresetFile& file : preset_files()) {
-      auto documents = json::parse_yaml(file.text, file.name);
-      LLMD_ASSERT(documents && documents->size() == 1 && documents->front().value.is_object(),
-                  "a preset file holds one object");
-      const auto* spec = json::object_at(documents->front().value, "spec");
-      LLMD_ASSERT(spec != nullptr, "a preset has a spec");
-      map->emplace(file.name, *spec);
+      (*map)[std::string(file.name)].file = &file;
     }
     return map;
   }();
-  return *parsed;
+  const auto found = presets->find(name);
+  if (found == presets->end()) {
+    return nullptr;
+  }
+  BuiltIn& preset = found->second;
+  std::call_once(preset.parsed, [&] { preset.spec = parse_preset(*preset.file); });
+  return &preset.spec;
 }
 
 enum class Spread { SinglePod, DataParallel, Pipeline, Unknown };
@@ -92,11 +110,10 @@ Result<FoundConfig> find_config(std::string_view name, std::string_view name_spa
     }
   }
   if (name.starts_with(facts.config_prefix)) {
-    const auto found = built_in().find(name.substr(facts.config_prefix.size()));
-    if (found != built_in().end()) {
+    if (const json::Object* spec = built_in(name.substr(facts.config_prefix.size()))) {
       return FoundConfig{.name = std::string(name),
                          .name_space = facts.system_namespace,
-                         .spec = found->second,
+                         .spec = *spec,
                          .source = "built in"};
     }
   }
@@ -118,12 +135,13 @@ Result<FoundConfig> find_config(std::string_view name, std::string_view name_spa
 
 std::vector<json::Object> preset_objects(const Facts& facts) {
   std::vector<json::Object> objects;
-  for (const auto& [name, spec] : built_in()) {
+  for (const PresetFile& file : preset_files()) {
     objects.push_back(
         {{"apiVersion", "serving.kserve.io/v1alpha1"},
          {"kind", "LLMInferenceServiceConfig"},
-         {"metadata", {{"name", facts.config_prefix + name}, {"namespace", facts.system_namespace}}},
-         {"spec", spec}});
+         {"metadata",
+          {{"name", facts.config_prefix + std::string(file.name)}, {"namespace", facts.system_namespace}}},
+         {"spec", *built_in(file.name)}});
   }
   return objects;
 }

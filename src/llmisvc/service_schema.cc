@@ -173,7 +173,7 @@ json::Value router() {
        {"scheduler", scheduler()}});
 }
 
-json::Value spec(bool required) {
+json::Value spec() {
   std::vector<Field> fields = {{"model", model()}};
   fields = join(std::move(fields), workload());
   fields = join(
@@ -187,21 +187,22 @@ json::Value spec(bool required) {
                                                                            {"samplerArg", string("")}})},
        {"storageInitializer", object("", {{"enabled", boolean("false: the model is not mounted at all.")}})},
        {"baseRefs", list_of("Configs this service starts from, later ones win.", local_ref())}});
-  return with_rules(
-      object("Desired state.", std::move(fields),
-             required ? std::vector<std::string_view>{"model"} : std::vector<std::string_view>{}),
-      {kOneSizeRule});
+  return with_rules(object("Desired state.", std::move(fields), {"model"}), {kOneSizeRule});
 }
 
 }  // namespace
 
 const json::Value& service_spec_schema() {
-  static const json::Value schema = spec(true);
+  static const json::Value schema = spec();
   return schema;
 }
 
 const json::Value& config_spec_schema() {
-  static const json::Value schema = spec(false);
+  static const json::Value schema = [] {
+    json::Value config = service_spec_schema();
+    config.get_object().erase("required");
+    return config;
+  }();
   return schema;
 }
 
