@@ -132,7 +132,7 @@ TEST_P(Attention, AgreesWithTheTextbookAndSetsAgreeToTheBit) {
       EXPECT_NEAR(oracle[i * expected.size() + d], expected[d], 2e-6) << "row " << i << " dimension " << d;
     }
   }
-  for (const auto set : {InstructionSet::Avx2, InstructionSet::Avx512}) {
+  for (const auto set : {InstructionSet::Avx2, InstructionSet::Avx512, InstructionSet::Amx}) {
     if (supported(set)) {
       const auto got = attend(kernels_for(set), cache, queries, lengths);
       EXPECT_EQ(std::memcmp(got.data(), oracle.data(), got.size() * sizeof(float)), 0) << to_string(set);
@@ -146,6 +146,8 @@ INSTANTIATE_TEST_SUITE_P(Kernels, Attention,
                                            Case{32, 24, {40, 41, 42, 43, 44}}, Case{16, 80, {100, 101}},
                                            Case{7, 16, {1, 7, 8, 30}},
                                            Case{48, 128, {300, 299, 298, 297, 296, 295}},
+                                           Case{16, 64, {90, 90, 90, 91, 91, 91, 92, 92, 92, 93, 93, 93}},
+                                           Case{32, 40, {70, 3, 64, 65, 1, 33, 32, 31, 70, 16, 17}},
                                            Case{128, 20, {129, 1, 128, 127, 3, 2, 90}}));
 
 }  // namespace

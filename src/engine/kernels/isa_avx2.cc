@@ -10,6 +10,7 @@ namespace llmd::engine {
 namespace {
 inline constexpr int kMostTokens = 4;
 inline constexpr int kMostRows = 4;
+inline constexpr int kMostSums = 4;
 inline constexpr int kValueVectors = 1;
 }  // namespace
 }  // namespace llmd::engine
@@ -137,7 +138,7 @@ void quantised_gemm(const GemmCall& call) {
   });
 }
 
-void gemm(const GemmCall& call) {
+void tile_gemm(const GemmCall& call) {
   switch (call.type) {
     case TensorType::F32:
       return float_gemm<float>(call);
@@ -162,6 +163,10 @@ void gemm(const GemmCall& call) {
     case TensorType::Q6_K:
       return quantised_gemm<TensorType::Q6_K>(call);
   }
+}
+
+void gemm(const GemmCall& call) {
+  each_tile(call, tile_gemm);
 }
 
 }  // namespace

@@ -10,7 +10,8 @@
 namespace llmd::engine {
 namespace {
 inline constexpr int kMostTokens = 8;
-inline constexpr int kMostRows = 8;
+inline constexpr int kMostRows = 12;
+inline constexpr int kMostSums = 24;
 inline constexpr int kValueVectors = 2;
 }  // namespace
 }  // namespace llmd::engine
@@ -132,7 +133,7 @@ void quantised_gemm(const GemmCall& call) {
       call.tokens, 0, [&]<int kTokens>(int first) { quantised_tokens<kType, kTokens>(call, first); });
 }
 
-void gemm(const GemmCall& call) {
+void tile_gemm(const GemmCall& call) {
   switch (call.type) {
     case TensorType::F32:
       return float_gemm<float>(call);
@@ -157,6 +158,10 @@ void gemm(const GemmCall& call) {
     case TensorType::Q6_K:
       return quantised_gemm<TensorType::Q6_K>(call);
   }
+}
+
+void gemm(const GemmCall& call) {
+  each_tile(call, tile_gemm);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace llmd::engine {
 namespace {
 inline constexpr int kMostTokens = 1;
 inline constexpr int kMostRows = 1;
+inline constexpr int kMostSums = 1;
 inline constexpr int kValueVectors = 1;
 }  // namespace
 }  // namespace llmd::engine
@@ -61,7 +62,7 @@ float quantised_dot(const GemmCall& call, const BlockLayout& layout, int zero, i
   return sum;
 }
 
-void gemm(const GemmCall& call) {
+void tile_gemm(const GemmCall& call) {
   switch (call.type) {
     case TensorType::F32:
       return float_gemm<float>(call);
@@ -76,11 +77,15 @@ void gemm(const GemmCall& call) {
   const int zero = code_zero(call.type);
   for (int t = 0; t < call.tokens; ++t) {
     Lanes sum = 0.0F;
-    for (int r = 0; r < call.valid_rows; ++r) {
+    for (int r = 0; r < call.rows; ++r) {
       sum[r] = quantised_dot(call, layout, zero, r, t);
     }
     put_rows(call, t, sum);
   }
+}
+
+void gemm(const GemmCall& call) {
+  each_tile(call, tile_gemm);
 }
 
 }  // namespace

@@ -15,16 +15,20 @@
 
 namespace llmd::engine {
 
-// Rows quantised to signed bytes, per 32 columns: x ~ scale * code. Eight rows stand side by side, so that a
-// kernel that works on up to eight tokens walks through memory in one stream; at() says where.
-inline constexpr int kQuantRowGroup = 8;
+// Rows quantised to signed bytes, per 32 columns: x ~ scale * code. Sixteen rows stand side by side, so that
+// a kernel that works on several tokens walks through memory in one stream; at() says where. There is memory
+// for whole groups of rows: kernels may read (not use) the rows beyond the last.
+inline constexpr int kQuantRowGroup = 16;
 struct QuantRows {
   std::int8_t* codes = nullptr;  // 32 per (row, block)
   float* scale = nullptr;
   float* scaled_sum = nullptr;                // scale * (sum of the codes)
   std::int32_t* negative_sum = nullptr;       // -(sum of the codes)
   std::int32_t* negative_half_sum = nullptr;  // two per (row, block): of the first and second 16
-  int blocks = 0;                             // per row
+  // For the matrix unit, null elsewhere: the codes as bfloats, which is exact; 32 per (row, block), of each
+  // four columns in the order 0, 2, 1, 3.
+  std::uint16_t* wide = nullptr;
+  int blocks = 0;  // per row
 
   // Always inlined: a copy of it compiled for one instruction set must not serve another.
   [[gnu::always_inline]] std::ptrdiff_t at(int row, int block) const {
@@ -33,19 +37,20 @@ struct QuantRows {
   }
 };
 
-// out[t][r] (+)= sum over c of weight[r][c] * x[t][c] for the rows of one tile and `tokens` rows of
-// activations.
+// out[t][r] (+)= sum over c of weight[r][c] * x[t][c] for some rows of weights, from the first of a tile on,
+// and `tokens` rows of activations.
 struct GemmCall {
   modelfile::TensorType type = modelfile::TensorType::F32;
   const std::byte* tile = nullptr;
+  std::size_t tile_bytes = 0;  // from tile to tile
+  int rows = 16;               // of weights
   int columns = 0;
   QuantRows quantised;       // for quantised types, starting at the first token
   const float* x = nullptr;  // for float types
   std::ptrdiff_t x_stride = 0;
   int tokens = 0;
-  float* out = nullptr;  // of the tile's first row and first token
+  float* out = nullptr;  // of the first row and first token
   std::ptrdiff_t out_stride = 0;
-  int valid_rows = 16;      // rows beyond are not written
   bool accumulate = false;  // add to what is in `out`
 };
 
@@ -67,7 +72,7 @@ struct AttentionCall {
   float* scores = nullptr;          // scratch: rows * score_stride floats
   std::ptrdiff_t score_stride = 0;  // at least the longest length in whole blocks of whole groups
 };
-inline constexpr int kMaxAttentionRows = 8;
+inline constexpr int kMaxAttentionRows = 12;
 inline constexpr int kKeyGroup = 16;
 
 struct Kernels {
@@ -92,5 +97,6 @@ const Kernels& kernels_for(InstructionSet set);
 extern const Kernels kScalarKernels;
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
+void amx_gemm(const GemmCall& call);  // the one kernel in which Amx differs from Avx512
 
 }  // namespace llmd::engine

@@ -23,7 +23,7 @@ constexpr TensorType kAllTypes[] = {TensorType::F32,  TensorType::F16,  TensorTy
 
 std::vector<const Kernels*> vector_sets() {
   std::vector<const Kernels*> sets;
-  for (const auto set : {InstructionSet::Avx2, InstructionSet::Avx512}) {
+  for (const auto set : {InstructionSet::Avx2, InstructionSet::Avx512, InstructionSet::Amx}) {
     if (supported(set)) {
       sets.push_back(&kernels_for(set));
     }
@@ -119,14 +119,16 @@ struct Activations {
       : columns(column_count), tokens(token_count) {
     const int width = (columns + 31) / 32 * 32;
     // Whole groups of rows.
-    const auto blocks = static_cast<std::size_t>(width / 32 * ((tokens + 7) / 8 * 8));
-    memory = AlignedBuffer(blocks * (32 + 5 * 4));
+    const auto blocks = static_cast<std::size_t>(
+        width / 32 * ((tokens + kQuantRowGroup - 1) / kQuantRowGroup * kQuantRowGroup));
+    memory = AlignedBuffer(blocks * (32 + 5 * 4 + 64));
     rows.blocks = width / 32;
     rows.codes = memory.as<std::int8_t>();
     rows.scale = reinterpret_cast<float*>(memory.data() + blocks * 32);
     rows.scaled_sum = rows.scale + blocks;
     rows.negative_sum = reinterpret_cast<std::int32_t*>(rows.scaled_sum + blocks);
     rows.negative_half_sum = rows.negative_sum + blocks;
+    rows.wide = reinterpret_cast<std::uint16_t*>(rows.negative_half_sum + 2 * blocks);
     x.resize(static_cast<std::size_t>(width * tokens));
     for (int t = 0; t < tokens; ++t) {
       const auto values = random_floats(random, static_cast<std::size_t>(columns));
@@ -140,19 +142,18 @@ std::vector<float> multiply(const Kernels& kernels, const Matrix& matrix, const 
                             bool accumulate) {
   const int rows = matrix.packed.rows;
   std::vector<float> out(static_cast<std::size_t>(rows * in.tokens), 0.25F);
-  for (int tile = 0; tile < matrix.packed.tiles(); ++tile) {
-    kernels.gemm({.type = matrix.packed.type,
-                  .tile = matrix.packed.tile(tile),
-                  .columns = matrix.packed.columns,
-                  .quantised = in.rows,
-                  .x = in.x.data(),
-                  .x_stride = in.rows.blocks * 32,
-                  .tokens = in.tokens,
-                  .out = out.data() + static_cast<std::ptrdiff_t>(tile) * kTileRows,
-                  .out_stride = rows,
-                  .valid_rows = matrix.packed.rows_in(tile),
-                  .accumulate = accumulate});
-  }
+  kernels.gemm({.type = matrix.packed.type,
+                .tile = matrix.packed.data,
+                .tile_bytes = matrix.packed.tile_bytes,
+                .rows = rows,
+                .columns = matrix.packed.columns,
+                .quantised = in.rows,
+                .x = in.x.data(),
+                .x_stride = in.rows.blocks * 32,
+                .tokens = in.tokens,
+                .out = out.data(),
+                .out_stride = rows,
+                .accumulate = accumulate});
   return out;
 }
 
@@ -164,7 +165,7 @@ TEST_P(Products, HaveTheBitsOfTheOracleInEveryInstructionSet) {
   for (const int columns : {unit * 1, unit * 3, unit * 18 + (unit == 1 ? 5 : 0)}) {
     for (const int rows : {1, 16, 37}) {
       const Matrix matrix(random, GetParam(), rows, columns);
-      for (const int tokens : {1, 2, 3, 7, 8, 13, 33}) {
+      for (const int tokens : {1, 2, 3, 5, 8, 13, 16, 33, 150}) {
         const Activations in(random, columns, tokens);
         const auto expected = multiply(kScalarKernels, matrix, in, tokens % 2 == 0);
         for (const Kernels* const kernels : vector_sets()) {
@@ -262,13 +263,18 @@ TEST(RowKernels, HaveTheBitsOfTheOracleInEveryInstructionSet) {
       EXPECT_EQ(half_got, half_expected);
 
       Activations in(random, count, 2);
-      const std::vector<std::int8_t> codes(in.rows.codes, in.rows.codes + 8L * count);
-      const std::vector<float> scales(in.rows.scale, in.rows.scale + 8L * count / 32);
+      const std::vector<std::int8_t> codes(in.rows.codes,
+                                           in.rows.codes + static_cast<long>(kQuantRowGroup) * count);
+      const std::vector<std::uint16_t> wide(in.rows.wide,
+                                            in.rows.wide + static_cast<long>(kQuantRowGroup) * count);
+      const std::vector<float> scales(in.rows.scale,
+                                      in.rows.scale + static_cast<long>(kQuantRowGroup) * count / 32);
       for (int t = 0; t < 2; ++t) {
         kernels->quantise(in.x.data() + static_cast<std::ptrdiff_t>(t) * count, in.rows, t);
       }
       EXPECT_TRUE(std::equal(codes.begin(), codes.end(), in.rows.codes));
       EXPECT_TRUE(std::equal(scales.begin(), scales.end(), in.rows.scale));
+      EXPECT_TRUE(std::equal(wide.begin(), wide.end(), in.rows.wide));
     }
   }
 }

@@ -66,19 +66,37 @@ LLMD_INLINE int lanes_seen(const KeyGroup& group, int length) {
   return seen < group.capacity ? seen : group.capacity;
 }
 
+// The queries of a pass side by side, a fixed distance apart: a pointer per row would not fit into registers.
+// check() in model/source.h bounds the dimension.
+inline constexpr int kMostDimensions = 1024;
+template <int kRows>
+struct Queries {
+  float values[kRows][kMostDimensions + kLanes];  // apart by no power of two: rows share no cache set
+
+  LLMD_INLINE explicit Queries(const AttentionCall& call) {
+    for (int r = 0; r < kRows; ++r) {
+      __builtin_memcpy(values[r], call.queries[r], static_cast<std::size_t>(call.head_dim) * sizeof(float));
+    }
+  }
+};
+
 // Blocks lie far apart, so the hardware prefetcher starts anew in each: the keys after these are fetched
 // meanwhile.
 template <int kRows, int kGroups>
-LLMD_INLINE void score_groups(const AttentionCall& call, int group,
+LLMD_INLINE void score_groups(const AttentionCall& call, const Queries<kRows>& queries, int group,
                               const std::uint16_t* const (&keys)[kGroups],
                               const std::uint16_t* const (&next_keys)[kGroups]) {
   Lanes sum[kRows][kGroups] = {};
   for (int d = 0; d < call.head_dim; ++d) {
+    Lanes key[kGroups];
     for (int g = 0; g < kGroups; ++g) {
-      const Lanes key = load_half(keys[g] + d * kKeyGroup);
+      key[g] = load_half(keys[g] + d * kKeyGroup);
       __builtin_prefetch(next_keys[g] + d * kKeyGroup);
-      for (int r = 0; r < kRows; ++r) {
-        sum[r][g] = fma(key, Lanes(call.queries[r][d]), sum[r][g]);
+    }
+    for (int r = 0; r < kRows; ++r) {
+      const Lanes query = queries.values[r][d];
+      for (int g = 0; g < kGroups; ++g) {
+        sum[r][g] = fma(key[g], query, sum[r][g]);
       }
     }
   }
@@ -89,31 +107,40 @@ LLMD_INLINE void score_groups(const AttentionCall& call, int group,
   }
 }
 
+// As many groups at once as there are registers for their sums: few rows alone would wait for their own
+// chains.
+template <int kRows>
+constexpr int score_groups_at_once() {
+  constexpr int kMost = 4;
+  constexpr int kFit = kMostSums / kRows;
+  return kFit < 1 ? 1 : kFit < kMost ? kFit : kMost;
+}
+
 template <int kRows>
 LLMD_INLINE void score(const AttentionCall& call, int groups) {
-  constexpr int kGroups = kRows * 2 <= kMostRows ? 2 : 1;
+  constexpr int kGroups = score_groups_at_once<kRows>();
+  const Queries<kRows> queries(call);
   KeyCursor cursor(call, 0);
-  const std::uint16_t* now[kGroups];
-  const std::uint16_t* next[kGroups];
-  const auto take = [&](const std::uint16_t*(&keys)[kGroups], int first) {
+  const std::uint16_t* now[kGroups] = {};
+  const std::uint16_t* next[kGroups] = {};
+  const auto take = [&](int first) {
     for (int g = 0; g < kGroups && first + g < groups; ++g) {
-      keys[g] = cursor.group().keys;
+      next[g] = cursor.group().keys;
       cursor.next();
     }
   };
-  take(next, 0);
+  take(0);
   int g = 0;
   for (; g + kGroups <= groups; g += kGroups) {
     for (int i = 0; i < kGroups; ++i) {
       now[i] = next[i];
     }
-    take(next, g + kGroups);
-    score_groups<kRows, kGroups>(call, g, now, next);
+    take(g + kGroups);
+    score_groups<kRows, kGroups>(call, queries, g, now, next);
   }
-  if (g < groups) {
-    // At most one group is left over from pairs.
-    const std::uint16_t* const last[1] = {next[0]};
-    score_groups<kRows, 1>(call, g, last, last);
+  for (int i = 0; g < groups; ++g, ++i) {
+    const std::uint16_t* const last[1] = {next[i]};
+    score_groups<kRows, 1>(call, queries, g, last, last);
   }
 }
 
@@ -147,11 +174,15 @@ LLMD_INLINE float soften(const AttentionCall& call, int row) {
   return add_lanes(sum);
 }
 
-// Adds positions first_position .. of one group for kRows rows starting at `row`.
+// Adds `count` positions of one group for kRows rows starting at `row`.
 template <int kRows, int kVectors>
 LLMD_INLINE void add_values(const AttentionCall& call, int row, const std::uint16_t* values,
                             const std::uint16_t* next, int width, int slot, int count,
                             Lanes (&sum)[kRows][kVectors]) {
+  float weights[kRows][kKeyGroup];  // at fixed distances, as with queries
+  for (int r = 0; r < kRows; ++r) {
+    store(weights[r], load(call.scores + (row + r) * call.score_stride + slot));
+  }
   for (int j = 0; j < count; ++j, values += width, next += width) {
     __builtin_prefetch(next);
     Lanes value[kVectors];
@@ -159,7 +190,7 @@ LLMD_INLINE void add_values(const AttentionCall& call, int row, const std::uint1
       value[v] = load_half(values + v * kLanes);
     }
     for (int r = 0; r < kRows; ++r) {
-      const Lanes weight = call.scores[(row + r) * call.score_stride + slot + j];
+      const Lanes weight = weights[r][j];
       for (int v = 0; v < kVectors; ++v) {
         sum[r][v] = fma(value[v], weight, sum[r][v]);
       }
@@ -195,7 +226,8 @@ LLMD_INLINE void mix_values(const AttentionCall& call, int dimension, int width,
       one[0][v] = sum[r][v];
     }
     KeyCursor own = cursor;
-    for (int g = shared; g < groups_for(call, call.lengths[r]); ++g, own.next()) {
+    const int groups = groups_for(call, call.lengths[r]);
+    for (int g = shared; g < groups; ++g, own.next()) {
       const KeyGroup group = own.group();
       const std::uint16_t* const values = group.values + dimension;
       add_values<1, kVectors>(call, r, values, values, width, g * kKeyGroup,
@@ -204,6 +236,10 @@ LLMD_INLINE void mix_values(const AttentionCall& call, int dimension, int width,
     for (int v = 0; v < kVectors; ++v) {
       const Lanes result = one[0][v] * (1.0F / sums[r]);
       const int first = dimension + v * kLanes;
+      if (first + kLanes <= call.head_dim) {
+        store(call.out[r] + first, result);
+        continue;
+      }
       for (int i = 0; i < kLanes && first + i < call.head_dim; ++i) {
         call.out[r][first + i] = result[i];
       }

@@ -1,6 +1,6 @@
 // The kernels that are written once in terms of Lanes and compiled per instruction set (see lanes.h for the
-// rules). kMostTokens, kMostRows and kValueVectors fit the work to the number of registers; they change no
-// result.
+// rules). kMostTokens, kMostRows, kMostSums and kValueVectors fit the work to the number of registers; they
+// change no result.
 #pragma once
 
 #include "engine/kernels/kernels.h"
@@ -12,13 +12,25 @@ namespace {
 // --- products with float weights
 // ---------------------------------------------------------------------------------
 
+// Calls body(call of one tile) for each tile.
+template <typename Body>
+LLMD_INLINE void each_tile(GemmCall call, Body body) {
+  const int rows = call.rows;
+  for (int row = 0; row < rows; row += kLanes) {
+    call.rows = rows - row < kLanes ? rows - row : kLanes;
+    body(call);
+    call.tile += call.tile_bytes;
+    call.out += kLanes;
+  }
+}
+
 LLMD_INLINE void put_rows(const GemmCall& call, int token, Lanes value) {
   float* const out = call.out + token * call.out_stride;
-  if (call.valid_rows == kLanes) {
+  if (call.rows == kLanes) {
     store(out, call.accumulate ? load(out) + value : value);
     return;
   }
-  for (int r = 0; r < call.valid_rows; ++r) {
+  for (int r = 0; r < call.rows; ++r) {
     out[r] = call.accumulate ? out[r] + value[r] : value[r];
   }
 }
@@ -70,26 +82,68 @@ void float_gemm(const GemmCall& call) {
 // --- rows
 // --------------------------------------------------------------------------------------------------------
 
-void quantise_row(const float* x, const QuantRows& rows, int row) {
-  for (int b = 0; b < rows.blocks; ++b, x += 2 * kLanes) {
-    const std::ptrdiff_t at = rows.at(row, b);
-    const Lanes halves[2] = {load(x), load(x + kLanes)};
-    const Lanes magnitude = larger(larger(halves[0], -halves[0]), larger(halves[1], -halves[1]));
-    const float scale = largest_lane(magnitude) / 127.0F;
-    const float inverse = scale > 0 ? 1.0F / scale : 0.0F;
-    std::int32_t sums[2];
+// One block's codes, and what the matrix unit wants of them.
+LLMD_INLINE void put_codes(const QuantRows& rows, std::ptrdiff_t at, IntLanes first, IntLanes second) {
+  using Bytes = std::int8_t __attribute__((ext_vector_type(32)));
+  using Words = std::uint16_t __attribute__((ext_vector_type(32)));
+  using Codes = std::int32_t __attribute__((ext_vector_type(32)));
+  Codes both;
+  both.lo = first;
+  both.hi = second;
+  const Bytes bytes = __builtin_convertvector(both, Bytes);
+  __builtin_memcpy(rows.codes + at * 2 * kLanes, &bytes, sizeof bytes);
+  if (rows.wide != nullptr) {
+    Codes values;
+    values.lo = in_pairs(__builtin_bit_cast(IntLanes, __builtin_convertvector(first, Lanes)));
+    values.hi = in_pairs(__builtin_bit_cast(IntLanes, __builtin_convertvector(second, Lanes)));
+    const Words words = __builtin_convertvector(values >> 16, Words);
+    __builtin_memcpy(rows.wide + at * 2 * kLanes, &words, sizeof words);
+  }
+}
+
+// Blocks whose reductions run together: one lane of the result per half block.
+inline constexpr int kBlocksAtOnce = kLanes / 2;
+
+// The codes of some blocks (at most kBlocksAtOnce) of a row, from block `first`.
+LLMD_INLINE void quantise_blocks(const float* x, const QuantRows& rows, int row, int first, int count) {
+  Lanes halves[2 * kBlocksAtOnce];
+  Lanes magnitude[kBlocksAtOnce];
+  for (int b = 0; b < kBlocksAtOnce; ++b) {
     for (int h = 0; h < 2; ++h) {
-      const IntLanes code = round_to_int(halves[h] * inverse);
-      using Bytes = std::int8_t __attribute__((ext_vector_type(16)));
-      const Bytes bytes = __builtin_convertvector(code, Bytes);
-      __builtin_memcpy(rows.codes + at * 2 * kLanes + h * kLanes, &bytes, sizeof bytes);
-      sums[h] = __builtin_reduce_add(code);
+      halves[2 * b + h] = b < count ? load(x + (2 * b + h) * kLanes) : Lanes(0.0F);
     }
-    rows.scale[at] = scale;
-    rows.negative_sum[at] = -(sums[0] + sums[1]);
-    rows.negative_half_sum[2 * at] = -sums[0];
-    rows.negative_half_sum[2 * at + 1] = -sums[1];
-    rows.scaled_sum[at] = scale * static_cast<float>(sums[0] + sums[1]);
+    magnitude[b] =
+        larger(larger(halves[2 * b], -halves[2 * b]), larger(halves[2 * b + 1], -halves[2 * b + 1]));
+  }
+  const Lanes scale = largest_of_eight(magnitude) / 127.0F;  // of block b in lanes 2b and 2b + 1
+  const Lanes inverse = scale > 0.0F ? 1.0F / scale : Lanes(0.0F);
+  IntLanes codes[2 * kBlocksAtOnce];
+  for (int b = 0; b < kBlocksAtOnce; ++b) {
+    for (int h = 0; h < 2; ++h) {
+      codes[2 * b + h] = round_to_int(halves[2 * b + h] * inverse[2 * b]);
+    }
+  }
+  for (int b = 0; b < count; ++b) {
+    put_codes(rows, rows.at(row, first + b), codes[2 * b], codes[2 * b + 1]);
+  }
+  const IntLanes half_sum = sum_each(codes);
+  const IntLanes sum = half_sum + swap_neighbours(half_sum);
+  const Lanes scaled_sum = scale * __builtin_convertvector(sum, Lanes);
+  for (int b = 0; b < count; ++b) {
+    const std::ptrdiff_t at = rows.at(row, first + b);
+    rows.scale[at] = scale[2 * b];
+    rows.scaled_sum[at] = scaled_sum[2 * b];
+    rows.negative_sum[at] = -sum[2 * b];
+    rows.negative_half_sum[2 * at] = -half_sum[2 * b];
+    rows.negative_half_sum[2 * at + 1] = -half_sum[2 * b + 1];
+  }
+}
+
+void quantise_row(const float* x, const QuantRows& rows, int row) {
+  for (int b = 0; b < rows.blocks; b += kBlocksAtOnce) {
+    const int left = rows.blocks - b;
+    quantise_blocks(x + static_cast<std::ptrdiff_t>(b) * 2 * kLanes, rows, row, b,
+                    left < kBlocksAtOnce ? left : kBlocksAtOnce);
   }
 }
 

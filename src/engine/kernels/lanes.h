@@ -77,6 +77,54 @@ LLMD_INLINE float largest_lane(Lanes x) {
   return c.lo > c.hi ? c.lo : c.hi;
 }
 
+// Pieces of kPiece lanes taken in turn from a and from b: their even pieces, or the odd ones.
+template <int kPiece, int kOdd>
+constexpr int turn(int lane) {
+  const int piece = lane / kPiece;
+  return piece % 2 * kLanes + (piece / 2 * 2 + kOdd) * kPiece + lane % kPiece;
+}
+template <int kPiece, int kOdd, typename V>
+LLMD_INLINE V take_turns(V a, V b) {
+  constexpr auto kFrom = [](int lane) { return turn<kPiece, kOdd>(lane); };
+  return __builtin_shufflevector(a, b, kFrom(0), kFrom(1), kFrom(2), kFrom(3), kFrom(4), kFrom(5), kFrom(6),
+                                 kFrom(7), kFrom(8), kFrom(9), kFrom(10), kFrom(11), kFrom(12), kFrom(13),
+                                 kFrom(14), kFrom(15));
+}
+// Each four lanes in the order 0, 2, 1, 3.
+LLMD_INLINE IntLanes in_pairs(IntLanes x) {
+  return __builtin_shufflevector(x, x, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+}
+LLMD_INLINE IntLanes swap_neighbours(IntLanes x) {
+  return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+}
+
+// Lane i of the result is the sum of the lanes of x[i]. Reducing sixteen vectors together costs three
+// operations each instead of eight.
+LLMD_INLINE IntLanes sum_each(IntLanes (&x)[16]) {
+  for (int i = 0; i < 8; ++i) {
+    x[i] = take_turns<8, 0>(x[i], x[i + 8]) + take_turns<8, 1>(x[i], x[i + 8]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    x[i] = take_turns<4, 0>(x[i], x[i + 4]) + take_turns<4, 1>(x[i], x[i + 4]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    x[i] = take_turns<2, 0>(x[i], x[i + 2]) + take_turns<2, 1>(x[i], x[i + 2]);
+  }
+  return take_turns<1, 0>(x[0], x[1]) + take_turns<1, 1>(x[0], x[1]);
+}
+
+// Lanes 2i and 2i + 1 of the result are the largest lane of x[i].
+LLMD_INLINE Lanes largest_of_eight(Lanes (&x)[8]) {
+  for (int i = 0; i < 4; ++i) {
+    x[i] = larger(take_turns<8, 0>(x[i], x[i + 4]), take_turns<8, 1>(x[i], x[i + 4]));
+  }
+  for (int i = 0; i < 2; ++i) {
+    x[i] = larger(take_turns<4, 0>(x[i], x[i + 2]), take_turns<4, 1>(x[i], x[i + 2]));
+  }
+  const Lanes last = larger(take_turns<2, 0>(x[0], x[1]), take_turns<2, 1>(x[0], x[1]));
+  return larger(take_turns<1, 0>(last, last), take_turns<1, 1>(last, last));
+}
+
 // e^x to about one unit in the last place: x = n ln 2 + r, the Taylor series of e^r to the seventh power (the
 // next term is below 2^-27 for |r| <= ln 2 / 2), times 2^n. Clamped so that the result stays a normal number.
 LLMD_INLINE Lanes exponential(Lanes x) {

@@ -27,7 +27,7 @@ struct BlockLayout {
   int codes = 0;
   int scales = 0;
   int mins = 0;
-  int bytes() const { return codes + scales + mins; }
+  constexpr int bytes() const { return codes + scales + mins; }
 };
 constexpr BlockLayout block_layout(modelfile::TensorType type) {
   using modelfile::TensorType;

@@ -11,7 +11,7 @@
 
 namespace llmd::engine {
 
-inline constexpr int kPieceTokens = 256;
+inline constexpr int kPieceTokens = 128;
 
 // Tokens of one sequence within a piece.
 struct Segment {

@@ -134,22 +134,32 @@ void Decoder::multiply(Worker& worker, std::span<const Product> products, const 
   for (const Product& product : products) {
     tiles += product.linear->matrix.tiles();
   }
-  const int grain = std::clamp(tiles / (worker.threads() * kPiecesPerWorker), 1, kMostTilesAtOnce);
-  worker.share(tiles, grain, [&](int tile) {
+  const int share = std::clamp(tiles / (worker.threads() * kPiecesPerWorker), 1, kMostTilesAtOnce);
+  const int grain = (share + 1) / 2 * 2;  // kernels like pairs
+  const auto pieces = [grain](const Product& product) {
+    return (product.linear->matrix.tiles() + grain - 1) / grain;
+  };
+  int all = 0;
+  for (const Product& product : products) {
+    all += pieces(product);
+  }
+  worker.share(all, 1, [&](int piece) {
     const Product* product = products.data();
-    for (; tile >= product->linear->matrix.tiles(); ++product) {
-      tile -= product->linear->matrix.tiles();
+    for (; piece >= pieces(*product); ++product) {
+      piece -= pieces(*product);
     }
-    multiply_tile(*product, tile, in);
+    multiply_rows(*product, piece * grain * kTileRows, grain * kTileRows, in);
   });
 }
 
-void Decoder::multiply_tile(const Product& product, int tile, const Input& in) const {
+void Decoder::multiply_rows(const Product& product, int first, int count, const Input& in) const {
   const PackedMatrix& matrix = product.linear->matrix;
-  const int rows = matrix.rows_in(tile);
-  float* const out = product.out + static_cast<std::ptrdiff_t>(tile) * kTileRows;
+  const int rows = std::min(count, matrix.rows - first);
+  float* const out = product.out + first;
   kernels_.gemm({.type = matrix.type,
-                 .tile = matrix.tile(tile),
+                 .tile = matrix.tile(first / kTileRows),
+                 .tile_bytes = matrix.tile_bytes,
+                 .rows = rows,
                  .columns = matrix.columns,
                  .quantised = in.quantised,
                  .x = in.rows.data,
@@ -157,10 +167,9 @@ void Decoder::multiply_tile(const Product& product, int tile, const Input& in) c
                  .tokens = in.count,
                  .out = out,
                  .out_stride = product.out_stride,
-                 .valid_rows = rows,
                  .accumulate = product.accumulate});
   if (!product.linear->bias.empty()) {
-    const float* const bias = product.linear->bias.data() + static_cast<std::ptrdiff_t>(tile) * kTileRows;
+    const float* const bias = product.linear->bias.data() + first;
     for (int t = 0; t < in.count; ++t) {
       for (int r = 0; r < rows; ++r) {
         out[t * product.out_stride + r] += bias[r];
@@ -183,18 +192,19 @@ void Decoder::adapt(Worker& worker, int layer, std::span<const Adapted> targets,
       body(segment.adapter->pair(layer, adapted.target), segment, adapted);
     }
   };
-  const auto product = [&](const PackedMatrix& matrix, int tile, const Rows& from, int first_row, int rows,
-                           float* out, std::ptrdiff_t stride, bool accumulate) {
+  const auto product = [&](const PackedMatrix& matrix, const Rows& from, const Segment& segment, float* out,
+                           std::ptrdiff_t stride, bool accumulate) {
     kernels_.gemm({.type = matrix.type,
-                   .tile = matrix.tile(tile),
+                   .tile = matrix.data,
+                   .tile_bytes = matrix.tile_bytes,
+                   .rows = matrix.rows,
                    .columns = matrix.columns,
                    .quantised = {},
-                   .x = from.row(first_row),
+                   .x = from.row(segment.first_row),
                    .x_stride = from.stride,
-                   .tokens = rows,
-                   .out = out + first_row * stride + static_cast<std::ptrdiff_t>(tile) * kTileRows,
+                   .tokens = segment.rows,
+                   .out = out + segment.first_row * stride,
                    .out_stride = stride,
-                   .valid_rows = matrix.rows_in(tile),
                    .accumulate = accumulate});
   };
   const auto part_of = [&](LoraTarget target) {
@@ -205,17 +215,12 @@ void Decoder::adapt(Worker& worker, int layer, std::span<const Adapted> targets,
   worker.share(units, 1, [&](int unit) {
     each(unit, [&](const LoraPair& pair, const Segment& segment, const Adapted& adapted) {
       const Rows part = part_of(adapted.target);
-      for (int tile = 0; tile < pair.down.tiles(); ++tile) {
-        product(pair.down, tile, in, segment.first_row, segment.rows, part.data, part.stride, false);
-      }
+      product(pair.down, in, segment, part.data, part.stride, false);
     });
   });
   worker.share(units, 1, [&](int unit) {
     each(unit, [&](const LoraPair& pair, const Segment& segment, const Adapted& adapted) {
-      for (int tile = 0; tile < pair.up.tiles(); ++tile) {
-        product(pair.up, tile, part_of(adapted.target), segment.first_row, segment.rows, adapted.out,
-                adapted.out_stride, true);
-      }
+      product(pair.up, part_of(adapted.target), segment, adapted.out, adapted.out_stride, true);
     });
   });
 }

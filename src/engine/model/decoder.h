@@ -59,7 +59,8 @@ class Decoder {
   void head(Worker& worker) const;
 
   void multiply(Worker& worker, std::span<const Product> products, const Input& in) const;
-  void multiply_tile(const Product& product, int tile, const Input& in) const;
+  // Rows first .. first + count - 1 of the matrix, as far as there are so many.
+  void multiply_rows(const Product& product, int first, int count, const Input& in) const;
   // Adds the adapters' low-rank products to `out`, one per target; `in` are the float rows the base saw.
   struct Adapted {
     LoraTarget target;

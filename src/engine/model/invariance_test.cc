@@ -219,7 +219,7 @@ TEST_P(Invariance, InstructionSetsGiveTheSameBits) {
   std::optional<std::vector<float>> expected;
   for (const auto& [set, name] :
        {std::pair(InstructionSet::Scalar, "scalar"), std::pair(InstructionSet::Avx2, "avx2"),
-        std::pair(InstructionSet::Avx512, "avx512")}) {
+        std::pair(InstructionSet::Avx512, "avx512"), std::pair(InstructionSet::Amx, "amx")}) {
     if (!supported(set)) {
       continue;
     }

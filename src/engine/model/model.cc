@@ -26,7 +26,7 @@ class DecoderModel final : public Model {
         pool_(std::move(pool)),
         weights_(std::move(weights)),
         parts_{source_->config(), source_->frequencies(), weights_, kernels},
-        scratch_(source_->config(), pool_->threads()) {}
+        scratch_(source_->config(), pool_->threads(), kernels.set == InstructionSet::Amx) {}
 
   const ModelConfig& config() const override { return source_->config(); }
 

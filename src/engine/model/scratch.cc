@@ -6,7 +6,7 @@
 
 namespace llmd::engine {
 
-Scratch::Scratch(const ModelConfig& config, int threads) : threads_(threads) {
+Scratch::Scratch(const ModelConfig& config, int threads, bool with_wide) : threads_(threads) {
   const int queries = padded(config.heads * config.head_dim);
   const int keys = padded(config.kv_heads * config.head_dim);
   const int wide = padded(config.feed_forward);
@@ -31,6 +31,9 @@ Scratch::Scratch(const ModelConfig& config, int threads) : threads_(threads) {
   quantised_.scaled_sum = reinterpret_cast<float*>(take(blocks * sizeof(float)));
   quantised_.negative_sum = reinterpret_cast<std::int32_t*>(take(blocks * sizeof(std::int32_t)));
   quantised_.negative_half_sum = reinterpret_cast<std::int32_t*>(take(2 * blocks * sizeof(std::int32_t)));
+  if (with_wide) {
+    quantised_.wide = reinterpret_cast<std::uint16_t*>(take(blocks * kQuantBlock * sizeof(std::uint16_t)));
+  }
 }
 
 Rows Scratch::make(int columns) {

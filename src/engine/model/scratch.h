@@ -19,8 +19,9 @@ struct Rows {
 
 class Scratch {
  public:
-  // `threads` score areas; grow_scores() makes them long enough.
-  Scratch(const ModelConfig& config, int threads);
+  // `threads` score areas; grow_scores() makes them long enough. `with_wide`: quantised rows have
+  // QuantRows::wide.
+  Scratch(const ModelConfig& config, int threads, bool with_wide);
 
   Rows hidden;  // the residual stream
   Rows normal;  // normalised input of attention, feed-forward and head
