@@ -10,32 +10,13 @@
 #include "json/yaml.h"
 #include "llmisvc/check.h"
 #include "llmisvc/compile.h"
+#include "llmisvc/convert_values.h"
+#include "llmisvc/dialect.h"
 
 namespace llmd::cli {
 namespace {
 
 constexpr std::string_view kManager = "llmd-up";
-
-Result<std::vector<std::string>> expand_folders(const std::vector<std::string>& files) {
-  std::vector<std::string> expanded;
-  for (const std::string& file : files) {
-    if (file == "-" || !std::filesystem::is_directory(file)) {
-      expanded.push_back(file);
-      continue;
-    }
-    const auto before = expanded.size();
-    for (const auto& entry : std::filesystem::directory_iterator(file)) {
-      if (entry.path().extension() == ".yaml" || entry.path().extension() == ".yml") {
-        expanded.push_back(entry.path().string());
-      }
-    }
-    if (expanded.size() == before) {
-      return not_found("{}: no *.yaml in this folder", file);
-    }
-    std::sort(expanded.begin() + static_cast<std::ptrdiff_t>(before), expanded.end());
-  }
-  return expanded;
-}
 
 Result<const kube::Resource*> resource_of(const kube::Object& object) {
   const auto* resource = kube::find_resource(kube::api_version_of(object), kube::kind_of(object));
@@ -59,25 +40,63 @@ Task<Result<void>> ensure_namespace(kube::Client& client, std::string name) {
   co_return Result<void>();
 }
 
+// What an API server understands: chart values and llm-d.ai services as KServe's, an apiVersion where a
+// document of ours leaves it out.
+std::vector<kube::Object> as_objects(const json::YamlDocument& document) {
+  const kube::Object& object = document.value.as_object();
+  if (llmisvc::is_values(object)) {
+    return llmisvc::convert_values(document).objects;
+  }
+  llmisvc::Findings reported;  // by the check before
+  kube::Object result = llmisvc::is_server_dialect(object) ? llmisvc::to_kserve(object, reported) : object;
+  if (llmisvc::kind_of(result) != llmisvc::Kind::Other && kube::api_version_of(result).empty()) {
+    result["apiVersion"] = "serving.kserve.io/v1alpha1";
+  }
+  return {std::move(result)};
+}
+
 // The file's documents, with relative file:// URIs made absolute: they mean files beside the manifest.
 Result<void> add_objects(const std::string& text, const std::string& name,
                          std::vector<kube::Object>& objects) {
   const std::string folder = std::filesystem::absolute(name).parent_path().string();
   LLMD_TRY(auto documents, json::parse_yaml(text, name));
-  for (auto& document : documents) {
+  llmisvc::settle_namespaces(documents);
+  for (const auto& document : documents) {
     if (!document.value.is_object()) {
       return invalid_argument("{}: not a Kubernetes object", document.place_of(""));
     }
-    kube::Object object = std::move(document.value.as_object());
-    if (kube::kind_of(object) == kube::kLlmServices.kind) {
-      llmisvc::resolve_file_uris(object, folder);
+    for (kube::Object& object : as_objects(document)) {
+      if (kube::kind_of(object) == kube::kLlmServices.kind) {
+        llmisvc::resolve_file_uris(object, folder);
+      }
+      objects.push_back(std::move(object));
     }
-    objects.push_back(std::move(object));
   }
   return {};
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> expand_folders(const std::vector<std::string>& files) {
+  std::vector<std::string> expanded;
+  for (const std::string& file : files) {
+    if (file == "-" || !std::filesystem::is_directory(file)) {
+      expanded.push_back(file);
+      continue;
+    }
+    const auto before = expanded.size();
+    for (const auto& entry : std::filesystem::directory_iterator(file)) {
+      if (entry.path().extension() == ".yaml" || entry.path().extension() == ".yml") {
+        expanded.push_back(entry.path().string());
+      }
+    }
+    if (expanded.size() == before) {
+      return not_found("{}: no *.yaml in this folder", file);
+    }
+    std::sort(expanded.begin() + static_cast<std::ptrdiff_t>(before), expanded.end());
+  }
+  return expanded;
+}
 
 Result<std::string> read_manifest(const std::string& file) {
   if (file == "-") {
@@ -93,17 +112,23 @@ llmisvc::Facts facts_for(bool local) {
 Result<std::vector<kube::Object>> load_manifests(const std::vector<std::string>& files) {
   LLMD_TRY(const auto expanded, expand_folders(files));
   std::vector<kube::Object> objects;
-  std::size_t errors = 0;
+  std::vector<std::string> texts;
+  std::vector<std::string> names;
   for (const std::string& file : expanded) {
-    LLMD_TRY(const auto text, read_manifest(file));
-    const std::string name = file == "-" ? "<stdin>" : file;
-    for (const auto& finding : llmisvc::check_manifest(text, name, facts_for(true))) {
-      errors += finding.severity == llmisvc::Severity::Error ? 1 : 0;
-      fmt::print(stderr, "{}\n", llmisvc::render_finding(finding));
-    }
-    if (errors == 0) {
-      LLMD_TRY_VOID(add_objects(text, name, objects));
-    }
+    LLMD_TRY(texts.emplace_back(), read_manifest(file));
+    names.push_back(file == "-" ? "<stdin>" : file);
+  }
+  std::vector<llmisvc::ManifestText> manifests;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    manifests.push_back({.text = texts[i], .name = names[i]});
+  }
+  std::size_t errors = 0;
+  for (const auto& finding : llmisvc::check_manifests(manifests, facts_for(true))) {
+    errors += finding.severity == llmisvc::Severity::Error ? 1 : 0;
+    fmt::print(stderr, "{}\n", llmisvc::render_finding(finding));
+  }
+  for (std::size_t i = 0; errors == 0 && i < texts.size(); ++i) {
+    LLMD_TRY_VOID(add_objects(texts[i], names[i], objects));
   }
   if (errors > 0) {
     return invalid_argument("{} {} in the manifests", errors, errors == 1 ? "mistake" : "mistakes");

@@ -20,6 +20,9 @@ Task<Result<void>> apply_manifests(kube::Client& client, std::vector<kube::Objec
 // What check and render assume: a cluster, or this machine as `llmd up` will be on it.
 llmisvc::Facts facts_for(bool local);
 
+// A folder is replaced by its *.yaml and *.yml, sorted.
+Result<std::vector<std::string>> expand_folders(const std::vector<std::string>& files);
+
 // Reads one file (or standard input).
 Result<std::string> read_manifest(const std::string& file);
 
