@@ -1,8 +1,13 @@
 #include "openai/request_scan.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "base/strings.h"
 #include "json/value.h"
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace llmd::openai {
 namespace {
@@ -13,7 +18,65 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+// The next quote or backslash at or after `at`; the size when there is none.
+std::size_t find_quote_or_backslash(std::string_view bytes, std::size_t at) {
+#if defined(__SSE2__)
+  const __m128i quotes = _mm_set1_epi8('"');
+  const __m128i backslashes = _mm_set1_epi8('\\');
+  for (; at + 16 <= bytes.size(); at += 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + at));
+    const auto hits = static_cast<unsigned>(
+        _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(block, quotes), _mm_cmpeq_epi8(block, backslashes))));
+    if (hits != 0) {
+      return at + static_cast<std::size_t>(__builtin_ctz(hits));
+    }
+  }
+#endif
+  while (at < bytes.size() && bytes[at] != '"' && bytes[at] != '\\') {
+    ++at;
+  }
+  return at;
+}
+
+constexpr std::string_view kMedia[] = {"image_url", "video_url", "audio_url", "input_audio", "input_image"};
+constexpr std::size_t kLongestMedia = 11;
+
 }  // namespace
+
+RequestScan::Member RequestScan::member_called(std::string_view name) {
+  static constexpr std::pair<std::string_view, Member> kMembers[] = {
+      {"model", Member::Model},
+      {"messages", Member::Prompt},
+      {"prompt", Member::Prompt},
+      {"stream", Member::Stream},
+      {"input", Member::Prompt},
+      {"tools", Member::Prompt},
+      {"system", Member::Prompt},
+      {"instructions", Member::Prompt},
+      {"items", Member::Prompt},
+      {"input_ids", Member::Prompt},
+      {"token_ids", Member::Prompt},
+      {"user", Member::User},
+      {"cache_salt", Member::CacheSalt},
+      {"owned_by", Member::OwnedBy},
+      {"priority", Member::Priority},
+      {"max_tokens", Member::MaxTokens},
+      {"max_completion_tokens", Member::MaxTokens},
+      {"max_output_tokens", Member::MaxTokens}};
+  for (const auto& [known, member] : kMembers) {
+    if (known == name) {
+      return member;
+    }
+  }
+  return Member::Other;
+}
+
+void RequestScan::hash(std::string_view bytes) {
+  prompt_bytes_ += bytes.size();
+  if (units_.size() < kMostUnits) {
+    hasher_.feed(bytes, units_);
+  }
+}
 
 // Goes to the byte after the closing quote, or to the end. Prompts are nearly all string: this loop is the
 // cost.
@@ -25,36 +88,45 @@ std::size_t RequestScan::skip_string(std::string_view bytes, std::size_t at) {
       ++at;
       continue;
     }
-    const void* quote = std::memchr(bytes.data() + at, '"', bytes.size() - at);
-    const std::size_t stop = quote != nullptr
-                                 ? static_cast<std::size_t>(static_cast<const char*>(quote) - bytes.data())
-                                 : bytes.size();
-    // A backslash before the quote decides whether it is one; count the run that ends there.
-    const void* backslash = std::memchr(bytes.data() + at, '\\', stop - at);
-    if (backslash != nullptr) {
-      at = static_cast<std::size_t>(static_cast<const char*>(backslash) - bytes.data()) + 1;
-      escaped_ = true;
-      continue;
+    at = find_quote_or_backslash(bytes, at);
+    if (at == bytes.size()) {
+      break;
     }
-    if (quote == nullptr) {
-      return bytes.size();
+    if (bytes[at++] == '"') {
+      string_ended_ = true;
+      return at;
     }
-    string_ended_ = true;
-    return stop + 1;
+    escaped_ = true;
   }
   return at;
+}
+
+// Kinds of content are short strings; only those are compared.
+void RequestScan::look_at_nested_string(std::string_view bytes, std::size_t begin, std::size_t end) {
+  if (nested_text_.size() <= kLongestMedia) {
+    nested_text_.append(bytes.substr(begin, std::min(end - begin, kLongestMedia + 2)));
+  }
+  if (string_ended_) {
+    const std::string_view text(nested_text_.data(), nested_text_.size() - 1);
+    multimodal_ = multimodal_ || std::ranges::find(kMedia, text) != std::end(kMedia);
+  }
 }
 
 std::size_t RequestScan::nested(std::string_view bytes, std::size_t at) {
   while (at < bytes.size()) {
     if (nested_string_) {
+      const std::size_t begin = at;
       at = skip_string(bytes, at);
       nested_string_ = !string_ended_;
+      if (member_ == Member::Prompt && !multimodal_) {
+        look_at_nested_string(bytes, begin, at);
+      }
       continue;
     }
     const char c = bytes[at++];
     if (c == '"') {
       nested_string_ = true;
+      nested_text_.clear();
     } else if (c == '{' || c == '[') {
       ++depth_;
     } else if ((c == '}' || c == ']') && --depth_ == 0) {
@@ -66,7 +138,7 @@ std::size_t RequestScan::nested(std::string_view bytes, std::size_t at) {
 }
 
 void RequestScan::begin_value(char c, std::size_t position) {
-  capture_ = interesting();
+  capture_ = is_captured();
   value_.clear();
   value_begin_ = position;
   depth_ = 0;
@@ -81,21 +153,68 @@ void RequestScan::begin_value(char c, std::size_t position) {
   }
 }
 
+// The captured value as a string, unescaped; nullopt when it is none.
+std::optional<std::string> RequestScan::text_value() const {
+  if (!capture_ || !value_.starts_with('"')) {
+    return std::nullopt;
+  }
+  if (!value_.contains('\\')) {
+    return value_.substr(1, value_.size() - 2);
+  }
+  const auto parsed = json::parse(value_);
+  if (!parsed || !parsed->is_string()) {
+    return std::nullopt;
+  }
+  return std::string(std::string_view(parsed->get_string()));
+}
+
 void RequestScan::end_value(std::size_t end) {
   state_ = State::AfterValue;
-  if (key_ == "stream") {
-    stream_ = capture_ && value_ == "true";
-  } else if (key_ == "model") {
-    model_.reset();
-    model_position_.reset();
-    if (capture_ && value_.starts_with('"')) {
-      const auto parsed = json::parse(value_);
-      if (parsed && parsed->is_string()) {
-        model_ = std::string(std::string_view(parsed->get_string()));
-        model_position_ = Position{value_begin_, end};
-      }
-    }
+  const auto integer = [this]() -> std::optional<std::int64_t> {
+    const auto number = capture_ ? parse_integer(value_) : std::nullopt;
+    return number ? std::optional<std::int64_t>(*number) : std::nullopt;
+  };
+  switch (member_) {
+    case Member::Stream:
+      stream_ = capture_ && value_ == "true";
+      break;
+    case Member::Model:
+      model_ = text_value();
+      model_position_ = model_ ? std::optional(Position{value_begin_, end}) : std::nullopt;
+      break;
+    case Member::User:
+      user_ = text_value();
+      break;
+    case Member::CacheSalt:
+      cache_salt_ = text_value();
+      break;
+    case Member::OwnedBy:
+      owned_by_ = text_value();
+      break;
+    case Member::Priority:
+      priority_ = integer();
+      break;
+    case Member::MaxTokens:
+      max_tokens_ = integer();
+      break;
+    case Member::Prompt:
+    case Member::Other:
+      break;
   }
+}
+
+void RequestScan::end_key() {
+  const auto closing = key_.size() - 1;
+  if (key_.contains('\\')) {
+    const auto parsed = json::parse(key_);
+    key_ =
+        parsed && parsed->is_string() ? std::string(std::string_view(parsed->get_string())) : std::string();
+    member_ = member_called(key_);
+  } else {
+    member_ =
+        key_.ends_with('"') ? member_called(std::string_view(key_).substr(1, closing - 1)) : Member::Other;
+  }
+  state_ = State::Colon;
 }
 
 // One step from `at`; returns where to go on.
@@ -135,37 +254,53 @@ std::size_t RequestScan::step(std::string_view bytes, std::size_t at) {
   }
 }
 
+// Reads on in a value; returns where it ends, or the end of the piece.
+std::size_t RequestScan::value_piece(std::string_view bytes, std::size_t at) {
+  if (state_ == State::InNested) {
+    return nested(bytes, at);
+  }
+  if (state_ == State::InString) {
+    const std::size_t end = skip_string(bytes, at);
+    if (capture_ && value_.size() + end - at <= kLongestCapture) {
+      value_.append(bytes, at, end - at);
+    } else {
+      capture_ = false;
+    }
+    if (string_ended_) {
+      end_value(offset_ + end);
+    }
+    return end;
+  }
+  const std::size_t begin = at;
+  while (at < bytes.size() && !is_blank(bytes[at]) && bytes[at] != ',' && bytes[at] != '}') {
+    ++at;
+  }
+  if (capture_ && value_.size() + at - begin <= kLongestCapture) {
+    value_.append(bytes, begin, at - begin);
+  }
+  if (at < bytes.size()) {
+    end_value(offset_ + at);
+  }
+  return at;
+}
+
 void RequestScan::feed(std::string_view bytes) {
   std::size_t at = 0;
   while (at < bytes.size() && state_ != State::Bad) {
-    if (state_ == State::InKey || state_ == State::InString) {
+    if (state_ == State::InKey) {
       const std::size_t end = skip_string(bytes, at);
-      std::string& captured = state_ == State::InKey ? key_ : value_;
-      if ((state_ == State::InKey || capture_) && captured.size() + end - at <= kLongestCapture) {
-        captured.append(bytes, at, end - at);
-      } else {
-        capture_ = false;
+      if (key_.size() + end - at <= kLongestCapture) {
+        key_.append(bytes, at, end - at);
       }
       at = end;
-      if (string_ended_ && state_ == State::InKey) {
-        const auto parsed = json::parse(key_);
-        key_ = parsed && parsed->is_string() ? std::string(std::string_view(parsed->get_string()))
-                                             : std::string();
-        state_ = State::Colon;
-      } else if (string_ended_) {
-        end_value(offset_ + at);
+      if (string_ended_) {
+        end_key();
       }
-    } else if (state_ == State::InNested) {
-      at = nested(bytes, at);
-    } else if (state_ == State::InScalar) {
-      const char c = bytes[at];
-      if (is_blank(c) || c == ',' || c == '}') {
-        end_value(offset_ + at);
-      } else {
-        if (capture_ && value_.size() < kLongestCapture) {
-          value_ += c;
-        }
-        ++at;
+    } else if (state_ == State::InString || state_ == State::InNested || state_ == State::InScalar) {
+      const std::size_t begin = at;
+      at = value_piece(bytes, at);
+      if (member_ == Member::Prompt) {
+        hash(bytes.substr(begin, at - begin));
       }
     } else if (is_blank(bytes[at])) {
       ++at;
@@ -177,6 +312,9 @@ void RequestScan::feed(std::string_view bytes) {
 }
 
 bool RequestScan::finish() {
+  if (units_.size() < kMostUnits) {
+    hasher_.finish(units_);
+  }
   return state_ == State::End;
 }
 

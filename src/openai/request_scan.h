@@ -5,15 +5,25 @@
 //   RequestScan scan;
 //   for each piece: scan.feed(piece);
 //   scan.finish();
-//   scan.model(), scan.stream(), scan.model_position()
+//   scan.model(), scan.stream(), scan.model_position(), scan.prompt_units(), …
 //
 // Members are looked for at the top level only; of a name given twice the last counts, as in Python's json.
+//
+// The prompt is the text of the members that make it (messages, prompt, input, tools, system, …), as it
+// stands in the body and in its order. It is hashed in units of 64 bytes (kvcache/block_hash.h) while it
+// arrives: a conversation that grows repeats the units of the turns before. Nothing is unescaped for that:
+// the hashes are only ever compared with those of other bodies.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "kvcache/block_hash.h"
 
 namespace llmd::openai {
 
@@ -26,6 +36,23 @@ class RequestScan {
   // The string value of "model", unescaped; nullopt when absent or not a string.
   const std::optional<std::string>& model() const { return model_; }
   bool stream() const { return stream_; }
+  const std::optional<std::string>& user() const { return user_; }
+  const std::optional<std::string>& cache_salt() const { return cache_salt_; }
+  const std::optional<std::string>& owned_by() const { return owned_by_; }
+  std::optional<std::int64_t> priority() const { return priority_; }
+  // The client's limit for the answer, by any of its names.
+  std::optional<std::int64_t> max_tokens() const { return max_tokens_; }
+  // Something in the prompt is called image_url, video_url, audio_url or input_audio.
+  bool multimodal() const { return multimodal_; }
+
+  // Complete after finish(), which adds the last, partial unit.
+  std::span<const std::uint64_t> prompt_units() const { return units_; }
+  std::size_t prompt_bytes() const { return prompt_bytes_; }
+  // Four bytes are about one token.
+  std::int64_t estimated_tokens() const { return static_cast<std::int64_t>((prompt_bytes_ + 3) / 4); }
+  // Longer prompts are hashed up to here.
+  static constexpr std::size_t kMostUnits = std::size_t{1} << 16;
+
   // Where the value of "model" stands in the body, with its quotes: to replace it without touching anything
   // else.
   struct Position {
@@ -49,12 +76,21 @@ class RequestScan {
     End,
     Bad
   };
+  // What a top-level member is to us.
+  enum class Member { Other, Model, Stream, User, CacheSalt, OwnedBy, Priority, MaxTokens, Prompt };
+  static Member member_called(std::string_view name);
+  bool is_captured() const { return member_ != Member::Other && member_ != Member::Prompt; }
+
   std::size_t skip_string(std::string_view bytes, std::size_t at);
   std::size_t step(std::string_view bytes, std::size_t at);
   std::size_t nested(std::string_view bytes, std::size_t at);
+  std::size_t value_piece(std::string_view bytes, std::size_t at);
+  void end_key();
+  void look_at_nested_string(std::string_view bytes, std::size_t begin, std::size_t end);
   void begin_value(char c, std::size_t position);
   void end_value(std::size_t end);
-  bool interesting() const { return key_ == "model" || key_ == "stream"; }
+  std::optional<std::string> text_value() const;
+  void hash(std::string_view bytes);
 
   State state_ = State::Start;
   std::size_t offset_ = 0;  // of the current piece in the body
@@ -63,6 +99,7 @@ class RequestScan {
   bool escaped_ = false;
   bool string_ended_ = false;
   std::string key_;
+  Member member_ = Member::Other;
   bool capture_ = false;
   std::string value_;  // raw text of an interesting value
   std::size_t value_begin_ = 0;
@@ -70,6 +107,16 @@ class RequestScan {
   std::optional<std::string> model_;
   std::optional<Position> model_position_;
   bool stream_ = false;
+  std::optional<std::string> user_;
+  std::optional<std::string> cache_salt_;
+  std::optional<std::string> owned_by_;
+  std::optional<std::int64_t> priority_;
+  std::optional<std::int64_t> max_tokens_;
+  bool multimodal_ = false;
+  std::string nested_text_;  // the beginning of the nested string that is being read
+  kvcache::UnitHasher hasher_;
+  std::vector<std::uint64_t> units_;
+  std::size_t prompt_bytes_ = 0;
 };
 
 }  // namespace llmd::openai

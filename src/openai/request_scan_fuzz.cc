@@ -21,6 +21,13 @@ std::string seen(std::string_view body, std::size_t step) {
     text +=
         " " + std::to_string(scan.model_position()->begin) + "-" + std::to_string(scan.model_position()->end);
   }
+  text += " user=" + scan.user().value_or("-") + " salt=" + scan.cache_salt().value_or("-");
+  text += " priority=" + std::to_string(scan.priority().value_or(-1));
+  text += " most=" + std::to_string(scan.max_tokens().value_or(-1)) + (scan.multimodal() ? " media" : "");
+  text += " bytes=" + std::to_string(scan.prompt_bytes());
+  for (const std::uint64_t unit : scan.prompt_units()) {
+    text += " " + std::to_string(unit);
+  }
   return text;
 }
 
