@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Benchmarks side by side with their peers: ./dev bench [--quick] [engine] [gateway] [idle]
+"""Benchmarks side by side with their peers: ./dev bench [--quick] [engine] [gateway] [idle] [picker]
 
 Each scenario writes bench/results/<scenario>.json (every run, and the machine) and .md (medians, spread, ratio to the
 peer, target). Peers come from the package registry into a virtual environment of their own; everything listens on
@@ -16,9 +16,10 @@ from pathlib import Path
 import engine
 import gateway
 import idle
+import picker
 from plan import Missing, Plan
 
-SCENARIOS = {"engine": engine.run, "gateway": gateway.run, "idle": idle.run}
+SCENARIOS = {"engine": engine.run, "gateway": gateway.run, "idle": idle.run, "picker": picker.run}
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -52,23 +52,29 @@ void Exchange::closed() {
   if (gone_) {
     gone_->set();
   }
-  if (answer_began_ && step_ != Step::Done) {
-    complete(false);
+  stream_ended();
+  release_body();
+}
+
+// Before an answer has passed to its end. Where answers are not shown, that is how they end (Envoy resets the
+// stream then); otherwise the client has left, or the proxy has given up.
+void Exchange::stream_ended() {
+  if (step_ != Step::Done && answer_began_ && modes_.response_body == BodyMode::None) {
+    shared_.answer_hidden(std::chrono::steady_clock::now() - answered_at_);
+    shared_.metrics.closed->add();
+    complete();
+  } else if (step_ != Step::Done) {
+    shared_.metrics.abandoned->add();
+    decision_.reset();
   }
   step_ = Step::Done;
-  release_body();
-  decision_.reset();
 }
 
 void Exchange::half_closed() {
   if (step_ == Step::Deciding) {
     return;  // the decision will be sent; the proxy hears no more
   }
-  const bool was_done = step_ == Step::Done;
-  if (answer_began_ && !was_done) {
-    complete(false);
-  }
-  step_ = Step::Done;
+  stream_ended();
   call_->finish({});
 }
 

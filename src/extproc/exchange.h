@@ -21,7 +21,10 @@ struct Service::Shared {
   async::Snapshot<Priorities> priorities;
   bool flow_control = false;
   std::size_t held = 0;
-  bool warned_unfinished = false;
+  int short_in_a_row = 0;
+  bool warned_short = false;
+  void answer_hidden(Duration since_headers);
+
   // Scratch memory of the message in hand: everything is done before the next one comes.
   envoy::ProcessingRequest message;
   std::string answer;
@@ -66,7 +69,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void send_decision();
   void send_request_body();
   void send_answer();
-  void complete(bool natural);
+  void complete();
+  void stream_ended();
 
   Service::Shared& shared_;
   http::GrpcCall* call_;  // null: closed
@@ -98,6 +102,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::size_t response_bytes_ = 0;
   bool first_token_ = false;
   bool answer_began_ = false;
+  TimePoint answered_at_;  // the response headers
 };
 
 }  // namespace llmd::extproc

@@ -1,7 +1,6 @@
 // The half of an exchange that begins when the engine answers.
 #include <array>
 
-#include "base/log.h"
 #include "base/strings.h"
 #include "extproc/exchange.h"
 
@@ -25,6 +24,7 @@ void Exchange::response_headers() {
   const envoy::ProcessingRequest& message = shared_.message;
   const bool last = message.end_of_stream;
   answer_began_ = true;
+  answered_at_ = std::chrono::steady_clock::now();
   const FieldsOfMessage fields{message.headers};
   const auto status = parse_integer(fields.find(":status").value_or("200"));
   status_ = static_cast<int>(status.value_or(200));
@@ -55,7 +55,8 @@ void Exchange::response_headers() {
   envoy::append_answer(shared_.answer, Part::ResponseHeaders, answer);
   send_answer();
   if (last) {
-    complete(true);
+    shared_.metrics.answered->add();
+    complete();
   }
 }
 
@@ -78,7 +79,8 @@ void Exchange::response_body() {
     send_answer();
   }
   if (message.end_of_stream) {
-    complete(true);
+    shared_.metrics.answered->add();
+    complete();
   }
 }
 
@@ -86,18 +88,12 @@ void Exchange::response_trailers() {
   shared_.answer.clear();
   envoy::append_trailers_answer(shared_.answer, Part::ResponseTrailers);
   send_answer();
-  complete(true);
+  shared_.metrics.answered->add();
+  complete();
 }
 
 // The answer is over: the endpoint is free again, though the stream may stay for a moment.
-void Exchange::complete(bool natural) {
-  if (!natural) {
-    shared_.metrics.unfinished.add();
-    if (!std::exchange(shared_.warned_unfinished, true)) {
-      log::warning("ext_proc streams end before the answers do",
-                   {{"advice", "set response_trailer_mode: SEND, so that load is counted to the end"}});
-    }
-  }
+void Exchange::complete() {
   if (decision_) {
     decision_->complete({.cause = picker::EndCause::Natural,
                          .status = status_,

@@ -1,5 +1,6 @@
 #include "extproc/service.h"
 
+#include "base/log.h"
 #include "envoy/ext_proc.h"
 #include "extproc/exchange.h"
 #include "picker/plan.h"
@@ -27,18 +28,38 @@ ServiceMetrics::ServiceMetrics(metrics::Registry& registry)
       streams(registry.counter("llmd_extproc_streams_total", "Streams that proxies opened.")),
       immediate(registry.counter("llmd_extproc_immediate_responses_total",
                                  "Requests that were answered without an engine.")),
-      unfinished(registry.counter("llmd_extproc_streams_unfinished_total",
-                                  "Streams that ended after the response headers but before the answer.")),
+      short_answers(registry.counter("llmd_extproc_short_answers_total",
+                                     "Streams that ended right after the response headers.")),
       malformed(registry.counter("llmd_extproc_malformed_messages_total",
                                  "Messages that are no ProcessingRequest.")),
       held_bytes(
-          registry.gauge("llmd_extproc_held_bytes", "Bytes of request bodies that wait to be routed.")) {}
+          registry.gauge("llmd_extproc_held_bytes", "Bytes of request bodies that wait to be routed.")) {
+  auto& ended = registry.counters("llmd_extproc_streams_ended_total", "How streams ended.", {"how"});
+  answered = ended.with({"answered"});
+  closed = ended.with({"closed"});
+  abandoned = ended.with({"abandoned"});
+}
 
 Service::Shared::Shared(const picker::Picker& used, ServiceMetrics& counted, ServiceOptions chosen)
     : picker(used),
       metrics(counted),
       options(std::move(chosen)),
       flow_control(used.plan().configuration.flow_control) {}
+
+// A proxy with response_trailer_mode SKIP ends the stream at the headers, while the engine still works: its
+// load is then invisible. The messages do not say so, but it shows when no answer ever takes any time.
+void Service::Shared::answer_hidden(Duration since_headers) {
+  constexpr int kSuspicious = 64;
+  if (since_headers > std::chrono::milliseconds(2)) {
+    short_in_a_row = 0;
+    return;
+  }
+  metrics.short_answers.add();
+  if (++short_in_a_row == kSuspicious && !std::exchange(warned_short, true)) {
+    log::warning("the proxy ends every stream at the response headers: load is not counted to the end",
+                 {{"advice", "set response_trailer_mode: SEND"}});
+  }
+}
 
 Service::Service(const picker::Picker& picker, ServiceMetrics& metrics, ServiceOptions options)
     : shared_(std::make_unique<Shared>(picker, metrics, std::move(options))) {}

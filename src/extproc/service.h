@@ -37,7 +37,12 @@ struct ServiceMetrics {
   metrics::Gauge& inflight;
   metrics::Counter& streams;
   metrics::Counter& immediate;
-  metrics::Counter& unfinished;  // streams that ended before the answer did, though the client had not left
+  // How streams ended: the answer passed to its end; the proxy closed after an answer whose body it did not
+  // show; anything before that, such as a client that left.
+  std::shared_ptr<metrics::Counter> answered;
+  std::shared_ptr<metrics::Counter> closed;
+  std::shared_ptr<metrics::Counter> abandoned;
+  metrics::Counter& short_answers;  // see Service::Shared::answer_hidden()
   metrics::Counter& malformed;
   metrics::Gauge& held_bytes;
 };

@@ -97,7 +97,7 @@ class Picker(Child):
 
     def metric(self, name):
         for line in self.get("/metrics").splitlines():
-            if line.startswith(name + " ") or line.startswith(name + "{"):
+            if line.startswith(name + " "):
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
 

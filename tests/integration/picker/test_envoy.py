@@ -9,7 +9,7 @@ Envoy comes from the package index (bench/peers.py); where it cannot be had, the
 import argparse
 import http.client
 import json
-import os
+import re
 import sys
 import tempfile
 import threading
@@ -30,9 +30,10 @@ PICKER = SERVE = ENVOY = None
 
 class Engine(Child):
     def __init__(self, *arguments):
-        command = [*SERVE, "sim", "--simulate", "--host", "127.0.0.1", "--port", "0", *arguments]
+        command = [*SERVE, "sim", "--simulate", "--host", "127.0.0.1", "--port", "0",
+                   "--max-model-len", "2000000", *arguments]
         super().__init__(command, r"ready", stream="stderr")
-        self.address = "127.0.0.1:" + __import__("re").search(r'"?port"?[=:]\s*"?(\d+)', self.line).group(1)
+        self.address = "127.0.0.1:" + re.search(r'"?port"?[=:]\s*"?(\d+)', self.line).group(1)
 
 
 class Answer:
@@ -95,7 +96,11 @@ class World(unittest.TestCase):
             return sum(each["inFlightRequests"] for each in json.loads(self.picker.get("/debug"))["endpoints"])
 
         wait_for(lambda: running() == 0, "every lease to be given back")
-        self.assertEqual(self.picker.metric("llmd_extproc_streams"), 0)
+        wait_for(lambda: self.picker.metric("llmd_extproc_streams") == 0, "every stream to end")
+
+
+    def ended(self, how):
+        return self.picker.metric(f'llmd_extproc_streams_ended_total{{how="{how}"}}')
 
 
 class Picked(World):
@@ -111,6 +116,7 @@ class Picked(World):
                         self.assertEqual(len(json.loads(answer.body)["choices"]), 1)
         self.all_leases_are_back()
         self.assertEqual(self.picker.metric("llmd_extproc_streams_total"), 6)
+        self.assertEqual(self.ended("abandoned"), 0)
 
     def test_full_duplex(self):
         self.start()
@@ -227,12 +233,13 @@ class Failing(World):
         self.all_leases_are_back()
 
     def test_fail_open_needs_no_picker_at_all(self):
-        self.start(fail_open=True)
+        # Under FULL_DUPLEX_STREAMED Envoy has given the body away and cannot go on without an answer.
+        self.start("buffered", fail_open=True)
         self.picker.kill()
         self.assertEqual(self.complete().status, 200, "round robin")
 
     def test_an_engine_killed_in_the_middle_of_a_stream_ends_that_stream(self):
-        mortal = Engine("--simulate-inter-token-ms", "20") if os.environ.get("SLOW") else Engine()
+        mortal = Engine()
         self.addCleanup(mortal.kill)
         self.start(engines=[mortal])
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
