@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "crypto/encode.h"
 #include "kvcache/msgpack.h"
 
@@ -204,6 +206,26 @@ TEST(KvEventTest, WhatIsNoBatchIsAnErrorAtEveryLength) {
        {"c0", "80", "91cb3ff8000000000000", "92a161", "92c090", "93cb3ff8000000000000c0c0", "ddffffffff",
         "92cb3ff8000000000000ddffffffff"}) {
     EXPECT_FALSE(decode_events(bytes(hex))) << hex;
+  }
+}
+
+TEST(KvEventTest, DamagedBatchesAreSkippedOrRefusedButNeverMisread) {
+  std::mt19937 random(3);
+  for (const auto encoding : {EventEncoding::Array, EventEncoding::Map}) {
+    const std::string whole = encode_events(full_batch(), encoding);
+    for (int i = 0; i < 20'000; ++i) {
+      std::string damaged = whole;
+      for (unsigned n = 1 + random() % 3; n > 0; --n) {
+        damaged[random() % damaged.size()] = static_cast<char>(random());
+      }
+      const auto batch = decode_events(damaged);
+      if (batch) {
+        EXPECT_LE(batch->events.size() + batch->bad_events + batch->unknown_events, 15U);
+        const auto again = decode_events(encode_events(*batch, EventEncoding::Map));
+        ASSERT_TRUE(again);
+        EXPECT_EQ(again->events, batch->events);
+      }
+    }
   }
 }
 

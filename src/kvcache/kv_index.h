@@ -22,6 +22,8 @@
 // a moment ago and will be there soon (expect()). A block counts for the best tier that has it.
 //
 // Threads: everything from any thread. match() never waits; the others wait for each other.
+//
+// Memory: about 90 bytes per block and engine: 50 in the prefix index, 40 for the engine's names.
 #pragma once
 
 #include <cstdint>

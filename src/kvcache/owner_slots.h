@@ -21,6 +21,7 @@ class OwnerSlots {
   // Hashes that stand for a free place and for a removed entry; blocks with these hashes get a neighbour's.
   static constexpr std::uint64_t kEmpty = 0;
   static constexpr std::uint64_t kRemoved = 1;
+  static constexpr std::size_t kLine = 64 / sizeof(OwnerEntry);  // entries of a cache line
 
   // At least `count` entries.
   explicit OwnerSlots(std::size_t count);
@@ -32,12 +33,11 @@ class OwnerSlots {
 
   std::size_t bytes() const { return size * sizeof(OwnerEntry); }
   std::size_t home(std::uint64_t mixed_hash) const { return scaled(mixed_hash, size / kLine) * kLine; }
+  std::size_t after_line(std::size_t line) const { return line + kLine == size ? 0 : line + kLine; }
   std::size_t after(std::size_t place) const { return place + 1 == size ? 0 : place + 1; }
   std::size_t before(std::size_t place) const { return place == 0 ? size - 1 : place - 1; }
 
  private:
-  static constexpr std::size_t kLine = 64 / sizeof(OwnerEntry);
-
   void* memory_;
   std::size_t memory_size_;
 };

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -60,6 +61,12 @@ class OwnerTable {
   Probe probe(BlockHash hash) const;
   // The owners' word as it stands (owner_word.h); 0 when nobody holds the block.
   static std::uint64_t look(const Probe& probe);
+  // Starts to fetch the owners of a block that many have; the place itself should be there by now.
+  void prefetch_owners(const Probe& probe) const {
+    if (const std::uint64_t word = look(probe); owner_word::is_set(word)) {
+      __builtin_prefetch(sets_.at(owner_word::set_of(word)));
+    }
+  }
   // Sets `planes` (tiers × plane_words, tier by tier) to who holds the block. False, and all zero, when
   // nobody does.
   bool owners(const Probe& probe, std::span<std::uint64_t> planes) const;
@@ -107,16 +114,26 @@ inline OwnerTable::Probe OwnerTable::probe(BlockHash hash) const {
 }
 
 inline std::uint64_t OwnerTable::look(const Probe& probe) {
-  for (std::size_t place = probe.place;; place = probe.slots->after(place)) {
-    const OwnerEntry& entry = probe.slots->entries[place];
-    const std::uint64_t hash = entry.hash.load(std::memory_order_acquire);
-    if (hash == probe.key) {
+  const OwnerSlots& slots = *probe.slots;
+  for (std::size_t place = probe.place;; place = slots.after_line(place)) {
+    // A whole cache line at once: where in it a block stands is random, and a branch per place would be
+    // guessed wrong.
+    const OwnerEntry* const line = &slots.entries[place];
+    unsigned found = 0;
+    unsigned empty = 0;
+    for (unsigned i = 0; i < OwnerSlots::kLine; ++i) {
+      const std::uint64_t hash = line[i].hash.load(std::memory_order_acquire);
+      found |= static_cast<unsigned>(hash == probe.key) << i;
+      empty |= static_cast<unsigned>(hash == OwnerSlots::kEmpty);
+    }
+    if (found != 0) {
+      const OwnerEntry& entry = line[std::countr_zero(found)];
       const std::uint64_t word = entry.owners.load(std::memory_order_acquire);
       const bool same = entry.hash.load(std::memory_order_relaxed) == probe.key &&
                         (word & owner_word::kCheckMask) == probe.check;
       return same ? word : 0;
     }
-    if (hash == OwnerSlots::kEmpty) {
+    if (empty != 0) {
       return 0;
     }
   }

@@ -15,9 +15,9 @@
 //                 walks the chain until nobody is left, prefetching ahead. The capacity is a bound against
 //                 engines that never remove; past it the oldest blocks leave.
 //
-// Threads. match() and stats(): any number of threads at any time, never waits, never allocates. Everything
-// that changes the index: any thread; changers wait for each other (a mutex, about 0.1 to 0.3 µs per block).
-// A match that runs beside a change sees each block either before or after it.
+// Threads. match() and match_tiers(): any number of threads at any time, never wait, never allocate.
+// Everything else: any thread; these wait for each other (a mutex; a new block takes about half a microsecond
+// when its place is not cached). A match that runs beside a change sees each block either before or after it.
 //
 // Memory: about 50 bytes per (endpoint, block) pair; blocks on four or more endpoints share a bit set.
 #pragma once

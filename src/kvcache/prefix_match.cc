@@ -82,15 +82,19 @@ void match_closed(const OwnerTable& table, std::span<const BlockHash> chain,
     }
   });
   for (bool first_round = true; count > 0; first_round = false) {
-    std::uint32_t asked = kNoBlock;
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint32_t block = question(open[i], blocks[open[i].slot], first_round);
-      if (block != asked) {
-        static_cast<void>(table.probe(chain[block - 1]));
-        asked = block;
+    const auto for_each_question = [&](auto visit) {
+      std::uint32_t asked = kNoBlock;
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::uint32_t block = question(open[i], blocks[open[i].slot], first_round);
+        if (block != asked) {
+          visit(table.probe(chain[block - 1]));
+          asked = block;
+        }
       }
-    }
-    asked = kNoBlock;
+    };
+    for_each_question([](const OwnerTable::Probe&) {});  // making a probe starts to fetch
+    for_each_question([&](const OwnerTable::Probe& probe) { table.prefetch_owners(probe); });
+    std::uint32_t asked = kNoBlock;
     std::size_t left = 0;
     for (std::size_t i = 0; i < count; ++i) {
       Search search = open[i];
