@@ -52,7 +52,7 @@ json::Value status_schema() {
   return record(
       "Observed state.",
       {{"url", string("Where clients reach the model from outside.")},
-       {"observedGeneration", integer("Generation that the rest is about.", 0, 9223372036854775807)},
+       {"observedGeneration", integer("Generation that the rest is about.", 0, 9007199254740991)},
        {"conditions", list_of("Ready and what it is made of.", condition_schema(), "type")},
        {"annotations", map_of("Presets this service is pinned to.", string(""))},
        {"address", any_object("Deprecated: addresses.")},

@@ -84,7 +84,7 @@ class Definitions(unittest.TestCase):
     def test_the_short_name_and_the_columns_are_served(self):
         self.plane.kubectl("apply", "-f", "-", text=GROUP.replace("name: a", "name: shown") + GOOD["smallest"])
         self.plane.kubectl("patch", "llmisvc", "shown", "--subresource=status", "--type=merge", "-p", json.dumps(
-            {"status": {"url": "http://x/y", "conditions": [{"type": "Ready", "status": "False", "reason": "Why"}],
+            {"status": {"url": "http://x/y", "observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False", "reason": "Why"}],
                         "addresses": [{"url": "http://z"}]}}))
         lines = self.plane.kubectl("get", "llmisvc", "shown", "-o", "wide").stdout.splitlines()
         self.assertEqual(lines[0].split(), ["NAME", "URL", "READY", "REASON", "AGE", "URLS"])

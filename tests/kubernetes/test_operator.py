@@ -1,0 +1,141 @@
+"""The operator on a real control plane: kube-apiserver, etcd and kube-controller-manager. Nothing runs pods there, so
+the test plays what kubelets, gateways and the LeaderWorkerSet controller report."""
+import json
+import os
+import pathlib
+import subprocess
+import unittest
+
+from control_plane import PROGRAMS, ControlPlane, require
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
+OPERATOR = os.environ.get("OPERATOR_MAIN", str(ROOT / "build/release/tests/kubernetes/operator_main/operator_main"))
+
+SPLIT = """
+apiVersion: serving.kserve.io/v1alpha1
+kind: LLMInferenceService
+metadata: {name: split, namespace: team}
+spec:
+  model: {uri: hf://o/m, name: m}
+  replicas: 2
+  prefill: {replicas: 1}
+  router: {gateway: {}, route: {}, scheduler: {}}
+"""
+GROUPS = """
+apiVersion: serving.kserve.io/v1alpha2
+kind: LLMInferenceService
+metadata: {name: groups, namespace: team}
+spec:
+  model: {uri: hf://o/m, name: m}
+  parallelism: {data: 4, dataLocal: 2}
+  worker: {containers: []}
+"""
+NOW = "2026-01-01T00:00:00Z"
+
+
+class OnACluster(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.plane = ControlPlane(with_controllers=True).__enter__()
+        cls.addClassCleanup(cls.plane.stop)
+        cls.plane.install(*sorted((ROOT / "config/crd").glob("*.yaml")), HERE / "stubs.yaml",
+                          *sorted((PROGRAMS / "crds").glob("[!ek]*.yaml")))
+        cls.plane.kubectl("create", "namespace", "team")
+        cls.log = open(cls.plane.folder / "operator.log", "w+")
+        cls.addClassCleanup(cls.log.close)
+        cls.operator = subprocess.Popen([OPERATOR, str(cls.plane.kubeconfig)], stdout=subprocess.PIPE, stderr=cls.log,
+                                        text=True)
+        cls.addClassCleanup(cls.end_operator)
+        assert cls.operator.stdout.readline() == "operating\n"
+
+    @classmethod
+    def end_operator(cls):
+        cls.operator.terminate()
+        code = cls.operator.wait(timeout=20)
+        cls.operator.stdout.close()
+        assert code == 0, f"the operator ended with {code}"
+
+    def get(self, kind, name):
+        done = self.plane.kubectl("get", kind, name, "-n", "team", "-o", "json", check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def conditions(self, name):
+        service = self.get("llmisvc", name) or {}
+        return {one["type"]: one["status"] for one in service.get("status", {}).get("conditions", [])}
+
+    def until(self, condition, what):
+        try:
+            self.plane.wait_until(condition, what)
+        except TimeoutError as error:
+            self.log.seek(0)
+            raise AssertionError(f"{error}\n{self.log.read()[-4000:]}") from error
+
+    def report(self, kind, name, status):
+        self.plane.kubectl("patch", kind, name, "-n", "team", "--subresource=status", "--type=merge", "-p",
+                           json.dumps({"status": status}))
+
+    def available(self, name):
+        deployment = self.get("deployment", name)
+        self.report("deployment", name, {
+            "observedGeneration": deployment["metadata"]["generation"], "replicas": deployment["spec"]["replicas"],
+            "availableReplicas": deployment["spec"]["replicas"], "readyReplicas": deployment["spec"]["replicas"],
+            "conditions": [{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}]})
+
+    def test_a_split_service_from_its_manifest_to_ready_and_to_nothing(self):
+        self.plane.kubectl("apply", "-f", "-", text=SPLIT)
+        self.until(lambda: self.conditions("split").get("Ready") == "False", "the service has conditions")
+        uid = self.get("llmisvc", "split")["metadata"]["uid"]
+        for kind, name in (("deployment", "split-kserve"), ("deployment", "split-kserve-prefill"),
+                           ("deployment", "split-kserve-router-scheduler"), ("service", "split-kserve-workload-svc"),
+                           ("service", "split-epp-service"), ("httproute", "split-kserve-route"),
+                           ("inferencepools.inference.networking.k8s.io", "split-inference-pool"),
+                           ("inferencepools.inference.networking.x-k8s.io", "split-inference-pool"),
+                           ("secret", "split-kserve-self-signed-certs"), ("serviceaccount", "split-epp-sa"),
+                           ("role", "split-epp-role")):
+            with self.subTest(f"{kind} {name}"):
+                made = self.get(kind, name)
+                self.assertIsNotNone(made)
+                self.assertEqual(made["metadata"]["ownerReferences"][0]["uid"], uid)
+        # The deployment controller makes pods of the templates, so they are valid to the last field.
+        self.until(lambda: len(json.loads(self.plane.kubectl(
+            "get", "pods", "-n", "team", "-l", "app.kubernetes.io/name=split", "-o", "json").stdout)["items"]) == 4,
+            "the deployment controller has made 2 decode pods, 1 prefill pod and the scheduler's")
+        self.assertEqual(self.conditions("split")["InferencePoolReady"], "False")
+        parent = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "kserve-ingress-gateway",
+                  "namespace": "kserve"}
+        accepted = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "observedGeneration": 1,
+                    "lastTransitionTime": NOW}
+        resolved = dict(accepted, type="ResolvedRefs", reason="ResolvedRefs")
+        self.report("inferencepools.inference.networking.k8s.io", "split-inference-pool",
+                    {"parents": [{"parentRef": parent, "conditions": [accepted]}]})
+        self.until(lambda: self.conditions("split")["InferencePoolReady"] == "True", "the pool is accepted")
+        self.report("httproute", "split-kserve-route", {"parents": [
+            {"parentRef": parent, "controllerName": "example.com/gateway", "conditions": [accepted, resolved]}]})
+        self.until(lambda: self.conditions("split")["HTTPRoutesReady"] == "True", "the route is accepted")
+
+        self.plane.kubectl("patch", "llmisvc", "split", "-n", "team", "--type=merge", "-p", '{"spec":{"replicas":3}}')
+        self.until(lambda: self.get("deployment", "split-kserve")["spec"]["replicas"] == 3, "the new number is applied")
+        self.plane.kubectl("delete", "service", "split-kserve-workload-svc", "-n", "team")
+        self.until(lambda: self.get("service", "split-kserve-workload-svc"), "the deleted Service is back")
+
+        binding = ("get", "clusterrolebinding", "team-split-epp-auth-rb")
+        self.assertEqual(self.plane.kubectl(*binding, check=False).returncode, 0)
+        self.plane.kubectl("delete", "llmisvc", "split", "-n", "team", "--timeout=60s")
+        self.assertNotEqual(self.plane.kubectl(*binding, check=False).returncode, 0)
+        self.until(lambda: self.get("deployment", "split-kserve") is None, "the garbage collector took the children")
+
+    def test_groups_are_counted(self):
+        self.plane.kubectl("apply", "-f", "-", text=GROUPS)
+        self.until(lambda: self.get("leaderworkerset", "groups-kserve-mn"), "there is a LeaderWorkerSet")
+        self.until(lambda: self.conditions("groups").get("WorkerWorkloadReady") == "False", "groups are not ready")
+        self.report("leaderworkerset", "groups-kserve-mn", {
+            "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "hpaPodSelector": "a=b",
+            "conditions": [{"type": "Available", "status": "True", "reason": "AllGroupsReady", "message": "",
+                            "lastTransitionTime": NOW}]})
+        self.until(lambda: self.conditions("groups").get("Ready") == "True", "the service is ready")
+
+
+if __name__ == "__main__":
+    require()
+    unittest.main()
