@@ -88,6 +88,7 @@ std::span<const PluginType> plugin_types() {
       {"k8s-notification-source", make_notification_source},
       {"kv-cache-scorer", make_kv_cache_scorer, Beta, "use kv-cache-utilization-scorer"},
       {"kv-cache-utilization-scorer", make_kv_cache_scorer},
+      {"label-selector-filter", make_label_selector_filter},
       {"latency-scorer", make_latency_scorer},
       {"latency-slo-admitter", make_latency_slo_admitter},
       {"least-kv-cache-filter", make_least_kv_cache_filter, Beta, "use kv-cache-utilization-scorer"},

@@ -5,9 +5,10 @@
 #include "async/snapshot.h"
 #include "base/log.h"
 #include "kvcache/block_hash.h"
+#include "kvcache/prefix_check.h"
 #include "kvcache/prefix_index.h"
 #include "picker/chain_inserter.h"
-#include "picker/prediction_check.h"
+#include "picker/check_state.h"
 
 namespace llmd::picker {
 namespace {
@@ -74,13 +75,24 @@ class ApproximatePrefixProducer final : public Producer,
     if (endpoint.id >= handles->size() || !(*handles)[endpoint.id]) {
       return;
     }
-    Known& known = *(*handles)[endpoint.id];
-    if (known.check.compare(decision.predicted_cached_tokens, completion.usage) ==
-        PredictionCheck::Verdict::LostCache) {
+    if (decision.predicted_cached_tokens < 0 || !completion.usage.cached_tokens) {
+      return;
+    }
+    const kvcache::EndpointHandle handle = (*handles)[endpoint.id]->handle;
+    const auto tokens = [](std::int64_t count) {
+      return static_cast<std::uint32_t>(std::max<std::int64_t>(count, 0));
+    };
+    const std::int64_t prompt = completion.usage.prompt_tokens.value_or(decision.memory.prompt_tokens);
+    // Predictions count text in fours of bytes; an engine cannot have cached more than its own count.
+    const auto action =
+        check_.record(handle.slot, {.prompt_tokens = tokens(prompt),
+                                    .predicted = tokens(std::min(decision.predicted_cached_tokens, prompt)),
+                                    .reported = tokens(*completion.usage.cached_tokens)});
+    if (action == kvcache::PrefixCheck::Action::Heal) {
       log::warning("an endpoint's cache is not what was sent to it; its prefixes are forgotten",
                    {{"endpoint", endpoint.full_name}});
       inserter_.flush();
-      index_.clear(known.handle);
+      index_.clear(handle);
     }
   }
 
@@ -102,6 +114,7 @@ class ApproximatePrefixProducer final : public Producer,
     for (std::size_t id = 0; id < before->size(); ++id) {
       if ((*before)[id] && (id >= next->size() || (*next)[id] != (*before)[id])) {
         index_.remove_endpoint((*before)[id]->handle);
+        check_.forget((*before)[id]->handle.slot);
       }
     }
     handles_.store(std::move(next));
@@ -112,7 +125,7 @@ class ApproximatePrefixProducer final : public Producer,
     json::Object endpoints;
     for (const auto& known : *handles_.load()) {
       if (known) {
-        endpoints[known->name] = known->check.state();
+        endpoints[known->name] = check_state(check_.stats(known->handle.slot));
       }
     }
     return json::Value{{"blocks", stats.blocks},
@@ -130,7 +143,6 @@ class ApproximatePrefixProducer final : public Producer,
     const EndpointState* const endpoint;  // only compared
     const std::string name;
     std::atomic<std::int64_t> capacity{0};
-    PredictionCheck check;
   };
   using Handles = std::vector<std::shared_ptr<Known>>;  // by endpoint id
   struct Chain {
@@ -197,6 +209,7 @@ class ApproximatePrefixProducer final : public Producer,
   const PrefixColumns columns_;
   mutable kvcache::PrefixIndex index_{{.max_endpoints = kvcache::kMaxEndpoints}};
   mutable ChainInserter inserter_;
+  mutable kvcache::PrefixCheck check_{{.block_size = kUnitTokens, .exact = false}};
   mutable async::Snapshot<Handles> handles_;
 };
 

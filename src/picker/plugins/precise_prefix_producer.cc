@@ -9,7 +9,8 @@
 #include "base/strings.h"
 #include "kvcache/kv_follower.h"
 #include "kvcache/kv_index.h"
-#include "picker/prediction_check.h"
+#include "kvcache/prefix_check.h"
+#include "picker/check_state.h"
 
 namespace llmd::picker {
 namespace {
@@ -27,7 +28,10 @@ class PrecisePrefixProducer : public Producer,
                               public Inspectable {
  public:
   PrecisePrefixProducer(PreciseOptions options, PrefixColumns columns)
-      : columns_(columns), options_(std::move(options)), index_(options_.index) {
+      : columns_(columns),
+        options_(std::move(options)),
+        index_(options_.index),
+        check_({.block_size = options_.index.block_size, .exact = true}) {
     if (options_.discover || !options_.follower.central_endpoint.empty()) {
       options_.follower.port = options_.discover ? options_.follower.port : 0;
       follower_ = std::make_unique<kvcache::KvFollower>(index_, options_.follower);
@@ -93,13 +97,20 @@ class PrecisePrefixProducer : public Producer,
       return;
     }
     const EndpointState& endpoint = *decision.lease.endpoint();
-    const auto checks = checks_.load();
-    const auto known = checks->find(endpoint.full_name);
-    if (known == checks->end()) {
+    const auto handles = handles_.load();
+    if (endpoint.id >= handles->size() || !(*handles)[endpoint.id] || decision.predicted_cached_tokens < 0 ||
+        !completion.usage.cached_tokens) {
       return;
     }
-    const auto verdict = known->second->compare(decision.predicted_cached_tokens, completion.usage);
-    if (verdict == PredictionCheck::Verdict::LostCache && follower_) {
+    const auto tokens = [](std::int64_t count) {
+      return static_cast<std::uint32_t>(std::max<std::int64_t>(count, 0));
+    };
+    const auto action = check_.record(
+        (*handles)[endpoint.id]->slot,
+        {.prompt_tokens = tokens(completion.usage.prompt_tokens.value_or(decision.memory.prompt_tokens)),
+         .predicted = tokens(decision.predicted_cached_tokens),
+         .reported = tokens(*completion.usage.cached_tokens)});
+    if (action == kvcache::PrefixCheck::Action::Heal) {
       log::warning("an endpoint's cache is not what its events said; all of it is asked for again",
                    {{"endpoint", endpoint.full_name}});
       follower_->heal(endpoint.destination);
@@ -109,16 +120,11 @@ class PrecisePrefixProducer : public Producer,
   void endpoints_changed(const EndpointSnapshot& snapshot) const override {
     std::vector<kvcache::KvTarget> targets;
     auto handles = std::make_shared<Handles>();
-    auto checks = std::make_shared<Checks>();
-    const auto before = checks_.load();
+    auto names = std::make_shared<Slots>();
     for (const EndpointPtr& endpoint : snapshot.endpoints) {
       targets.push_back({endpoint->destination, endpoint->endpoint.address.host,
                          static_cast<std::uint32_t>(std::max(endpoint->endpoint.rank, 0))});
-      const auto known = before->find(endpoint->full_name);
-      (*checks)[endpoint->full_name] =
-          known != before->end() ? known->second : std::make_shared<PredictionCheck>();
     }
-    checks_.store(std::move(checks));
     if (!follower_) {
       return;
     }
@@ -127,16 +133,21 @@ class PrecisePrefixProducer : public Producer,
     }
     for (const EndpointPtr& endpoint : snapshot.endpoints) {
       handles->resize(std::max<std::size_t>(handles->size(), endpoint->id + 1));
-      (*handles)[endpoint->id] = follower_->endpoint(endpoint->destination);
+      const auto handle = follower_->endpoint(endpoint->destination);
+      (*handles)[endpoint->id] = handle;
+      if (handle) {
+        names->emplace(endpoint->full_name, *handle);
+      }
     }
     handles_.store(std::move(handles));
+    names_.store(std::move(names));
   }
 
   json::Value state() const override {
     const auto stats = index_.stats();
     json::Object checks;
-    for (const auto& [name_, check] : *checks_.load()) {
-      checks[name_] = check->state();
+    for (const auto& [name_, handle] : *names_.load()) {
+      checks[name_] = check_state(check_.stats(handle.slot));
     }
     json::Object state;
     state["blockSize"] = index_.block_size();
@@ -163,7 +174,7 @@ class PrecisePrefixProducer : public Producer,
 
  private:
   using Handles = std::vector<std::optional<kvcache::EndpointHandle>>;  // by endpoint id
-  using Checks = std::map<std::string, std::shared_ptr<PredictionCheck>, std::less<>>;
+  using Slots = std::map<std::string, kvcache::EndpointHandle, std::less<>>;
   struct Match {
     std::vector<kvcache::BlockHash> keys;
     std::vector<kvcache::TierMatch> blocks;
@@ -184,7 +195,8 @@ class PrecisePrefixProducer : public Producer,
   mutable kvcache::KvIndex index_;
   std::unique_ptr<kvcache::KvFollower> follower_;  // null: nobody tells us anything
   mutable async::Snapshot<Handles> handles_;
-  mutable async::Snapshot<Checks> checks_;
+  mutable async::Snapshot<Slots> names_;
+  mutable kvcache::PrefixCheck check_;
   mutable std::atomic<std::uint64_t> without_tokens_{0};
 };
 

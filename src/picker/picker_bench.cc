@@ -1,0 +1,145 @@
+// What a decision costs. "blocks" are blocks of 64 tokens of the prompt.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "picker/datalayer/metrics_scanner.h"
+#include "picker/picker.h"
+
+namespace llmd::picker {
+namespace {
+
+std::unique_ptr<Picker> pool_of(std::size_t count) {
+  auto picker = Picker::from_config("", "bench").value();
+  std::vector<Endpoint> endpoints;
+  for (std::size_t i = 0; i < count; ++i) {
+    endpoints.push_back({.address = {"10.0.0." + std::to_string(i), 8000}, .name = "e" + std::to_string(i)});
+  }
+  picker->update(endpoints);
+  for (std::size_t i = 0; i < count; ++i) {
+    picker->endpoints()->endpoints[i]->report(
+        {.waiting = static_cast<float>(i % 7), .running = 3, .kv_usage = static_cast<float>(i % 11) / 11},
+        std::chrono::steady_clock::now() + std::chrono::hours(1));
+  }
+  return picker;
+}
+
+// The latencies of single decisions, so that percentiles can be told.
+void decide(benchmark::State& state, std::size_t blocks, bool shared, std::string_view name) {
+  const auto picker = pool_of(100);
+  std::vector<std::uint64_t> units(blocks * 4);
+  std::uint64_t seed = 1;
+  const auto fill = [&] {
+    for (auto& unit : units) {
+      unit = seed++ * 0x9e3779b97f4a7c15ULL;
+    }
+  };
+  fill();
+  std::vector<double> micros;
+  for (auto _ : state) {
+    if (!shared) {
+      state.PauseTiming();
+      fill();
+      state.ResumeTiming();
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    {
+      auto decision =
+          picker->pick({.id = name, .model = "m", .prompt_bytes = units.size() * 64, .prompt_units = units});
+      benchmark::DoNotOptimize(decision);
+    }
+    micros.push_back(
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
+  }
+  std::ranges::sort(micros);
+  state.counters["p50_us"] = micros[micros.size() / 2];
+  state.counters["p99_us"] = micros[micros.size() * 99 / 100];
+}
+
+void BM_Decide100Endpoints256Blocks(benchmark::State& state) {
+  decide(state, 256, true, "known");
+}
+BENCHMARK(BM_Decide100Endpoints256Blocks)->Iterations(20000);
+
+void BM_Decide100Endpoints256NewBlocks(benchmark::State& state) {
+  decide(state, 256, false, "new");
+}
+BENCHMARK(BM_Decide100Endpoints256NewBlocks)->Iterations(10000);
+
+void BM_Decide100EndpointsLeastLoaded(benchmark::State& state) {
+  Picker picker;
+  std::vector<Endpoint> endpoints;
+  for (int i = 0; i < 100; ++i) {
+    endpoints.push_back({.address = {"10.0.0." + std::to_string(i), 8000}, .name = "e" + std::to_string(i)});
+  }
+  picker.update(endpoints);
+  for (auto _ : state) {
+    auto decision = picker.pick({.model = "m"});
+    benchmark::DoNotOptimize(decision);
+  }
+}
+BENCHMARK(BM_Decide100EndpointsLeastLoaded);
+
+// 3.1 million blocks are in the index; the prompt shares all, or none, of its 6,400 with one endpoint.
+void BM_Decide100Endpoints6400Blocks(benchmark::State& state) {
+  constexpr std::string_view kConfig =
+      "plugins: [{type: queue-scorer}, {type: kv-cache-utilization-scorer}, {type: prefix-cache-scorer, "
+      "parameters: {maxPrefixTokensToMatch: 409600}}]\n";
+  auto picker = Picker::from_config(kConfig, "bench").value();
+  std::vector<Endpoint> endpoints;
+  for (int i = 0; i < 100; ++i) {
+    endpoints.push_back({.address = {"10.0.0." + std::to_string(i), 8000}, .name = "e" + std::to_string(i)});
+  }
+  picker->update(endpoints);
+  constexpr std::size_t kBlocks = 6400;
+  std::vector<std::vector<std::uint64_t>> prompts(485, std::vector<std::uint64_t>(kBlocks * 4));
+  std::uint64_t seed = 1;
+  for (auto& prompt : prompts) {
+    for (auto& unit : prompt) {
+      unit = seed++ * 0x9e3779b97f4a7c15ULL;
+    }
+    auto decision = picker->pick({.model = "m", .prompt_bytes = prompt.size() * 64, .prompt_units = prompt});
+    benchmark::DoNotOptimize(decision);
+  }
+  std::vector<double> micros;
+  std::size_t next = 0;
+  for (auto _ : state) {
+    auto& prompt = prompts[next++ % prompts.size()];
+    const auto begin = std::chrono::steady_clock::now();
+    {
+      auto decision =
+          picker->pick({.model = "m", .prompt_bytes = prompt.size() * 64, .prompt_units = prompt});
+      benchmark::DoNotOptimize(decision);
+    }
+    micros.push_back(
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
+  }
+  std::ranges::sort(micros);
+  state.counters["p50_us"] = micros[micros.size() / 2];
+  state.counters["p99_us"] = micros[micros.size() * 99 / 100];
+}
+BENCHMARK(BM_Decide100Endpoints6400Blocks)->Iterations(2000);
+
+void BM_ScanMetrics100KB(benchmark::State& state) {
+  std::string page;
+  for (int i = 0; page.size() < 100'000; ++i) {
+    page += "vllm:request_prompt_tokens_bucket{engine=\"0\",le=\"" + std::to_string(i) +
+            "\",model_name=\"a/model\"} 12.0\n";
+    if (i == 500) {
+      page +=
+          "vllm:num_requests_running{engine=\"0\"} 3.0\nvllm:num_requests_waiting{engine=\"0\"} 2.0\n"
+          "vllm:kv_cache_usage_perc{engine=\"0\"} 0.5\n";
+    }
+  }
+  const MetricsScanner scanner(builtin_engines().front());
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(scanner.scan(page));
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * page.size()));
+}
+BENCHMARK(BM_ScanMetrics100KB);
+
+}  // namespace
+}  // namespace llmd::picker
