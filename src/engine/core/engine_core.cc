@@ -57,6 +57,9 @@ void EngineCore::add(SequenceId id, GenerationRequest request, std::shared_ptr<L
   sequence.tokens = std::move(request.prompt);
   sequence.params = request.params;
   sequence.seed = request.params.seed.value_or(random_bits(config_.sampling_seed, id));
+  if (sequence.params.constraint) {
+    sequence.constraint_state = sequence.params.constraint->start();
+  }
   std::string adapter_key;
   if (request.adapter) {
     sequence.adapter = request.adapter->weights.get();
@@ -179,6 +182,9 @@ void EngineCore::accept(Live& live, ChunkResult result, TimePoint now) {
   live.times.first_token = first ? now : live.times.first_token;
   live.times.last_token = now;
   scheduler_.append(live.sequence, result.token);
+  if (TokenConstraint* const constraint = live.sequence.params.constraint.get(); constraint != nullptr) {
+    live.sequence.constraint_state = constraint->advance(live.sequence.constraint_state, result.token);
+  }
   update.tokens.push_back(result.token);
   if (result.logprobs) {
     update.logprobs.push_back(std::move(*result.logprobs));
@@ -188,7 +194,8 @@ void EngineCore::accept(Live& live, ChunkResult result, TimePoint now) {
   publish(live, std::move(update), now);
 }
 
-// The order decides which reason is given: end tokens, stop strings, length.
+// The order decides which reason is given: end tokens, stop strings, a constraint that leaves nothing to say,
+// length.
 std::optional<Finish> EngineCore::check_end(Live& live, Token token, bool last) {
   const Sequence& sequence = live.sequence;
   const SamplingParams& params = sequence.params;
@@ -211,6 +218,9 @@ std::optional<Finish> EngineCore::check_end(Live& live, Token token, bool last) 
   }
   if (stop) {
     return Finish{FinishReason::Stop, params.stop[*stop], {}};
+  }
+  if (params.constraint && params.constraint->complete(sequence.constraint_state)) {
+    return Finish{FinishReason::Stop, {}, {}};
   }
   if (sequence.output_length() >= params.max_tokens ||
       static_cast<int>(sequence.tokens.size()) >= config_.max_model_len) {

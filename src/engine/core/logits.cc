@@ -32,7 +32,7 @@ bool LogitEditor::edit(const Sequence& sequence, std::span<float> logits) {
   const bool penalties =
       params.repetition_penalty != 1 || params.presence_penalty != 0 || params.frequency_penalty != 0;
   if (params.allowed_token_ids.empty() && params.bad_words.empty() && !too_early &&
-      params.logit_bias.empty() && !penalties) {
+      params.logit_bias.empty() && !penalties && !params.constraint) {
     return false;
   }
   if (!params.allowed_token_ids.empty()) {
@@ -52,6 +52,9 @@ bool LogitEditor::edit(const Sequence& sequence, std::span<float> logits) {
   }
   if (penalties) {
     apply_penalties(sequence, logits);
+  }
+  if (params.constraint) {
+    params.constraint->forbid_others(sequence.constraint_state, logits);
   }
   return true;
 }

@@ -1,5 +1,5 @@
 // What a request does to the logits before a token is drawn, in vLLM's order: allowed tokens, bad words, no
-// early end, bias, penalties.
+// early end, bias, penalties, structured output.
 #pragma once
 
 #include <span>

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/grammar/token_constraint.h"
 #include "engine/model/model.h"
 
 namespace llmd::engine {
@@ -32,6 +34,8 @@ struct SamplingParams {
   std::vector<std::string> stop;
   bool include_stop_str_in_output = false;
   bool skip_special_tokens = true;
+
+  std::shared_ptr<TokenConstraint> constraint;  // structured output; absent: any text
 
   std::optional<int> logprobs;         // alternatives per generated token; 0: only the sampled one
   std::optional<int> prompt_logprobs;  // the same per prompt token; -1: the whole vocabulary

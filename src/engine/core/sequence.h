@@ -21,7 +21,8 @@ struct Sequence {
   int prompt_length = 0;
   std::vector<Token> tokens;  // prompt, then output
   SamplingParams params;
-  std::uint64_t seed = 0;  // of its random numbers
+  std::uint64_t seed = 0;                       // of its random numbers
+  TokenConstraint::State constraint_state = 0;  // after the tokens of the output so far
   const LoraAdapter* adapter = nullptr;
   std::string adapter_name;
   BlockHash root;  // where its chain of block hashes begins

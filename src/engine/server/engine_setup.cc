@@ -185,6 +185,7 @@ Result<LoadedEngine> load_engine(const ServeOptions& options, metrics::Registry&
   served->priority_scheduling = options.scheduler.policy == Policy::Priority;
   served->trust_request_chat_template = options.model.trust_request_chat_template;
   served->tokenizer = tokenizer;
+  served->vocabulary = std::make_shared<TokenVocabulary>(tokenizer);
   LLMD_TRY(served->format_chat, chat_format(options, tokenizer));
   LLMD_TRY(served->defaults, generation_defaults(options, path));
   EngineCoreConfig core = core_config(options, kMaxRunning);

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/strings.h"
+#include "engine/server/structured.h"
 
 namespace llmd::engine {
 namespace {
@@ -15,28 +16,6 @@ bool is_set(const json::Value& value) {
 Api<> refuse_missing_features(const CommonRequest& request) {
   if (request.use_beam_search) {
     return not_implemented("beam search is not implemented", "use_beam_search");
-  }
-  const std::pair<std::string_view, const json::Value*> constraints[] = {
-      {"structured_outputs", &request.structured_outputs},
-      {"guided_json", &request.guided_json},
-      {"guided_regex", &request.guided_regex},
-      {"guided_choice", &request.guided_choice},
-      {"guided_grammar", &request.guided_grammar}};
-  for (const auto& [name, value] : constraints) {
-    if (is_set(*value)) {
-      return not_implemented(fmt::format("structured output ({}) is not implemented", name), name);
-    }
-  }
-  if (const json::Object* format = request.response_format.if_object()) {
-    const json::Value* type = format->if_contains("type");
-    if (type == nullptr || !type->is_string()) {
-      return bad_request("response_format needs a type", "response_format");
-    }
-    if (type->get_string() != "text") {
-      return not_implemented(
-          fmt::format("response_format '{}' is not implemented", std::string_view(type->get_string())),
-          "response_format");
-    }
   }
   return {};
 }
@@ -209,6 +188,11 @@ Api<SamplingParams> sampling_params(const CommonRequest& request, const ServedMo
     return std::unexpected(max_tokens.error());
   }
   params.max_tokens = *max_tokens;
+  auto constraint = constraint_of(request, model);
+  if (!constraint) {
+    return std::unexpected(constraint.error());
+  }
+  params.constraint = std::move(*constraint);
   if (const auto checked = check(params, model.tokenizer->vocab_size(), model.max_logprobs); !checked) {
     return std::unexpected(parameter_error(checked.error()));
   }

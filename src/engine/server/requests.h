@@ -59,7 +59,7 @@ struct CommonRequest {
   bool return_tokens_as_token_ids = false;
   bool return_token_ids = false;
   bool use_beam_search = false;
-  // Known, not implemented here: refused when they would change the answer.
+  // Structured output: at most one constraint (structured.h).
   json::Value response_format;
   json::Value structured_outputs;
   json::Value guided_json;

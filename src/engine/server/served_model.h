@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/grammar/token_constraint.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -38,6 +39,7 @@ struct ServedModel {
   bool priority_scheduling = false;
   bool trust_request_chat_template = false;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
+  std::shared_ptr<const TokenVocabulary> vocabulary;  // for structured output; null: answers are simulated
   ChatFormat format_chat;
   GenerationDefaults defaults;
 };

@@ -144,6 +144,51 @@ TEST_F(TinyServer, ShowsTokensAndScoresOfThePrompt) {
   EXPECT_GE(scores.back().as_object().size(), 1U);
 }
 
+// The text of an answer that has to match `constraint` (members of the request's body).
+std::string constrained(Served& server, std::string_view constraint, std::string_view finish = "stop") {
+  const json::Value answer = server.post_json(
+      kChat,
+      fmt::format(R"({{"messages":[{{"role":"user","content":"Hello"}}],"max_tokens":120,"seed":5,{}}})",
+                  constraint));
+  EXPECT_EQ(text_at(answer, "choices[0].finish_reason"), finish) << json::write(answer);
+  return text_at(answer, "choices[0].message.content");
+}
+
+TEST_F(TinyServer, AnswersInTheFormThatWasAskedFor) {
+  Served& server = start();
+  EXPECT_THAT(constrained(server, R"("guided_choice":["paris","rome and paris"])"),
+              ::testing::AnyOf("paris", "rome and paris"));
+  EXPECT_THAT(constrained(server, R"("structured_outputs":{"regex":"[0-9]{3}-[a-c]{2}"})"),
+              ::testing::MatchesRegex("[0-9][0-9][0-9]-[a-c][a-c]"));
+  EXPECT_THAT(constrained(server, R"("guided_regex":"ab","ignore_eos":true,"temperature":0)"), "ab");
+  const std::string schema = R"({"type":"object","properties":{"city":{"type":"string","maxLength":8},)"
+                             R"("size":{"enum":["small","big"]},"ok":{"type":"boolean"}},)"
+                             R"("required":["city","size","ok"],"additionalProperties":false})";
+  for (const std::string& field :
+       {R"("response_format":{"type":"json_schema","json_schema":{"name":"city","schema":)" + schema + "}}",
+        R"("guided_json":)" + schema}) {
+    const auto value = json::parse(constrained(server, field));
+    ASSERT_TRUE(value) << value.error().text();
+    EXPECT_EQ(value->as_object().size(), 3U);
+    EXPECT_TRUE(value->at("city").is_string());
+    EXPECT_THAT(text_at(*value, "size"), ::testing::AnyOf("small", "big"));
+    EXPECT_TRUE(value->at("ok").is_bool());
+  }
+  EXPECT_THAT(
+      constrained(server, R"("response_format":{"type":"json_object"},"max_completion_tokens":3)", "length"),
+      ::testing::StartsWith("{"));
+}
+
+TEST_F(TinyServer, ChoicesOfOneRequestShareAConstraint) {
+  Served& server = start();
+  const json::Value answer = server.post_json(
+      kCompletions, R"({"prompt":["a","b"],"n":3,"max_tokens":40,"seed":1,"guided_regex":"(x|yz){4}"})");
+  EXPECT_EQ(json::array_at(answer, "choices")->size(), 6U);
+  for (const json::Value& choice : *json::array_at(answer, "choices")) {
+    EXPECT_THAT(text_at(choice, "text"), ::testing::MatchesRegex("(x|yz)(x|yz)(x|yz)(x|yz)"));
+  }
+}
+
 TEST_F(TinyServer, LoadsAndUnloadsAdaptersWhileRunning) {
   setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "1", 1);
   Served& server = start();
