@@ -29,6 +29,21 @@ std::string make_request_id() {
                      hex.substr(16, 4), hex.substr(20));
 }
 
+// What llm-d's parsers say of a request without a prompt; empty: that path needs none.
+std::string_view missing_prompt(std::string_view path) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kPaths = {{
+      {"/chat/completions", "invalid chat completions request: must have valid messages field"},
+      {"/completions", "invalid completions request: must have prompt field"},
+      {"/conversations", "invalid conversations request: must have items field"},
+  }};
+  for (const auto& [suffix, message] : kPaths) {
+    if (path.ends_with(suffix)) {
+      return message;
+    }
+  }
+  return {};
+}
+
 std::optional<std::string_view> either(const HeaderTable& headers, std::string_view name,
                                        std::string_view older_name) {
   const auto value = headers.find(name);
@@ -214,7 +229,21 @@ bool Exchange::understand_body() {
     reject(400, "BadRequest", "model not found in request body");
     return false;
   }
+  const std::string_view missing = scan_.prompt_bytes() == 0 ? missing_prompt(path()) : std::string_view();
+  if (!missing.empty()) {
+    reject(400, "BadRequest", std::string(missing));
+    return false;
+  }
   return true;
+}
+
+std::string_view Exchange::path() const {
+  for (const std::string_view name : {":path", "x-original-path", "x-forwarded-path"}) {
+    if (const auto found = headers_.find(name); found && !found->empty()) {
+      return found->substr(0, found->find('?'));
+    }
+  }
+  return {};
 }
 
 picker::Request Exchange::describe() {
@@ -222,12 +251,7 @@ picker::Request Exchange::describe() {
   request.id =
       request_id_.empty() ? headers_.find("x-request-id").value_or("") : std::string_view(request_id_);
   request.headers = picker::HeaderView(headers_);
-  for (const std::string_view name : {":path", "x-original-path", "x-forwarded-path"}) {
-    if (const auto path = headers_.find(name); path && !path->empty()) {
-      request.path = path->substr(0, path->find('?'));
-      break;
-    }
-  }
+  request.path = path();
   request.model = scan_.model() ? std::string_view(*scan_.model()) : std::string_view();
   request.target_model =
       either(headers_, "x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite").value_or("");
@@ -241,6 +265,12 @@ picker::Request Exchange::describe() {
     request.priority = found->second;
   }
   request.body_bytes = body_.size();
+  request.prompt_bytes = scan_.prompt_bytes();
+  request.prompt_units = scan_.prompt_units();
+  request.estimated_tokens = scan_.estimated_tokens();
+  request.cache_salt = scan_.cache_salt() ? std::string_view(*scan_.cache_salt()) : std::string_view();
+  request.max_tokens = scan_.max_tokens().value_or(0);
+  request.multimodal = scan_.multimodal();
   request.explain = headers_.find("x-llmd-explain").value_or("") == "1";
   subset_.clear();
   if (auto texts =

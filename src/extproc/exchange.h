@@ -57,6 +57,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool hold(std::string_view body);
   void release_body();
   bool understand_body();
+  std::string_view path() const;
   picker::Request describe();
   void decide();
   void decide_by_headers();

@@ -28,6 +28,9 @@ void Exchange::response_headers() {
   const FieldsOfMessage fields{message.headers};
   const auto status = parse_integer(fields.find(":status").value_or("200"));
   status_ = static_cast<int>(status.value_or(200));
+  if (fields.find("content-type").value_or("").find("text/event-stream") != std::string_view::npos) {
+    usage_.expect_events();
+  }
   std::vector<HeaderFieldView> set;
   std::vector<std::string_view> remove;
   picker::HeaderEdits edits;
@@ -97,7 +100,7 @@ void Exchange::complete() {
   if (decision_) {
     decision_->complete({.cause = picker::EndCause::Natural,
                          .status = status_,
-                         .usage = usage_.usage(),
+                         .usage = usage_.finish(),
                          .response_bytes = response_bytes_});
     decision_.reset();
   }

@@ -1,5 +1,7 @@
 #include "extproc/usage_finder.h"
 
+#include <string.h>  // NOLINT: memmem
+
 #include <algorithm>
 
 #include "json/path.h"
@@ -10,10 +12,58 @@ namespace {
 constexpr std::string_view kKey = "\"usage\"";
 // A usage object is about 200 bytes; what is longer is something else.
 constexpr std::size_t kMaxObject = 4096;
+// How much of an event stream is looked at.
+constexpr std::size_t kBeginning = 2048;
+constexpr std::size_t kEnd = 4096;
+
+std::size_t find_key(std::string_view bytes) {
+  const void* at = ::memmem(bytes.data(), bytes.size(), kKey.data(), kKey.size());
+  return at == nullptr ? std::string_view::npos
+                       : static_cast<std::size_t>(static_cast<const char*>(at) - bytes.data());
+}
+
+void read_count(const json::Object& object, std::string_view name, std::optional<std::int64_t>& out) {
+  const json::Value* value = object.if_contains(name);
+  const auto number = value == nullptr ? std::nullopt : json::as_integer(*value);
+  if (number && *number >= 0) {
+    out = number;
+  }
+}
 
 }  // namespace
 
 void UsageFinder::feed(std::string_view bytes) {
+  if (!events_ || seen_ < kBeginning) {
+    look(events_ ? bytes.substr(0, kBeginning - seen_) : bytes);
+  }
+  seen_ += bytes.size();
+  if (events_) {
+    keep_end(bytes);
+  }
+}
+
+void UsageFinder::keep_end(std::string_view bytes) {
+  if (bytes.size() >= kEnd) {
+    end_ = bytes.substr(bytes.size() - kEnd);
+    return;
+  }
+  if (end_.size() + bytes.size() > 2 * kEnd) {
+    end_.erase(0, end_.size() + bytes.size() - kEnd);
+  }
+  end_ += bytes;
+}
+
+picker::Usage UsageFinder::finish() {
+  if (events_) {
+    state_ = State::Searching;
+    border_.clear();
+    look(end_);
+    end_ = std::string();
+  }
+  return usage_;
+}
+
+void UsageFinder::look(std::string_view bytes) {
   while (!bytes.empty()) {
     switch (state_) {
       case State::Searching:
@@ -29,34 +79,33 @@ void UsageFinder::feed(std::string_view bytes) {
   }
 }
 
+void UsageFinder::found_key(std::string_view& bytes, std::size_t end) {
+  bytes.remove_prefix(end);
+  border_.clear();
+  colon_ = false;
+  state_ = State::Key;
+}
+
 void UsageFinder::search(std::string_view& bytes) {
-  if (!tail_.empty()) {  // the key may lie across the border
-    const std::size_t before = tail_.size();
-    tail_ += bytes.substr(0, kKey.size() - 1);
-    const std::size_t at = tail_.find(kKey);
+  constexpr std::size_t kKept = kKey.size() - 1;
+  if (!border_.empty()) {  // the key may lie across the border
+    const std::size_t before = border_.size();
+    border_ += bytes.substr(0, kKept);
+    const std::size_t at = border_.find(kKey);
     if (at != std::string::npos) {
-      bytes.remove_prefix(at + kKey.size() - before);
-      tail_.clear();
-      state_ = State::Key;
-      colon_ = false;
-      return;
+      return found_key(bytes, at + kKey.size() - before);
     }
   }
-  const std::size_t at = bytes.find(kKey);
+  const std::size_t at = find_key(bytes);
   if (at != std::string_view::npos) {
-    bytes.remove_prefix(at + kKey.size());
-    tail_.clear();
-    state_ = State::Key;
-    colon_ = false;
-    return;
+    return found_key(bytes, at + kKey.size());
   }
-  const std::size_t keep = kKey.size() - 1;
-  if (bytes.size() >= keep) {
-    tail_ = bytes.substr(bytes.size() - keep);
-  } else if (tail_.empty()) {
-    tail_ = bytes;
-  } else if (tail_.size() > keep) {
-    tail_.erase(0, tail_.size() - keep);
+  if (bytes.size() >= kKept) {
+    border_ = bytes.substr(bytes.size() - kKept);
+  } else if (border_.empty()) {
+    border_ = bytes;
+  } else if (border_.size() > kKept) {
+    border_.erase(0, border_.size() - kKept);
   }
   bytes = {};
 }
@@ -91,7 +140,7 @@ void UsageFinder::object(std::string_view& bytes) {
     text_ += c;
     depth_ += c == '{' ? 1 : c == '}' ? -1 : 0;
     if (depth_ == 0) {
-      found_.swap(text_);
+      read_object();
     }
     if (depth_ == 0 || text_.size() > kMaxObject) {
       state_ = State::Searching;
@@ -100,34 +149,24 @@ void UsageFinder::object(std::string_view& bytes) {
   }
 }
 
-picker::Usage UsageFinder::usage() const {
-  picker::Usage usage;
-  if (found_.empty()) {
-    return usage;
+void UsageFinder::read_object() {
+  const auto parsed = json::parse_object(text_);
+  if (!parsed) {
+    return;
   }
-  const auto parsed = json::parse(found_);
-  if (!parsed || !parsed->is_object()) {
-    return usage;
+  for (const std::string_view name : {"prompt_tokens", "input_tokens"}) {  // the latter: responses, messages
+    read_count(*parsed, name, usage_.prompt_tokens);
   }
-  const auto count = [](const json::Object& in, std::string_view name) -> std::optional<std::int64_t> {
-    const json::Value* value = in.if_contains(name);
-    const auto number = value == nullptr ? std::nullopt : json::as_integer(*value);
-    return number && *number >= 0 ? number : std::nullopt;
-  };
-  const json::Object& object = parsed->as_object();
-  usage.prompt_tokens = count(object, "prompt_tokens");
-  usage.completion_tokens = count(object, "completion_tokens");
-  if (!usage.prompt_tokens) {  // /v1/responses, /v1/messages
-    usage.prompt_tokens = count(object, "input_tokens");
-    usage.completion_tokens = count(object, "output_tokens");
+  for (const std::string_view name : {"completion_tokens", "output_tokens"}) {
+    read_count(*parsed, name, usage_.completion_tokens);
   }
+  read_count(*parsed, "cache_read_input_tokens", usage_.cached_tokens);
   for (const std::string_view name : {"prompt_tokens_details", "input_tokens_details"}) {
-    const json::Value* details = object.if_contains(name);
+    const json::Value* details = parsed->if_contains(name);
     if (details != nullptr && details->is_object()) {
-      usage.cached_tokens = count(details->as_object(), "cached_tokens");
+      read_count(details->as_object(), "cached_tokens", usage_.cached_tokens);
     }
   }
-  return usage;
 }
 
 }  // namespace llmd::extproc

@@ -1,5 +1,7 @@
-// Finds the token counts in an engine's answer without parsing it: looks for the last "usage":{…} in the
-// bytes, also when it is split over pieces, and reads numbers from that object only. Pure.
+// Finds the token counts in an engine's answer without parsing it: looks for "usage":{…} in the bytes, also
+// when it is split over pieces, and reads numbers from those objects only. Of an event stream only the
+// beginning (Anthropic's message_start) and the end (everybody's last chunk) are looked at: a token costs a
+// copy of its event, nothing else. Pure.
 #pragma once
 
 #include <string>
@@ -11,22 +13,31 @@ namespace llmd::extproc {
 
 class UsageFinder {
  public:
+  // The answer is an event stream. Before the first feed().
+  void expect_events() { events_ = true; }
   void feed(std::string_view bytes);
-  // Of the last usage object that was complete; empty counts when there was none.
-  picker::Usage usage() const;
+  // The answer is over: what was found, later counts over earlier ones.
+  picker::Usage finish();
 
  private:
   enum class State { Searching, Key, Object };
+  void look(std::string_view bytes);
   void search(std::string_view& bytes);
+  void found_key(std::string_view& bytes, std::size_t end);
   void key(std::string_view& bytes);
   void object(std::string_view& bytes);
+  void keep_end(std::string_view bytes);
+  void read_object();
 
   State state_ = State::Searching;
-  std::string tail_;   // while searching: the end of the last piece, shorter than what is searched for
-  std::string text_;   // the object so far
-  std::string found_;  // the last complete one
+  std::string border_;  // while searching: the end of the last piece, shorter than what is searched for
+  std::string text_;    // the object so far
   int depth_ = 0;
   bool colon_ = false;
+  bool events_ = false;
+  std::size_t seen_ = 0;
+  std::string end_;  // of an event stream
+  picker::Usage usage_;
 };
 
 }  // namespace llmd::extproc

@@ -114,7 +114,7 @@ Task<void> Http2Connection::write_loop() {
       broken_ = true;
       break;
     }
-    if (out.capacity() > 2 * kReadBytes) {
+    if (out.capacity() > 2 * kWriteBytes) {
       out = std::string();
     }
   }

@@ -69,9 +69,15 @@ class Child:
             if re.search(ready, line):
                 self.line = line
                 break
-        threading.Thread(target=pipe.read, daemon=True).start()
+        self.drain = threading.Thread(target=self.read_on, args=(pipe,), daemon=True)
+        self.drain.start()
         if self.line is None:
             raise RuntimeError(f"{command[0]} ended with {self.process.wait()} before it was ready")
+
+    def read_on(self, pipe):
+        with pipe:
+            while pipe.read(65536):
+                pass
 
     def stop(self):
         if self.process.poll() is None:

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -173,13 +174,21 @@ class Replay(unittest.TestCase):
             process = self.services.ExternalProcessorStub(channel).Process
             requests = [json_format.ParseDict(each, self.messages.ProcessingRequest()) for each in stream["send"]]
             cancelled = stream.get("close") == "cancel"
-            call = process(iter(requests), timeout=20)
+            over = threading.Event()
+
+            def sending():
+                yield from requests
+                if cancelled:
+                    over.wait(20)
+
+            call = process(sending(), timeout=20)
             responses = []
             try:
                 for response in call:
                     responses.append(json_format.MessageToDict(response, preserving_proto_field_name=True))
                     if cancelled and len(responses) == len(stream["received"]):
                         call.cancel()
+                        over.set()
             except grpc.RpcError as error:
                 return responses, error.code().name
             return responses, "OK"

@@ -1,0 +1,324 @@
+// The messages of one request, mode by mode, as a proxy sends them and gets them back (protobuf's own
+// classes).
+#include "extproc/exchange.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "extproc/fake_call.h"
+#include "proto/ext_proc.pb.h"
+
+namespace llmd::extproc {
+namespace {
+
+namespace pb = ::envoy::service::ext_proc::v3;
+using envoy::BodyMode;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+constexpr std::string_view kBody = R"({"model":"m","prompt":"Hello","max_tokens":8})";
+
+picker::Endpoint endpoint(std::string host) {
+  return {.address = {host, 8000}, .name = host};
+}
+
+class ExchangeTest : public testing::Test {
+ public:
+  void SetUp() override {
+    picker_.update({endpoint("10.0.0.1"), endpoint("10.0.0.2"), endpoint("fd00::3")});
+    begin();
+  }
+  void TearDown() override {
+    end();
+    EXPECT_EQ(picker_.endpoints()->running(), 0) << "a lease was left";
+    EXPECT_EQ(shared_.held, 0U) << "bytes are still held";
+  }
+  void begin() {
+    end();
+    call_ = std::make_unique<FakeCall>(loop_);
+    exchange_ = std::make_shared<Exchange>(shared_, *call_);
+  }
+  void end() {
+    if (exchange_) {
+      exchange_->closed();
+      exchange_.reset();
+      call_.reset();
+    }
+  }
+
+  // What the proxy gets back for one message.
+  std::vector<pb::ProcessingResponse> say(const pb::ProcessingRequest& message) {
+    const std::size_t before = call_->sent.size();
+    exchange_->message(message.SerializeAsString());
+    return answers(before);
+  }
+  std::vector<pb::ProcessingResponse> answers(std::size_t from) const {
+    std::vector<pb::ProcessingResponse> out;
+    for (std::size_t i = from; i < call_->sent.size(); ++i) {
+      EXPECT_TRUE(out.emplace_back().ParseFromString(call_->sent[i]));
+    }
+    return out;
+  }
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+  static pb::ProcessingRequest headers(bool end, std::optional<BodyMode> request = {},
+                                       BodyMode response = BodyMode::None, bool without_waiting = false,
+                                       const Fields& more = {}) {
+    pb::ProcessingRequest message;
+    auto* part = message.mutable_request_headers();
+    part->set_end_of_stream(end);
+    Fields fields{{":method", "POST"}, {":path", "/v1/completions"}, {"x-request-id", "r"}};
+    fields.insert(fields.end(), more.begin(), more.end());
+    for (const auto& [name, value] : fields) {
+      auto* header = part->mutable_headers()->add_headers();
+      header->set_key(name);
+      header->set_raw_value(value);
+    }
+    if (request) {
+      message.mutable_protocol_config()->set_request_body_mode(static_cast<std::uint32_t>(*request));
+      message.mutable_protocol_config()->set_response_body_mode(static_cast<std::uint32_t>(response));
+      message.mutable_protocol_config()->set_send_body_without_waiting_for_header_response(without_waiting);
+    }
+    return message;
+  }
+  static pb::ProcessingRequest body(std::string_view bytes, bool end) {
+    pb::ProcessingRequest message;
+    message.mutable_request_body()->set_body(std::string(bytes));
+    message.mutable_request_body()->set_end_of_stream(end);
+    return message;
+  }
+  static pb::ProcessingRequest response_headers(bool end, std::string status = "200") {
+    pb::ProcessingRequest message;
+    auto* header = message.mutable_response_headers()->mutable_headers()->add_headers();
+    header->set_key(":status");
+    header->set_raw_value(std::move(status));
+    message.mutable_response_headers()->set_end_of_stream(end);
+    return message;
+  }
+  static pb::ProcessingRequest response_body(std::string_view bytes, bool end) {
+    pb::ProcessingRequest message;
+    message.mutable_response_body()->set_body(std::string(bytes));
+    message.mutable_response_body()->set_end_of_stream(end);
+    return message;
+  }
+  static std::string header_of(const pb::HeaderMutation& mutation, std::string_view name) {
+    for (const auto& each : mutation.set_headers()) {
+      if (each.header().key() == name) {
+        return each.header().raw_value();
+      }
+    }
+    return "";
+  }
+  static bool chosen(const pb::CommonResponse& common) {
+    return common.clear_route_cache() &&
+           !header_of(common.header_mutation(), "x-gateway-destination-endpoint").empty();
+  }
+  int running() const { return picker_.endpoints()->running(); }
+
+  async::EventLoop loop_;
+  picker::Picker picker_;
+  metrics::Registry registry_;
+  ServiceMetrics metrics_{registry_};
+  Service::Shared shared_{picker_, metrics_, {}};
+  std::unique_ptr<FakeCall> call_;
+  std::shared_ptr<Exchange> exchange_;
+};
+
+TEST_F(ExchangeTest, FullDuplexAnswersHeadersAndBodyTogetherAndEchoesEveryChunk) {
+  EXPECT_THAT(say(headers(false, BodyMode::FullDuplexStreamed, BodyMode::FullDuplexStreamed)), SizeIs(0));
+  EXPECT_THAT(say(body(kBody.substr(0, 10), false)), SizeIs(0));
+  const auto decided = say(body(kBody.substr(10), true));
+  ASSERT_THAT(decided, SizeIs(2));
+  EXPECT_TRUE(chosen(decided[0].request_headers().response()));
+  EXPECT_EQ(header_of(decided[0].request_headers().response().header_mutation(), "content-length"),
+            std::to_string(kBody.size()));
+  const auto& streamed = decided[1].request_body().response().body_mutation().streamed_response();
+  EXPECT_EQ(streamed.body(), kBody);
+  EXPECT_TRUE(streamed.end_of_stream());
+  EXPECT_EQ(running(), 1);
+  EXPECT_THAT(say(response_headers(false)), SizeIs(1));
+  const auto echoed = say(response_body("data: x\n\n", false));
+  EXPECT_EQ(echoed.at(0).response_body().response().body_mutation().streamed_response().body(),
+            "data: x\n\n");
+  EXPECT_EQ(running(), 1);
+  const auto last = say(response_body("", true));
+  EXPECT_TRUE(last.at(0).response_body().response().body_mutation().streamed_response().end_of_stream());
+  EXPECT_EQ(running(), 0) << "free when the answer has ended, whatever the stream does";
+  EXPECT_EQ(metrics_.answered->value(), 1);
+}
+
+TEST_F(ExchangeTest, ALongBodyGoesBackInPiecesAsFastAsTheProxyTakesThem) {
+  const std::string long_body = R"({"model":"m","prompt":")" + std::string(500'000, 'p') + R"("})";
+  say(headers(false));
+  call_->slow = true;
+  say(body(long_body, true));
+  EXPECT_LT(call_->sent.size(), 6U) << "not everything at once";
+  while (call_->waiting > 0) {
+    call_->waiting = 0;
+    exchange_->drained();
+  }
+  std::string back;
+  for (const auto& each : answers(1)) {
+    const auto& streamed = each.request_body().response().body_mutation().streamed_response();
+    EXPECT_LE(streamed.body().size(), 62'000U);
+    back += streamed.body();
+  }
+  EXPECT_EQ(back, long_body);
+  EXPECT_TRUE(
+      answers(0).back().request_body().response().body_mutation().streamed_response().end_of_stream());
+}
+
+TEST_F(ExchangeTest, BufferedBodiesAreDecidedWithTheBodyAndNotSentBack) {
+  const auto first = say(headers(false, BodyMode::Buffered, BodyMode::Buffered));
+  ASSERT_THAT(first, SizeIs(1));
+  EXPECT_FALSE(first[0].request_headers().response().clear_route_cache());
+  const auto second = say(body(kBody, true));
+  ASSERT_THAT(second, SizeIs(1));
+  EXPECT_TRUE(chosen(second[0].request_body().response()));
+  EXPECT_FALSE(second[0].request_body().response().has_body_mutation());
+  say(response_headers(false));
+  EXPECT_FALSE(say(response_body("answer", true)).at(0).response_body().response().has_body_mutation());
+}
+
+TEST_F(ExchangeTest, StreamedBodiesAreDecidedByTheHeadersUnlessTheProxyDoesNotWait) {
+  EXPECT_TRUE(chosen(say(headers(false, BodyMode::Streamed)).at(0).request_headers().response()));
+  EXPECT_THAT(say(body(kBody, true)), SizeIs(1));
+  begin();
+  EXPECT_THAT(say(headers(false, BodyMode::Streamed, BodyMode::None, true)), SizeIs(0));
+  const auto answers = say(body(kBody, true));
+  ASSERT_THAT(answers, SizeIs(2));
+  EXPECT_TRUE(chosen(answers[0].request_headers().response()));
+}
+
+TEST_F(ExchangeTest, WhereBodiesAreNotSentTheHeadersDecide) {
+  EXPECT_TRUE(chosen(say(headers(false, BodyMode::None)).at(0).request_headers().response()));
+  say(response_headers(false));
+  EXPECT_EQ(running(), 1) << "the answer is on its way";
+  exchange_->half_closed();
+  EXPECT_EQ(running(), 0);
+  EXPECT_EQ(metrics_.closed->value(), 1);
+}
+
+TEST_F(ExchangeTest, TrailersOfARequestAreAnsweredAfterItsBody) {
+  say(headers(false));
+  say(body(kBody, false));
+  pb::ProcessingRequest trailers;
+  trailers.mutable_request_trailers();
+  const auto answers = say(trailers);
+  ASSERT_THAT(answers, SizeIs(3));
+  EXPECT_TRUE(chosen(answers[0].request_headers().response()));
+  EXPECT_FALSE(answers[1].request_body().response().body_mutation().streamed_response().end_of_stream());
+  EXPECT_TRUE(answers[2].has_request_trailers());
+}
+
+TEST_F(ExchangeTest, MistakesAreAnsweredAtOnceAndEndTheStream) {
+  const std::pair<std::string_view, std::string_view> mistakes[] = {
+      {R"({"model":"m","prompt":)", "inference error: BadRequest - error unmarshaling request bodyMap: "},
+      {"", "inference error: BadRequest - error unmarshaling request bodyMap: "},
+      {R"({"prompt":"x"})", "inference error: BadRequest - model not found in request body"},
+      {R"({"model":"m"})",
+       "inference error: BadRequest - invalid completions request: must have prompt field"},
+  };
+  for (const auto& [text, message] : mistakes) {
+    begin();
+    say(headers(false));
+    const auto answer = say(body(text, true));
+    ASSERT_THAT(answer, SizeIs(1)) << text;
+    EXPECT_EQ(answer[0].immediate_response().status().code(), 400U);
+    EXPECT_THAT(answer[0].immediate_response().body(), HasSubstr(std::string(message)));
+    EXPECT_TRUE(call_->ended && call_->ended->ok());
+  }
+}
+
+TEST_F(ExchangeTest, WithoutEndpointsItIs503WithTheReason) {
+  picker_.update({});
+  say(headers(false));
+  const auto answer = say(body(kBody, true));
+  EXPECT_EQ(answer.at(0).immediate_response().status().code(), 503U);
+  EXPECT_EQ(header_of(answer[0].immediate_response().headers(), "x-llm-d-request-dropped-reason"),
+            "rejected-no-endpoints");
+}
+
+TEST_F(ExchangeTest, BodiesThatAreTooLargeOrTooManyAreRefused) {
+  shared_.options.max_body_bytes = 100;
+  say(headers(false));
+  EXPECT_EQ(say(body(std::string(101, 'x'), false)).at(0).immediate_response().status().code(), 413U);
+  begin();
+  shared_.options.held_bytes = 50;
+  say(headers(false));
+  EXPECT_EQ(say(body(std::string(51, 'x'), false)).at(0).immediate_response().status().code(), 503U);
+}
+
+TEST_F(ExchangeTest, TheProxysSubsetBoundsTheChoice) {
+  auto message = body(kBody, true);
+  auto& hint = (*message.mutable_metadata_context()->mutable_filter_metadata())["envoy.lb.subset_hint"];
+  auto* list = (*hint.mutable_fields())["x-gateway-destination-endpoint-subset"].mutable_list_value();
+  list->add_values()->set_string_value("10.0.0.2:9999");
+  for (int i = 0; i < 3; ++i) {
+    begin();
+    say(headers(false));
+    const auto answers = say(message);
+    EXPECT_EQ(header_of(answers.at(0).request_headers().response().header_mutation(),
+                        "x-gateway-destination-endpoint"),
+              "10.0.0.2:8000");
+  }
+}
+
+TEST_F(ExchangeTest, ControlHeadersOfClientsAreRemoved) {
+  say(headers(false, {}, BodyMode::None, false, {{"x-prefiller-host-port", "evil:1"}}));
+  const auto answers = say(body(kBody, true));
+  EXPECT_THAT(answers.at(0).request_headers().response().header_mutation().remove_headers(),
+              ElementsAre("x-prefiller-host-port"));
+}
+
+TEST_F(ExchangeTest, AMissingRequestIdIsMade) {
+  pb::ProcessingRequest bare;
+  bare.mutable_request_headers();
+  say(bare);
+  const auto answers = say(body(kBody, true));
+  EXPECT_THAT(header_of(answers.at(0).request_headers().response().header_mutation(), "x-request-id"),
+              SizeIs(36));
+}
+
+TEST_F(ExchangeTest, AnIpv6AddressHasItsBrackets) {
+  picker_.update({endpoint("fd00::3")});
+  say(headers(true));
+  EXPECT_EQ(header_of(answers(0).at(0).request_headers().response().header_mutation(),
+                      "x-gateway-destination-endpoint"),
+            "[fd00::3]:8000");
+}
+
+TEST_F(ExchangeTest, NoEndOfARequestLeavesALeaseBehind) {
+  std::mt19937 random(7);
+  const std::vector<pb::ProcessingRequest> messages = {
+      headers(false, BodyMode::FullDuplexStreamed, BodyMode::FullDuplexStreamed),
+      headers(true),
+      headers(false, BodyMode::Buffered, BodyMode::None),
+      headers(false, BodyMode::None),
+      body(kBody, true),
+      body(kBody, false),
+      body("nonsense", true),
+      response_headers(false),
+      response_headers(true, "503"),
+      response_body("data", false),
+      response_body("data", true),
+  };
+  for (int request = 0; request < 20'000; ++request) {
+    begin();
+    const int length = static_cast<int>(random() % 8);
+    for (int i = 0; i < length; ++i) {
+      exchange_->message(messages[random() % messages.size()].SerializeAsString());
+    }
+    if (random() % 2 == 0) {
+      exchange_->half_closed();
+    }
+  }
+  end();
+  EXPECT_EQ(running(), 0);
+  EXPECT_EQ(metrics_.inflight.value(), 0);
+}
+
+}  // namespace
+}  // namespace llmd::extproc
