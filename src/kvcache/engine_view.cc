@@ -81,7 +81,7 @@ void EngineView::hold(EngineBlock& block, Tier tier) {
 
 std::span<const BlockHash> EngineView::keys_of(const EngineBlock& block) const {
   if (block.several) {
-    const auto found = several_.find(block.hash);
+    const auto found = several_.find({block.hash, block.group});
     if (found != several_.end()) {
       return found->second;
     }
@@ -104,8 +104,8 @@ void EngineView::add_block(const BlockStored& event, std::size_t i, Tier tier) {
   if (block == nullptr) {
     const bool several = end - first > 1;
     if (several) {
-      several_[hash].assign(new_keys_.begin() + static_cast<std::ptrdiff_t>(first),
-                            new_keys_.begin() + static_cast<std::ptrdiff_t>(end));
+      several_[{hash, group}].assign(new_keys_.begin() + static_cast<std::ptrdiff_t>(first),
+                                     new_keys_.begin() + static_cast<std::ptrdiff_t>(end));
     }
     block = &blocks_.put({.hash = hash,
                           .key = new_keys_[end - 1],
@@ -189,7 +189,7 @@ void EngineView::apply(const BlockRemoved& event) {
     block->tiers = static_cast<std::uint8_t>(block->tiers & ~bit);
     if (block->tiers == 0) {
       if (block->several) {
-        several_.erase(hash);
+        several_.erase({hash, group});
       }
       blocks_.erase(hash, group);
     }

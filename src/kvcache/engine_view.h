@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "kvcache/engine_blocks.h"
@@ -47,7 +46,8 @@ class EngineView {
   EndpointHandle endpoint_;
   Shared& shared_;
   EngineBlocks blocks_;
-  std::unordered_map<EngineHash, std::vector<BlockHash>> several_;  // of blocks larger than ours
+  std::map<std::pair<EngineHash, std::uint16_t>, std::vector<BlockHash>>
+      several_;  // of blocks larger than ours
   // How often beyond once a tier holds a block: chunked offloading stores some twice, and only the last
   // removal counts.
   std::map<std::pair<EngineHash, std::pair<std::uint16_t, Tier>>, std::uint32_t> copies_;

@@ -7,13 +7,10 @@
 
 #include "base/strings.h"
 #include "kvcache/event_publisher.h"
+#include "kvcache/eventually_test.h"
 
 namespace llmd::kvcache {
 namespace {
-
-using std::chrono::milliseconds;
-
-constexpr std::string_view kAnyPort = "tcp://127.0.0.1:*";
 
 // An engine's cache as seen from outside: what it publishes.
 struct Engine {
@@ -52,14 +49,6 @@ struct Engine {
   }
 };
 
-EventSubscriber::Options quick() {
-  return {.reconnect_first = milliseconds(10),
-          .reconnect_last = milliseconds(50),
-          .replay_idle = milliseconds(300),
-          .cooldown = milliseconds(0),
-          .quiet_check = milliseconds(100)};
-}
-
 KvIndex::Options four_tokens() {
   return {.block_size = 4};
 }
@@ -75,17 +64,6 @@ std::uint32_t blocks(const KvIndex& index, EndpointHandle endpoint, std::span<co
   std::vector<TierMatch> matches(index.slots());
   index.match(chain, matches);
   return matches[endpoint.slot].blocks;
-}
-
-testing::AssertionResult comes_to(const std::function<bool()>& condition) {
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > give_up) {
-      return testing::AssertionFailure() << "not within ten seconds";
-    }
-    std::this_thread::yield();
-  }
-  return testing::AssertionSuccess();
 }
 
 constexpr TokenId kPrompt[] = {1, 2, 3};

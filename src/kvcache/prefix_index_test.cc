@@ -296,7 +296,7 @@ TEST(PrefixIndexTest, ReadersSeeWhatIsStableWhileWritersChangeTheRest) {
       });
     }
     // Shared blocks become sets and single owners again; distinct ones make the table grow and be rebuilt.
-    for (std::uint64_t round = 0; round < 60 || looks < 20; ++round) {
+    for (std::uint64_t round = 0; round < 25 || looks < 20; ++round) {
       for (const EndpointHandle other : others) {
         index.insert(other, std::span(chain).first(300));
         index.insert(other, foreign);
