@@ -128,12 +128,13 @@ void Answer::end_chunk(std::string& out) const {
   out += "}\n\n";
 }
 
-void Answer::write_finish(std::string& out, const Choice& choice) const {
+void Answer::write_finish(std::string& out, const Choice& choice, bool called) const {
   if (!choice.finish) {
     out += R"(,"finish_reason":null,"stop_reason":null)";
     return;
   }
-  add_text(out, "finish_reason", to_string(choice.finish->reason));
+  called = called && choice.finish->reason == FinishReason::Stop;
+  add_text(out, "finish_reason", called ? "tool_calls" : to_string(choice.finish->reason));
   add_key(out, "stop_reason");
   if (const auto* token = std::get_if<Token>(&choice.finish->stop_reason)) {
     out += std::to_string(*token);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/core/generation.h"
+#include "engine/server/tool_calls.h"
 #include "tokenizer/tokenizer.h"
 
 namespace llmd::engine {
@@ -35,6 +36,7 @@ struct AnswerForm {
   int stream_interval = 1;              // tokens per chunk after the first
   std::vector<std::vector<Token>> prompts;
   std::vector<std::string> echo;  // per prompt; empty: no echo
+  ToolForm tools;                 // chat: where calls are in the text
 };
 
 class Answer {
@@ -75,7 +77,8 @@ class Answer {
 
   void begin_chunk(std::string& out) const;  // data: {...,"choices":[
   void end_chunk(std::string& out) const;    // ]}\n\n
-  void write_finish(std::string& out, const Choice& choice) const;
+  // `called`: a choice that stopped has called tools.
+  void write_finish(std::string& out, const Choice& choice, bool called = false) const;
   void write_usage(std::string& out) const;
   const AnswerForm& form() const { return form_; }
   const Choice& choice(int index) const { return choices_[static_cast<std::size_t>(index)]; }

@@ -181,6 +181,9 @@ Result<void> check_together(const ServeOptions& options) {
   if (options.http.certificate.empty() != options.http.key.empty()) {
     return invalid_argument("--ssl-certfile and --ssl-keyfile belong together");
   }
+  if (options.model.auto_tool_choice && options.model.tool_parser.empty()) {
+    return invalid_argument("--enable-auto-tool-choice needs --tool-call-parser");
+  }
   if (!options.lora.modules.empty() && !options.lora.enabled && !options.simulate) {
     return invalid_argument("--lora-modules needs --enable-lora");
   }

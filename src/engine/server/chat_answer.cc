@@ -1,4 +1,6 @@
 // /v1/chat/completions in JSON.
+#include <map>
+
 #include "engine/server/answer.h"
 #include "engine/server/json_text.h"
 #include "engine/server/logprobs_json.h"
@@ -13,6 +15,32 @@ class ChatAnswer final : public Answer {
  private:
   std::string_view object(bool chunk) const override {
     return chunk ? "chat.completion.chunk" : "chat.completion";
+  }
+
+  // Named tools are not a reason of their own: nothing else was possible.
+  bool reports_calls(const ToolReader& reader) const {
+    return reader.calls() > 0 && form().tools.mode != ToolForm::Mode::Named;
+  }
+
+  // A call's identity comes with its first piece. `number` counts calls of the choice, from 0.
+  void write_call(std::string& out, int index, int number, const ToolCall& call, bool delta) const {
+    out += '{';
+    if (delta) {
+      add_number(out, "index", number);
+    }
+    if (!call.name.empty()) {
+      add_text(
+          out, "id",
+          fmt::format("chatcmpl-tool-{}-{}-{}", form().id.substr(form().id.find('-') + 1), index, number));
+      add_text(out, "type", "function");
+    }
+    add_key(out, "function");
+    out += '{';
+    if (!call.name.empty()) {
+      add_text(out, "name", call.name);
+    }
+    add_text(out, "arguments", call.arguments);
+    out += "}}";
   }
 
   TokenNames names() const { return {*form().tokenizer, form().tokens_as_ids}; }
@@ -31,11 +59,21 @@ class ChatAnswer final : public Answer {
     add_number(out, "index", index);
     out += R"(,"message":{"role":"assistant","content":)";
     const std::string* echo = echo_of(index);
-    json::write_quoted_to(out, echo == nullptr ? choice.text : *echo + choice.text);
-    out +=
-        R"(,"refusal":null,"annotations":null,"audio":null,"function_call":null,"tool_calls":[],"reasoning":null})";
+    ToolReader reader(form().tools);
+    const ToolReader::Delta said = reader.push(choice.text, true);
+    if (said.content.empty() && !said.calls.empty() && echo == nullptr) {
+      out += "null";
+    } else {
+      json::write_quoted_to(out, echo == nullptr ? said.content : *echo + said.content);
+    }
+    out += R"(,"refusal":null,"annotations":null,"audio":null,"function_call":null,"tool_calls":[)";
+    for (std::size_t i = 0; i < said.calls.size(); ++i) {
+      out += i == 0 ? "" : ",";
+      write_call(out, index, static_cast<int>(i), said.calls[i], false);
+    }
+    out += R"(],"reasoning":null})";
     write_logprobs(out, choice);
-    write_finish(out, choice);
+    write_finish(out, choice, reports_calls(reader));
     add_key(out, "token_ids");
     form().token_ids ? append_integers(out, choice.tokens) : void(out += "null");
     out += '}';
@@ -67,12 +105,27 @@ class ChatAnswer final : public Answer {
   void write_delta(std::string& out, int index, Choice& choice) override {
     out += '{';
     add_number(out, "index", index);
-    out += R"(,"delta":{"content":)";
-    json::write_quoted_to(out, choice.text);
+    ToolReader& reader = readers_.try_emplace(index, form().tools).first->second;
+    int number = reader.calls() - 1;
+    const ToolReader::Delta said = reader.push(choice.text, choice.finish.has_value());
+    out += R"(,"delta":{)";
+    if (!said.content.empty() || said.calls.empty()) {
+      add_text(out, "content", said.content);
+    }
+    if (!said.calls.empty()) {
+      add_key(out, "tool_calls");
+      out += '[';
+      for (const ToolCall& call : said.calls) {
+        out += out.back() == '[' ? "" : ",";
+        number += call.name.empty() ? 0 : 1;
+        write_call(out, index, number, call, true);
+      }
+      out += ']';
+    }
     out += '}';
     write_logprobs(out, choice);
     if (choice.finish) {
-      write_finish(out, choice);
+      write_finish(out, choice, reports_calls(reader));
     } else {
       out += R"(,"finish_reason":null)";
     }
@@ -82,6 +135,8 @@ class ChatAnswer final : public Answer {
     }
     out += '}';
   }
+
+  std::map<int, ToolReader> readers_;  // streaming: of each choice
 };
 
 }  // namespace

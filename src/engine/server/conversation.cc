@@ -78,6 +78,23 @@ Api<> check_messages(const json::Array& messages) {
   return {};
 }
 
+// Clients send the arguments of earlier tool calls as text; templates expect the object that it means.
+void parse_arguments(json::Value& message) {
+  json::Value* const calls = message.as_object().if_contains("tool_calls");
+  if (calls == nullptr || !calls->is_array()) {
+    return;
+  }
+  for (json::Value& call : calls->get_array()) {
+    boost::system::error_code missing;
+    json::Value* const arguments = call.find_pointer("/function/arguments", missing);
+    if (arguments != nullptr && arguments->is_string()) {
+      if (auto object = json::parse(view(arguments->get_string()))) {
+        *arguments = *std::move(object);
+      }
+    }
+  }
+}
+
 Api<json::Array> list_or_nothing(const json::Value& value, std::string_view name) {
   if (value.is_null()) {
     return json::Array();
@@ -117,6 +134,7 @@ Api<tokenizer::ChatInput> conversation_of(const ChatRequest& request, const Serv
   }
   tokenizer::ChatInput input;
   input.messages = *request.messages;
+  std::ranges::for_each(input.messages, parse_arguments);
   input.tools = std::move(*tools);
   input.documents = std::move(*documents);
   input.add_generation_prompt =

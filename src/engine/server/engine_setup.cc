@@ -184,6 +184,8 @@ Result<LoadedEngine> load_engine(const ServeOptions& options, metrics::Registry&
   served->max_logprobs = options.model.max_logprobs;
   served->priority_scheduling = options.scheduler.policy == Policy::Priority;
   served->trust_request_chat_template = options.model.trust_request_chat_template;
+  served->auto_tool_choice = options.model.auto_tool_choice;
+  served->tool_parser = options.model.tool_parser;
   served->tokenizer = tokenizer;
   served->vocabulary = std::make_shared<TokenVocabulary>(tokenizer);
   LLMD_TRY(served->format_chat, chat_format(options, tokenizer));

@@ -129,6 +129,13 @@ const Flag kFlags[] = {
        constexpr std::array<std::string_view, 3> kFormats{"auto", "string", "openai"};
        return read_choice(o.model.chat_template_content_format, v, kFormats);
      }},
+    {"enable-auto-tool-choice", Shape::Switch, "the model may call tools; needs --tool-call-parser",
+     [](O& o, Values v) { return read(o.model.auto_tool_choice, v); }},
+    {"tool-call-parser", Shape::Value, "how the model writes tool calls: hermes",
+     [](O& o, Values v) {
+       constexpr std::array<std::string_view, 1> kParsers{"hermes"};
+       return read_choice(o.model.tool_parser, v, kParsers);
+     }},
     {"trust-request-chat-template", Shape::Switch, "allows chat_template in requests",
      [](O& o, Values v) { return read(o.model.trust_request_chat_template, v); }},
     {"threads", Shape::Value, "compute threads (one per core)",

@@ -78,8 +78,6 @@ const Flag kFlags[] = {
      {},
      "serving on a Unix socket is not implemented; use --host and --port"},
     {"enable-sleep-mode", Shape::Switch, {}, nullptr, {}, "sleeping is not implemented"},
-    {"enable-auto-tool-choice", Shape::Switch, {}, nullptr, {}, "tool calls are not implemented"},
-    {"tool-call-parser", Shape::Value, {}, nullptr, {}, "tool calls are not implemented"},
     {"reasoning-parser", Shape::Value, {}, nullptr, {}, "reasoning parsers are not implemented"},
     {"speculative-config", Shape::Value, {}, nullptr, {}, "speculative decoding is not implemented"},
     {"hf-overrides", Shape::Value, {}, nullptr, {}, "the model's configuration is used as it is"},

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "engine/server/prepare.h"
+#include "engine/server/structured.h"
+#include "engine/server/tool_choice.h"
 
 namespace llmd::engine {
 namespace {
@@ -55,10 +57,28 @@ Api<> check_chat(const ChatRequest& request, const ServedModel& model) {
   if (limit && *limit < 1) {
     return bad_request(fmt::format("max_tokens: must be at least 1, got {}", *limit), "max_tokens");
   }
-  if (auto tools = check_tools(request); !tools) {
-    return tools;
-  }
   return check_common(request, model);
+}
+
+Api<> apply_tools(const ToolForm& form, const ChatRequest& request, const ServedModel& model,
+                  SamplingParams& params) {
+  if (form.mode == ToolForm::Mode::Hermes) {
+    params.skip_special_tokens = false;  // some models write the tags as special tokens
+  }
+  const json::Value schema = tool_schema(form, request);
+  if (schema.is_null()) {
+    return {};
+  }
+  if (params.constraint) {
+    return bad_request("tool_choice: a forced tool call and structured output exclude each other",
+                       "tool_choice");
+  }
+  auto constraint = constraint_by_schema(schema, "tools", model);
+  if (!constraint) {
+    return std::unexpected(constraint.error());
+  }
+  params.constraint = std::move(*constraint);
+  return {};
 }
 
 }  // namespace
@@ -110,6 +130,10 @@ Api<GenerationJob> chat_job(std::string_view body, const ServedModel& model) {
   if (auto checked = check_chat(*request, model); !checked) {
     return std::unexpected(checked.error());
   }
+  auto tools = tool_form(*request, model);
+  if (!tools) {
+    return std::unexpected(tools.error());
+  }
   auto conversation = conversation_of(*request, model);
   if (!conversation) {
     return std::unexpected(conversation.error());
@@ -127,10 +151,14 @@ Api<GenerationJob> chat_job(std::string_view body, const ServedModel& model) {
   if (!params) {
     return std::unexpected(params.error());
   }
+  if (auto applied = apply_tools(*tools, *request, model, *params); !applied) {
+    return std::unexpected(applied.error());
+  }
   GenerationJob job{
       .endpoint = Endpoint::Chat, .form = form_of(*request, model), .params = std::move(*params)};
   job.form.prompts.push_back(std::move(*tokens));
   job.form.logprobs = request->logprobs;
+  job.form.tools = std::move(*tools);
   job.limited = limit.has_value();
   const std::string last = last_message_text(*request->messages);
   job.echo = model.tokenizer->encode(last, {.add_special_tokens = false});

@@ -9,10 +9,6 @@
 namespace llmd::engine {
 namespace {
 
-bool is_set(const json::Value& value) {
-  return !value.is_null();
-}
-
 Api<> refuse_missing_features(const CommonRequest& request) {
   if (request.use_beam_search) {
     return not_implemented("beam search is not implemented", "use_beam_search");
@@ -123,35 +119,6 @@ Api<> check_common(const CommonRequest& request, const ServedModel& model) {
     return salt;
   }
   return refuse_missing_features(request);
-}
-
-Api<> check_tools(const ChatRequest& request) {
-  const json::Array* tools = request.tools.if_array();
-  const bool has_tools = tools != nullptr && !tools->empty();
-  if (is_set(request.tools) && !has_tools) {
-    return bad_request("tools: must be a list with at least one tool", "tools");
-  }
-  const json::Value& choice = request.tool_choice;
-  const bool is_none = choice.is_string() && choice.get_string() == "none";
-  if (!is_set(choice) || is_none) {
-    if (has_tools && !is_none) {
-      return bad_request(
-          "tools: automatic tool choice needs --enable-auto-tool-choice and --tool-call-parser, which "
-          "this server does not have; send tool_choice \"none\"",
-          "tools");
-    }
-    return {};
-  }
-  if (!has_tools) {
-    return bad_request("tool_choice: needs tools", "tool_choice");
-  }
-  if (choice.is_string() && choice.get_string() == "auto") {
-    return bad_request(
-        "tool_choice: \"auto\" needs --enable-auto-tool-choice and --tool-call-parser, which this "
-        "server does not have",
-        "tool_choice");
-  }
-  return not_implemented("tool_choice: forcing a tool call is not implemented", "tool_choice");
 }
 
 Api<SamplingParams> sampling_params(const CommonRequest& request, const ServedModel& model, OutputLimit limit,

@@ -24,7 +24,6 @@ Api<SelectedModel> select_model(const ServedModel& model, const AdapterRegistry&
 
 // What is independent of the kind of request: streaming options, priority, salt, features that are not there.
 Api<> check_common(const CommonRequest& request, const ServedModel& model);
-Api<> check_tools(const ChatRequest& request);
 
 // `asked`: the limit the client gave; without one `fallback`, or all that fits when that is 0.
 struct OutputLimit {

@@ -67,9 +67,9 @@ BOOST_DESCRIBE_STRUCT(CommonRequest, (),
 BOOST_DESCRIBE_STRUCT(CompletionRequest, (CommonRequest),
                       (prompt, logprobs, best_of, suffix, add_special_tokens))
 BOOST_DESCRIBE_STRUCT(ChatRequest, (CommonRequest),
-                      (messages, max_completion_tokens, logprobs, top_logprobs, tools, tool_choice, documents,
-                       add_generation_prompt, continue_final_message, add_special_tokens, chat_template,
-                       chat_template_kwargs))
+                      (messages, max_completion_tokens, logprobs, top_logprobs, tools, tool_choice,
+                       parallel_tool_calls, documents, add_generation_prompt, continue_final_message,
+                       add_special_tokens, chat_template, chat_template_kwargs))
 BOOST_DESCRIBE_STRUCT(TokenizeRequest, (),
                       (model, prompt, add_special_tokens, return_token_strs, messages, add_generation_prompt,
                        continue_final_message, tools, chat_template, chat_template_kwargs))

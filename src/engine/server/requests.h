@@ -90,6 +90,7 @@ struct ChatRequest : CommonRequest {
   std::optional<int> top_logprobs;
   json::Value tools;
   json::Value tool_choice;
+  std::optional<bool> parallel_tool_calls;
   json::Value documents;
   std::optional<bool> add_generation_prompt;
   bool continue_final_message = false;

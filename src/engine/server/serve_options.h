@@ -27,6 +27,8 @@ struct ModelFlags {
   std::string chat_template;  // a file, or the template itself
   std::string chat_template_content_format = "auto";
   bool trust_request_chat_template = false;
+  bool auto_tool_choice = false;
+  std::string tool_parser;
   int max_model_len = 0;  // 0: what the model was trained for, as far as the cache allows
   int max_logprobs = 20;
   std::optional<std::uint64_t> seed;

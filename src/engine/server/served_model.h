@@ -38,6 +38,8 @@ struct ServedModel {
   int max_logprobs = 20;
   bool priority_scheduling = false;
   bool trust_request_chat_template = false;
+  bool auto_tool_choice = false;  // with tool_parser
+  std::string tool_parser;        // "hermes", or empty
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::shared_ptr<const TokenVocabulary> vocabulary;  // for structured output; null: answers are simulated
   ChatFormat format_chat;

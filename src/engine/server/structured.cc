@@ -165,6 +165,17 @@ Result<Grammar> compile(const Constraint& constraint) {
   return std::move(builder).finish(*piece);
 }
 
+Api<std::shared_ptr<TokenConstraint>> make(const Constraint& constraint, const ServedModel& model) {
+  auto grammar = compile(constraint);
+  if (!grammar) {
+    return bad_request(fmt::format("{}: {}", constraint.field, grammar.error().text()), constraint.field);
+  }
+  if (model.vocabulary == nullptr) {
+    return nullptr;
+  }
+  return std::make_shared<TokenConstraint>(std::move(*grammar), model.vocabulary);
+}
+
 }  // namespace
 
 Api<std::shared_ptr<TokenConstraint>> constraint_of(const CommonRequest& request, const ServedModel& model) {
@@ -175,15 +186,12 @@ Api<std::shared_ptr<TokenConstraint>> constraint_of(const CommonRequest& request
   if (found->empty()) {
     return nullptr;
   }
-  auto grammar = compile(found->front());
-  if (!grammar) {
-    return bad_request(fmt::format("{}: {}", found->front().field, grammar.error().text()),
-                       found->front().field);
-  }
-  if (model.vocabulary == nullptr) {
-    return nullptr;
-  }
-  return std::make_shared<TokenConstraint>(std::move(*grammar), model.vocabulary);
+  return make(found->front(), model);
+}
+
+Api<std::shared_ptr<TokenConstraint>> constraint_by_schema(const json::Value& schema, std::string_view param,
+                                                           const ServedModel& model) {
+  return make({Constraint::Kind::Schema, schema, param}, model);
 }
 
 }  // namespace llmd::engine

@@ -13,4 +13,8 @@ namespace llmd::engine {
 // constraint and for one that is wrong or cannot be kept exactly; 501 for free grammars and structural tags.
 Api<std::shared_ptr<TokenConstraint>> constraint_of(const CommonRequest& request, const ServedModel& model);
 
+// By a schema that is not one of those fields; `param` names it in errors.
+Api<std::shared_ptr<TokenConstraint>> constraint_by_schema(const json::Value& schema, std::string_view param,
+                                                           const ServedModel& model);
+
 }  // namespace llmd::engine

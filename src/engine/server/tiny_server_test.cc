@@ -189,6 +189,57 @@ TEST_F(TinyServer, ChoicesOfOneRequestShareAConstraint) {
   }
 }
 
+constexpr const char* kWeather =
+    R"("messages":[{"role":"user","content":"Hello"}],"max_tokens":150,"seed":3,"tools":[{"type":"function",)"
+    R"("function":{"name":"weather","parameters":{"type":"object","properties":{"city":{"enum":["paris","rome"]},)"
+    R"("days":{"type":"integer"}},"required":["city"]}}}])";
+
+TEST_F(TinyServer, CallsTheToolThatIsNamed) {
+  Served& server = start();
+  const std::string body =
+      fmt::format(R"({{{},"tool_choice":{{"type":"function","function":{{"name":"weather"}}}})", kWeather);
+  const json::Value answer = server.post_json(kChat, body + "}");
+  EXPECT_EQ(text_at(answer, "choices[0].finish_reason"), "stop") << json::write(answer);
+  EXPECT_TRUE(json::find(answer, "choices[0].message.content")->is_null());
+  EXPECT_EQ(text_at(answer, "choices[0].message.tool_calls[0].function.name"), "weather");
+  const std::string arguments = text_at(answer, "choices[0].message.tool_calls[0].function.arguments");
+  const auto parsed = json::parse(arguments);
+  ASSERT_TRUE(parsed) << arguments;
+  EXPECT_THAT(text_at(*parsed, "city"), ::testing::AnyOf("paris", "rome"));
+
+  std::string streamed;
+  int named = 0;
+  for (const std::string& event : server.post_stream(kChat, body + R"(,"stream":true})")) {
+    if (event != "[DONE]") {
+      const json::Value chunk = *json::parse(event);
+      named += json::string_at(chunk, "choices[0].delta.tool_calls[0].function.name") == "weather" ? 1 : 0;
+      streamed += json::string_at(chunk, "choices[0].delta.tool_calls[0].function.arguments").value_or("");
+    }
+  }
+  EXPECT_EQ(streamed, arguments);
+  EXPECT_EQ(named, 1);
+}
+
+TEST_F(TinyServer, CallsSomeToolWhereOneIsRequired) {
+  Served& server = start();
+  const json::Value answer = server.post_json(
+      kChat, fmt::format(R"({{{},"tool_choice":"required","parallel_tool_calls":false}})", kWeather));
+  EXPECT_EQ(text_at(answer, "choices[0].finish_reason"), "tool_calls") << json::write(answer);
+  EXPECT_EQ(json::array_at(answer, "choices[0].message.tool_calls")->size(), 1U);
+  EXPECT_TRUE(json::parse(text_at(answer, "choices[0].message.tool_calls[0].function.arguments")));
+}
+
+TEST_F(TinyServer, LetsTheModelChooseOnlyWhenStartedSo) {
+  EXPECT_EQ(start().post(kChat, fmt::format("{{{}}}", kWeather)).status, 400);
+  served_.reset();
+  Served& server = start({"--enable-auto-tool-choice", "--tool-call-parser", "hermes"});
+  const json::Value answer = server.post_json(kChat, fmt::format("{{{}}}", kWeather));
+  EXPECT_TRUE(json::array_at(answer, "choices[0].message.tool_calls")) << json::write(answer);
+  EXPECT_EQ(server.post(kChat, fmt::format(R"({{{},"tool_choice":{{"function":{{"name":"x"}}}}}})", kWeather))
+                .status,
+            400);
+}
+
 TEST_F(TinyServer, LoadsAndUnloadsAdaptersWhileRunning) {
   setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "1", 1);
   Served& server = start();
