@@ -9,6 +9,7 @@
 
 #include "json/path.h"
 #include "llmisvc/labels.h"
+#include "llmisvc/object_edit.h"
 #include "llmisvc/pod_edit.h"
 
 namespace llmd::llmisvc {
@@ -39,15 +40,8 @@ const json::Array& tiers_of(const json::Object& offloading) {
 
 // What a pod may fill on its node is asked for, so that the scheduler finds one with room.
 void add_ephemeral_storage(json::Object& server, const json::Value& size) {
-  json::Value& resources = server["resources"];
-  if (!resources.is_object()) {
-    resources = json::Object();
-  }
-  json::Value& requests = resources.get_object()["requests"];
-  if (!requests.is_object()) {
-    requests = json::Object();
-  }
-  json::Value& storage = requests.get_object()["ephemeral-storage"];
+  json::Object& requests = object_member(object_member(server, "resources"), "requests");
+  json::Value& storage = requests["ephemeral-storage"];
   const long long sum = quantity_of(storage).value_or(0) + quantity_of(size).value_or(0);
   storage = storage.is_null() ? size : json::Value(text_value(fmt::format("{}", sum)));
 }

@@ -4,16 +4,9 @@
 
 #include "json/path.h"
 #include "llmisvc/labels.h"
+#include "llmisvc/object_edit.h"
 
 namespace llmd::llmisvc {
-namespace {
-
-boost::json::string_view key_text(std::string_view text) {
-  return {text.data(), text.size()};
-}
-
-}  // namespace
-
 json::Object* find_container(json::Object& pod, std::string_view name, std::string_view list) {
   auto* containers = pod.if_contains(key_text(list));
   if (containers == nullptr || !containers->is_array()) {
@@ -45,6 +38,28 @@ void add_keyed(json::Object& object, std::string_view list, std::string_view key
   if (!known) {
     elements.emplace_back(std::move(element));
   }
+}
+
+std::vector<std::string> words_in(const json::Object& container, std::string_view key) {
+  std::vector<std::string> words;
+  const auto* list = container.if_contains(key_text(key));
+  if (list != nullptr && list->is_array()) {
+    for (const json::Value& word : list->get_array()) {
+      words.emplace_back(text_view(word));
+    }
+  }
+  return words;
+}
+
+bool has_flag(const json::Object& container, std::initializer_list<std::string_view> flags) {
+  for (const char* key : {"command", "args"}) {
+    for (const std::string& word : words_in(container, key)) {
+      if (std::ranges::find(flags, std::string_view(word).substr(0, word.find('='))) != flags.end()) {
+        return true;
+      }
+    }
+  }
+  return false;
 }
 
 void add_env(json::Object& container, std::string_view name, std::string_view value) {

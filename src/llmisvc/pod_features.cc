@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <span>
 
 #include "base/strings.h"
 #include "json/path.h"
@@ -11,6 +10,7 @@
 #include "llmisvc/kv_cache.h"
 #include "llmisvc/labels.h"
 #include "llmisvc/launch.h"
+#include "llmisvc/object_edit.h"
 #include "llmisvc/pod_edit.h"
 #include "llmisvc/storage.h"
 
@@ -18,24 +18,8 @@ namespace llmd::llmisvc {
 namespace {
 
 std::string text_at(const json::Object& object, std::string_view key) {
-  const auto* value = object.if_contains(boost::json::string_view(key.data(), key.size()));
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-bool mentions(const json::Object& server, std::span<const std::string_view> flags) {
-  for (const char* key : {"command", "args"}) {
-    const auto* list = server.if_contains(key);
-    if (list == nullptr || !list->is_array()) {
-      continue;
-    }
-    for (const json::Value& argument : list->get_array()) {
-      const std::string word = argument.is_string() ? std::string(argument.get_string()) : std::string();
-      if (std::ranges::find(flags, std::string_view(word).substr(0, word.find('='))) != flags.end()) {
-        return true;
-      }
-    }
-  }
-  return false;
+  const auto* value = object.if_contains(key_text(key));
+  return value != nullptr ? std::string(text_view(*value)) : std::string();
 }
 
 void prepend_arguments(json::Object& server, const std::vector<std::string>& arguments) {
@@ -47,8 +31,7 @@ void prepend_arguments(json::Object& server, const std::vector<std::string>& arg
 }
 
 void append_argument(json::Object& server, std::string_view flag, std::string_view value = {}) {
-  const std::string_view name[] = {flag.substr(0, flag.find('='))};
-  if (mentions(server, name)) {
+  if (has_flag(server, {flag.substr(0, flag.find('='))})) {
     return;
   }
   json::Array& args = list_in(server, "args");
@@ -143,8 +126,7 @@ std::string device_annotation(const Service& service, std::string_view name) {
 }  // namespace
 
 void add_adapters(json::Object& server, const Service& service) {
-  static constexpr std::string_view kFlags[] = {"--lora-modules", "--lora-paths", "--lora"};
-  if (service.model.adapters.empty() || mentions(server, kFlags)) {
+  if (service.model.adapters.empty() || has_flag(server, {"--lora-modules", "--lora-paths", "--lora"})) {
     return;
   }
   switch (engine_of_image(text_at(server, "image"))) {
@@ -191,11 +173,10 @@ void add_cache_tiers(json::Object& pod, json::Object& server, const Workload& wo
     return;
   }
   add_tier_volumes(pod, server, *workload.kv_cache);
-  static constexpr std::string_view kFlags[] = {"--kv-transfer-config", "--kv_transfer_config"};
   const std::string image = text_at(server, "image");
   const auto version = version_of_image(image);
   if (engine_of_image(image) == Engine::Vllm && version && *version >= EngineVersion{0, 22, 0} &&
-      !mentions(server, kFlags)) {
+      !has_flag(server, {"--kv-transfer-config", "--kv_transfer_config"})) {
     prepend_arguments(server, {"--kv-transfer-config", kv_transfer_config(*workload.kv_cache)});
   }
 }
@@ -209,11 +190,7 @@ void add_device_claim(json::Object& pod, const Service& service) {
   if (container == nullptr) {
     return;
   }
-  json::Value& resources = (*container)["resources"];
-  if (!resources.is_object()) {
-    resources = json::Object();
-  }
-  add_keyed(resources.get_object(), "claims", "name", {{"name", "managed-device"}});
+  add_keyed(object_member(*container, "resources"), "claims", "name", {{"name", "managed-device"}});
   add_keyed(
       pod, "resourceClaims", "name",
       {{"name", "managed-device"}, {"resourceClaimTemplateName", child_name(service.name, "-managed-dra")}});

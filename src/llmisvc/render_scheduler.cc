@@ -15,35 +15,10 @@
 namespace llmd::llmisvc {
 namespace {
 
+// However many dashes and whichever spelling: pickers take them all.
 bool has_config_flag(const json::Object& container) {
-  static constexpr std::string_view kFlags[] = {"config-text", "configText", "config-file", "configFile"};
-  for (const char* key : {"command", "args"}) {
-    const auto* list = container.if_contains(key);
-    if (list == nullptr || !list->is_array()) {
-      continue;
-    }
-    for (const json::Value& value : list->get_array()) {
-      std::string_view argument =
-          value.is_string() ? std::string_view(value.get_string().data(), value.get_string().size()) : "";
-      const std::size_t dashes = argument.find_first_not_of('-');
-      argument = dashes == 1 || dashes == 2 ? argument.substr(dashes, argument.find('=') - dashes) : "";
-      if (std::ranges::find(kFlags, argument) != std::end(kFlags)) {
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
-std::vector<std::string> words_of(const json::Object& container, const char* key) {
-  std::vector<std::string> words;
-  const auto* list = container.if_contains(key);
-  if (list != nullptr && list->is_array()) {
-    for (const json::Value& word : list->get_array()) {
-      words.emplace_back(word.is_string() ? std::string(word.get_string()) : std::string());
-    }
-  }
-  return words;
+  return has_flag(container, {"--config-text", "-config-text", "--configText", "-configText", "--config-file",
+                              "-config-file", "--configFile", "-configFile"});
 }
 
 // What the author configured, brought to the picker's version. Text that holds no object is left alone.
@@ -64,7 +39,7 @@ Result<std::string> own_config(json::Object& main, const Scheduler& scheduler) {
     if (version >= SchedulerVersion{0, 7}) {
       for (const char* key : {"command", "args"}) {
         if (main.contains(key)) {
-          auto words = words_of(main, key);
+          auto words = words_in(main, key);
           move_metric_flags(words, config.get_object());
           main[key] = text_list(words);
         }
@@ -94,24 +69,13 @@ Result<void> add_config(json::Object& main, const Service& service) {
   return {};
 }
 
-bool has_flag(const json::Object& container, std::string_view flag) {
-  for (const char* key : {"command", "args"}) {
-    for (const std::string& word : words_of(container, key)) {
-      if (std::string_view(word).substr(0, word.find('=')) == flag) {
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
 Result<void> render_deployment(const Service& service, const Facts& facts, Objects& objects) {
   const Scheduler& scheduler = *service.router->scheduler;
   json::Object pod = *scheduler.pod;
   if (json::Object* main = find_container(pod, "main")) {
     LLMD_TRY_VOID(add_config(*main, service));
     add_scheduler_tracing(*main, service);
-    if (scheduler.replicas.value_or(1) > 1 && !has_flag(*main, "--ha-enable-leader-election")) {
+    if (scheduler.replicas.value_or(1) > 1 && !has_flag(*main, {"--ha-enable-leader-election"})) {
       list_in(*main, "args").emplace_back("--ha-enable-leader-election");
     }
     if (facts.tls) {

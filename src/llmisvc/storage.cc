@@ -13,6 +13,7 @@
 #include "llmisvc/child_name.h"
 #include "llmisvc/labels.h"
 #include "llmisvc/merge.h"
+#include "llmisvc/object_edit.h"
 #include "llmisvc/pod_edit.h"
 #include "llmisvc/storage_credentials.h"
 
@@ -159,12 +160,9 @@ void add_model_car(json::Object& pod, json::Object& server, const std::string& i
   add_mount(server, kDownloads, "/mnt", false);
   add_env(server, "MODEL_INIT_MODE", "async");
   // Reading another process's files takes the same user.
-  json::Value& context = server["securityContext"];
-  if (!context.is_object()) {
-    context = json::Object();
-  }
-  if (!context.get_object().contains("runAsUser")) {
-    context.get_object()["runAsUser"] = kModelCarUser;
+  json::Object& context = object_member(server, "securityContext");
+  if (!context.contains("runAsUser")) {
+    context["runAsUser"] = kModelCarUser;
   }
   // `server` points into containers: nothing may be added to that list before this line.
   add_keyed(pod, "initContainers", "name", std::move(init));

@@ -18,8 +18,7 @@ SERVICES = "llminferenceservices.serving.kserve.io"
 OURS = ("LLMInferenceService", "LLMInferenceServiceConfig")
 
 # What cannot be rendered, and why: the guide's text says so too.
-REFUSED = {"v-missing-config.yaml": "config-not-found", "v-data-without-local.yaml": "parallelism",
-           "offline.yaml": "render"}  # a folder beside the manifest: only on one machine
+REFUSED = {"v-missing-config.yaml": "config-not-found", "v-data-without-local.yaml": "parallelism"}
 # A Config that an example of the guide refers to and does not show.
 MISSING = {"003-06.yaml": {"apiVersion": "serving.kserve.io/v1alpha1", "kind": "LLMInferenceServiceConfig",
                            "metadata": {"name": "common-config"}, "spec": {}}}
