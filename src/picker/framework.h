@@ -83,6 +83,8 @@ class ProfileHandler : virtual public Plugin {
   virtual Result<void> bind(std::span<const std::string> profile_names) = 0;
   // Leaves stages.primary empty when nobody can serve; the message says what was missing.
   virtual Result<void> choose(ProfileRunner& runner, Stages& stages) const = 0;
+  // Whether it may choose several stages; such decisions are counted by kind.
+  virtual bool is_disaggregating() const { return false; }
 };
 
 // Computes columns and scalars before the profiles run.

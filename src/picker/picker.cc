@@ -9,11 +9,10 @@
 #include "picker/explain/render.h"
 #include "picker/flowcontrol/flow_control.h"
 #include "picker/gather.h"
+#include "picker/picker_metrics.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
-
-struct PickerMetrics {};
 
 namespace {
 
@@ -190,9 +189,22 @@ Picker::Picker(std::shared_ptr<const Plan> plan, PickerOptions options)
   if (plan_->configuration.flow_control) {
     make_flow_control();
   }
+  metrics_ = options_.shared_metrics;
+  if (!metrics_ && options_.metrics != nullptr) {
+    metrics_ = std::make_shared<PickerMetrics>(*options_.metrics);
+  }
+  if (metrics_) {
+    metrics_->add_pool(options_.pool, [this]() -> PickerMetrics::PoolView {
+      return {snapshot_.load(), flow_ != nullptr, flow_ ? flow_->saturation() : 0,
+              flow_ ? flow_->waiting() : 0};
+    });
+  }
 }
 
 Picker::~Picker() {
+  if (metrics_) {
+    metrics_->remove_pool(options_.pool);
+  }
   shut_down();
 }
 
@@ -231,6 +243,9 @@ std::unexpected<Rejection> Picker::reject(const Cycle& cycle, const Stages& stag
                                           Rejection rejection) const {
   if (recorder_) {
     recorder_->record(*plan_, cycle, stages, options_.clock->wall_now(), rejection.message);
+  }
+  if (metrics_) {
+    metrics_->rejected(cycle, options_.clock->now() - cycle.now());
   }
   return std::unexpected(std::move(rejection));
 }
@@ -317,6 +332,9 @@ PickResult<Decision> Picker::conclude(const Request& request, const Cycle& cycle
   }
   for (const RequestHook* hook : plan_->hooks) {
     hook->dispatched(cycle, stages, decision);
+  }
+  if (metrics_) {
+    metrics_->decided(*plan_, cycle, stages, options_.clock->now() - cycle.now());
   }
   return decision;
 }

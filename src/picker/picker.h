@@ -42,7 +42,7 @@ class Recorder;
 struct Stages;
 class FlowControl;
 struct Plan;
-struct PickerMetrics;
+class PickerMetrics;
 
 template <typename T>
 using PickResult = std::expected<T, Rejection>;
@@ -50,7 +50,8 @@ using PickResult = std::expected<T, Rejection>;
 struct PickerOptions {
   LoadOptions load;
   std::string pool = "default";          // name in metrics
-  metrics::Registry* metrics = nullptr;  // outlives the picker; one picker per registry and pool
+  metrics::Registry* metrics = nullptr;  // outlives the picker; for one picker in a registry
+  std::shared_ptr<PickerMetrics> shared_metrics = nullptr;  // instead, for many (picker_metrics.h)
   const Clock* clock = &system_clock();
   std::size_t explanations = 10'000;  // decisions remembered; 0: none
   bool emit_scores = false;           // Decision::scores
@@ -77,6 +78,7 @@ class Picker {
   // Any endpoint for a request that has no body to look at (GET /v1/models).
   PickResult<Decision> pick_any(const Request& request) const;
 
+  // One caller at a time; pick() may run meanwhile.
   void update(std::vector<Endpoint> endpoints);
   std::shared_ptr<const EndpointSnapshot> endpoints() const { return snapshot_.load(); }
 
@@ -108,7 +110,7 @@ class Picker {
   const PickerOptions options_;
   const std::shared_ptr<const Plan> plan_;
   async::Snapshot<EndpointSnapshot> snapshot_;
-  std::unique_ptr<PickerMetrics> metrics_;
+  std::shared_ptr<PickerMetrics> metrics_;  // null: nobody counts
   std::unique_ptr<Recorder> recorder_;
   std::shared_ptr<FlowControl> flow_;  // null: the gate is off
   mutable std::atomic<std::uint64_t> sequence_{0};

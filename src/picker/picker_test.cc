@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "metrics/registry.h"
+
 namespace llmd::picker {
 namespace {
 
@@ -84,6 +86,29 @@ TEST(LeaseTest, IsReleasedOnceWhereverItGoes) {
     EXPECT_EQ(endpoint->running(), 1);
   }
   EXPECT_EQ(endpoint->running(), 0);
+}
+
+TEST(PickerMetricsTest, DecisionsAndPoolsAppearUnderNewAndOldNames) {
+  metrics::Registry registry;
+  auto picker = Picker::from_config("", "x", {.pool = "p", .metrics = &registry}).value();
+  EXPECT_EQ(picker->pick({.model = "m"}).error().status, 503);
+  picker->update(pods({"a"}));
+  picker->endpoints()->endpoints[0]->report({.waiting = 4, .kv_usage = 0.5F},
+                                            std::chrono::steady_clock::now());
+  ASSERT_TRUE(picker->pick({.model = "m"}));
+  const std::string page = registry.write_text();
+  for (const char* line :
+       {"llm_d_epp_scheduler_e2e_duration_seconds_count 2",
+        "inference_extension_scheduler_e2e_duration_seconds_count 2",
+        R"(status="success",target_model_name="m",endpoint_name="a",namespace="default",port="8000"} 1)",
+        R"(inference_extension_scheduler_attempts_total{status="failure",target_model_name="m")",
+        R"(inference_pool_average_queue_size{name="p"} 4)",
+        R"(llm_d_epp_average_kv_cache_utilization{name="p"} 0.5)",
+        R"(llm_d_epp_ready_endpoints{name="p"} 1)"}) {
+    EXPECT_THAT(page, testing::HasSubstr(line));
+  }
+  picker.reset();
+  EXPECT_THAT(registry.write_text(), testing::Not(testing::HasSubstr("name=\"p\"")));
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ std::span<const PluginType> plugin_types() {
       {"core-metrics-extractor", make_core_metrics_extractor},
       {"data-parallel-profile-handler", make_data_parallel_profile_handler},
       {"dcgm-data-source", make_dcgm_source, Alpha},
-      {"dcgm-extractor", make_passive_extractor, Alpha},
+      {"dcgm-extractor", make_dcgm_extractor, Alpha},
       {"decision-tree-filter", make_decision_tree_filter, Beta, "use filters in a profile"},
       {"decode-filter", make_decode_filter},
       {"destination-endpoint-served-verifier", make_destination_endpoint_served_verifier},

@@ -161,7 +161,7 @@ MetricsScanner::MetricsScanner(EngineMapping mapping) : mapping_(std::move(mappi
   want(mapping_.block_size, Use::Last, &EngineReport::block_tokens);
   want(mapping_.num_blocks, Use::Last, &EngineReport::blocks);
   for (const auto& [slot, custom] : mapping_.custom) {
-    want(custom, Use::Last, nullptr, slot);
+    want(custom, Use::Highest, nullptr, slot);
   }
 }
 
@@ -220,7 +220,7 @@ void MetricsScanner::take(const Wanted& wanted, std::string_view rest, EngineRep
     }
   } else {
     float& into = wanted.field != nullptr ? report.*wanted.field : report.custom[wanted.slot];
-    const float number = static_cast<float>(*value);
+    const float number = static_cast<float>(*value) * (wanted.field != nullptr ? 1 : mapping_.custom_scale);
     if (std::isnan(into) || wanted.use == Use::Last) {
       into = number;
     } else {

@@ -35,6 +35,7 @@ struct EngineMapping {
   MetricSpec block_size;  // …or they are numbers of their own
   MetricSpec num_blocks;
   std::vector<std::pair<std::size_t, MetricSpec>> custom;  // by slot of EndpointState::custom
+  float custom_scale = 1;                                  // what custom numbers are multiplied with
 };
 
 // vllm, sglang, trtllm-serve, triton-tensorrt-llm, triton, llamacpp.

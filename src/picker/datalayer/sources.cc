@@ -141,6 +141,17 @@ Result<std::unique_ptr<Plugin>> make_core_metrics_extractor(PluginSetup& setup) 
   return std::make_unique<CoreMetricsExtractor>(std::move(labels), std::move(fallback), std::move(scanners));
 }
 
+Result<std::unique_ptr<Plugin>> make_dcgm_extractor(PluginSetup& setup) {
+  setup.parameters.accept_all();
+  EngineMapping mapping{.engine = "dcgm"};
+  LLMD_TRY(const MetricSpec utilization, MetricSpec::parse("DCGM_FI_DEV_GPU_UTIL"));
+  mapping.custom = {{setup.custom_metric("GPUUtilization"), utilization}};
+  mapping.custom_scale = 0.01F;  // it counts in percent
+  std::vector<MetricsScanner> scanners;
+  scanners.emplace_back(std::move(mapping));
+  return std::make_unique<CoreMetricsExtractor>(std::vector<std::string>(), "dcgm", std::move(scanners));
+}
+
 Result<std::unique_ptr<Plugin>> make_file_discovery(PluginSetup& setup) {
   std::string path;
   bool watch = false;

@@ -55,6 +55,8 @@ Result<std::unique_ptr<Plugin>> make_metrics_source(PluginSetup& setup);
 Result<std::unique_ptr<Plugin>> make_models_source(PluginSetup& setup);
 Result<std::unique_ptr<Plugin>> make_dcgm_source(PluginSetup& setup);
 Result<std::unique_ptr<Plugin>> make_core_metrics_extractor(PluginSetup& setup);
+// The busiest GPU of an endpoint's exporter, as the attribute GPUUtilization.
+Result<std::unique_ptr<Plugin>> make_dcgm_extractor(PluginSetup& setup);
 Result<std::unique_ptr<Plugin>> make_file_discovery(PluginSetup& setup);
 // Sources and extractors whose work is done elsewhere in this program, or that need nothing done: their names
 // and parameters are accepted.

@@ -40,6 +40,8 @@ class DisaggProfileHandler final : public ProfileHandler {
     return {};
   }
 
+  bool is_disaggregating() const override { return true; }
+
   Result<void> choose(ProfileRunner& runner, Stages& stages) const override {
     Cycle& cycle = runner.cycle();
     if (options_.prefill_first) {
