@@ -21,12 +21,16 @@ struct KvFollower::State final : EventSink {
     EndpointHandle endpoint;
     std::optional<SourceId> source;
   };
+  struct Speaker {
+    EndpointHandle endpoint;
+    std::string model;  // where the topic does not say it
+  };
 
   KvIndex& index;
   Options options;
   mutable std::mutex mutex;  // guards the three below; never held while the index is called
   std::map<std::string, Engine, std::less<>> engines;  // by address
-  std::map<SourceId, EndpointHandle> by_source;
+  std::map<SourceId, Speaker> by_source;
   std::uint64_t strangers = 0;
   std::optional<SourceId> central;
   std::unique_ptr<EventSubscriber> subscriber;  // last: it calls into this
@@ -34,7 +38,7 @@ struct KvFollower::State final : EventSink {
   State(KvIndex& i, Options o) : index(i), options(std::move(o)) {}
 
   // Who sent this. Our own subscriptions tell by themselves; on the central socket the topic is all there is.
-  std::optional<EndpointHandle> speaker(SourceId source, std::string_view topic) {
+  std::optional<Speaker> speaker(SourceId source, std::string_view topic) {
     const std::lock_guard lock(mutex);
     if (const auto known = by_source.find(source); known != by_source.end()) {
       return known->second;
@@ -44,16 +48,17 @@ struct KvFollower::State final : EventSink {
       ++strangers;
       return std::nullopt;
     }
-    return engine->second.endpoint;
+    return Speaker{engine->second.endpoint, engine->second.target.model};
   }
   void on_events(SourceId source, std::string_view topic, EventBatch batch) override {
-    if (const auto endpoint = speaker(source, topic)) {
-      index.apply(*endpoint, parse_topic(topic).model, batch);
+    if (const auto known = speaker(source, topic)) {
+      const std::string_view model = parse_topic(topic).model;
+      index.apply(known->endpoint, model.empty() ? std::string_view(known->model) : model, batch);
     }
   }
   void on_reset(SourceId source, std::string_view topic, ResetReason) override {
-    if (const auto endpoint = speaker(source, topic)) {
-      index.clear(*endpoint);
+    if (const auto known = speaker(source, topic)) {
+      index.clear(known->endpoint);
     }
   }
 
@@ -73,7 +78,7 @@ void KvFollower::State::add(const KvTarget& target, EndpointHandle endpoint) {
   engine.source = subscriber->add({.name = target.address,
                                    .endpoint = tcp_endpoint(target.host, options.port + target.rank),
                                    .replay_endpoint = replay});
-  by_source[*engine.source] = endpoint;
+  by_source[*engine.source] = {endpoint, target.model};
 }
 
 void KvFollower::State::remove(const std::string& address) {

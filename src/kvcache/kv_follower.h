@@ -33,6 +33,9 @@ struct KvTarget {
   std::string address;     // "10.0.0.1:8000" or "[fd00::1]:8000": identity, and what topics call it
   std::string host;        // where its events come from: an IP address or a name
   std::uint32_t rank = 0;  // data parallel
+  // The served model, for messages that do not say it: vLLM before 0.26 replays without the topic. Without it
+  // such blocks are taken for a model without a name, and match nothing.
+  std::string model;
   bool operator==(const KvTarget&) const = default;
 };
 

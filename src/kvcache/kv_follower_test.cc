@@ -6,8 +6,10 @@
 #include <thread>
 
 #include "base/strings.h"
+#include "kvcache/event_frames.h"
 #include "kvcache/event_publisher.h"
 #include "kvcache/eventually_test.h"
+#include "kvcache/zmq_socket.h"
 
 namespace llmd::kvcache {
 namespace {
@@ -119,6 +121,26 @@ TEST(KvFollowerTest, HealingAsksTheEngineForEverythingAgain) {
   follower.heal("127.0.0.1:8000");
   EXPECT_TRUE(comes_to([&] { return blocks(index, endpoint, kPrompt) == 1; }));
   follower.heal("nobody");
+}
+
+TEST(KvFollowerTest, AReplayWithoutTopicsBelongsToTheTargetsModel) {
+  ZmqContext context;
+  auto live = ZmqSocket::open(context, ZmqSocket::Type::Publish, {}).value();
+  auto replay = ZmqSocket::open(context, ZmqSocket::Type::Router, {}).value();
+  ASSERT_TRUE(live.bind(std::string(kAnyPort)) && replay.bind(std::string(kAnyPort)));
+  KvIndex index(four_tokens());
+  KvFollower follower(index, {.port = Engine::port_of(live.bound_endpoint()),
+                              .replay_port = Engine::port_of(replay.bound_endpoint()),
+                              .subscriber = quick()});
+  const KvTarget target{.address = "a:1", .host = "127.0.0.1", .model = "m"};
+  ASSERT_TRUE(follower.follow({&target, 1}));
+  ZmqSocket::Frames request;
+  ASSERT_TRUE(comes_to([&] { return replay.receive(request); }));
+  EventBatch batch;
+  batch.events.emplace_back(BlockStored{.hashes = {1}, .tokens = {1, 1, 1, 1}, .block_size = 4});
+  replay.send({request[0], "", sequence_frame(0), encode_events(batch, EventEncoding::Array)});
+  replay.send({request[0], "", sequence_frame(kReplayEnd), ""});
+  EXPECT_TRUE(comes_to([&] { return blocks(index, *follower.endpoint("a:1"), kPrompt) == 1; }));
 }
 
 TEST(KvFollowerTest, EnginesThatConnectAreToldApartByTheirTopics) {
