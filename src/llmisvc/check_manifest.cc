@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <map>
-#include <set>
+#include <tuple>
 
 #include "base/strings.h"
 #include "json/path.h"
@@ -49,6 +49,7 @@ class Checker {
   Findings run(std::span<const ManifestText> files) {
     std::vector<Manifest> manifests;
     for (const ManifestText& file : files) {
+      names_.emplace_back(file.name);
       auto manifest = parse_manifest(file.text, file.name);
       if (!manifest) {
         findings_.push_back(syntax_finding(manifest.error(), file.name));
@@ -204,12 +205,29 @@ class Checker {
         *same = std::move(finding);
       }
     }
-    return result;
+    return in_reading_order(std::move(result));
+  }
+
+  // File by file, as they were given, from top to bottom.
+  Findings in_reading_order(Findings findings) const {
+    std::vector<std::tuple<std::size_t, std::size_t, std::size_t, std::size_t>> keys;
+    for (std::size_t i = 0; i < findings.size(); ++i) {
+      const auto file = std::ranges::find(names_, findings[i].source);
+      keys.emplace_back(static_cast<std::size_t>(file - names_.begin()), findings[i].line, findings[i].column,
+                        i);
+    }
+    std::ranges::sort(keys);
+    Findings sorted;
+    for (const auto& key : keys) {
+      sorted.push_back(std::move(findings[std::get<3>(key)]));
+    }
+    return sorted;
   }
 
   Facts facts_;
   const MemoryQuestion& question_;
   Findings findings_;
+  std::vector<std::string> names_;  // of the files
   std::map<std::string, const json::YamlDocument*> configs_;
   std::map<std::string, std::string> seen_;
   RouteTable routes_;

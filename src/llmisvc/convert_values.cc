@@ -95,6 +95,9 @@ ValuesContext context_of(ValuesReader& values) {
   context.multinode = values.flag("multinode").value_or(false);
   context.has_prefill = role_exists(values, "prefill", false);
   context.own_launch = launches_itself(values, context.uri);
+  if (!context.own_launch && values.look("modelArtifacts.mountPath") != nullptr) {
+    values.remark("modelArtifacts.mountPath", "the model is mounted at /mnt/models");
+  }
   return context;
 }
 

@@ -20,14 +20,13 @@ struct ServerType {
   std::string_view name;
   std::string_view image;
   std::vector<std::string_view> command;  // when the service gives none and names its model by a flag
-  bool wants_gpu;
 };
 const std::array<ServerType, 4>& server_types() {
   static const std::array<ServerType, 4> kTypes{{
-      {"vllm", "vllm/vllm-openai:v0.12.0", {"python3", "-m", "vllm.entrypoints.openai.api_server"}, true},
-      {"sglang", "lmsysorg/sglang:v0.5.6.post2-runtime", {"python3", "-m", "sglang.launch_server"}, true},
-      {"llama-server", "ghcr.io/ggml-org/llama.cpp:server", {"llama-server"}, false},
-      {"llmd", "ghcr.io/llm-d/llmd:latest", {"llmd", "serve"}, false},
+      {"vllm", "vllm/vllm-openai:v0.12.0", {"python3", "-m", "vllm.entrypoints.openai.api_server"}},
+      {"sglang", "lmsysorg/sglang:v0.5.6.post2-runtime", {"python3", "-m", "sglang.launch_server"}},
+      {"llama-server", "ghcr.io/ggml-org/llama.cpp:server", {"llama-server"}},
+      {"llmd", "ghcr.io/llm-d/llmd:latest", {"llmd", "serve"}},
   }};
   return kTypes;
 }
@@ -120,15 +119,13 @@ void add_model(json::Object& spec, const std::vector<std::string>& line, Finding
   }
 }
 
-void add_parallelism(json::Object& spec, const std::vector<std::string>& line, bool wants_gpu) {
+void add_parallelism(json::Object& spec, const std::vector<std::string>& line) {
   if (spec.contains("parallelism")) {
     return;
   }
   json::Object parallelism;
   if (const auto tensor = count_value(line, {"--tensor-parallel-size", "-tp", "--tp-size", "--tp"})) {
     parallelism["tensor"] = *tensor;
-  } else if (wants_gpu) {
-    parallelism["tensor"] = 1;
   }
   if (const auto pipeline = count_value(line, {"--pipeline-parallel-size", "-pp", "--pp-size"});
       pipeline && *pipeline > 1) {
@@ -224,7 +221,7 @@ json::Object translated(const json::Object& object, Findings& findings) {
   json::Object spec = *json::object_at(root, "spec");
   spec.stable_erase("inferenceServer");
   add_model(spec, line, findings);
-  add_parallelism(spec, line, type.wants_gpu);
+  add_parallelism(spec, line);
   member(object_member(spec, "labels"), "llm-d.ai/engine-type") = text_value(type.name);
   add_container(spec, server_container(server, type, line));
   if (!spec.contains("storageInitializer")) {
