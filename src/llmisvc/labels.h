@@ -27,7 +27,8 @@ json::Object labels_of(const Service& service, std::string_view component);
 void add_pool_labels(json::Object& labels, std::string_view role);
 json::Object pool_selector(const Service& service);
 
-// apiVersion, kind, metadata with name, namespace, labels and, once the service has a uid, the reference to it.
+// apiVersion, kind, metadata with name, namespace, labels and, once the service has a uid, the reference to
+// it.
 json::Object child(const Service& service, std::string_view api_version, std::string_view kind,
                    std::string name, json::Object labels);
 

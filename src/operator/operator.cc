@@ -15,6 +15,7 @@
 #include "llmisvc/labels.h"
 #include "operator/applier.h"
 #include "operator/certificates.h"
+#include "operator/cluster_facts.h"
 #include "operator/resources.h"
 #include "operator/status.h"
 #include "operator/world.h"
@@ -70,8 +71,6 @@ struct Operator::State {
 
   Task<void> run();
   Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key);
-  Task<void> add_config_map(const kube::Object& service, llmisvc::Facts& facts);
-  Task<void> add_accounts(const kube::Object& service, llmisvc::Facts& facts);
   Task<Result<void>> remove_cluster_objects(const kube::ObjectKey& key);
   Task<Result<void>> set_finalizer(const kube::Object& service, bool wanted);
   StatusFacts status_facts(const kube::Object& service, const llmisvc::Compiled& compiled) const;
@@ -122,12 +121,12 @@ Task<Result<kube::Outcome>> Operator::State::reconcile(kube::ObjectKey key) {
   service["kind"] = boost::json::string_view(kube::kLlmServices.kind.data(), kube::kLlmServices.kind.size());
   llmisvc::Facts facts = base_facts(options);
   world.add_configs(facts);
-  co_await add_config_map(service, facts);
+  co_await add_config_map(client, service, facts);
   world.add_group_members(service, facts);
   if (options.platform == llmisvc::Platform::Cluster) {
     facts.has_inference_pool_v1 = world.serves(kPools);
     facts.has_inference_pool_v1alpha2 = world.serves(kOldPools);
-    co_await add_accounts(service, facts);
+    co_await add_accounts(client, service, facts);
   }
   const llmisvc::Compiled compiled = llmisvc::compile(service, facts);
 
@@ -155,63 +154,6 @@ Task<Result<kube::Outcome>> Operator::State::reconcile(kube::ObjectKey key) {
     co_return std::unexpected(written.error());
   }
   co_return status.no_answer ? kube::Outcome{.again_after = kAnswerRetry} : kube::Outcome{};
-}
-
-// The scheduler's configuration may stand in a ConfigMap; those are read when they are needed, not watched.
-Task<void> Operator::State::add_config_map(const kube::Object& service, llmisvc::Facts& facts) {
-  const std::string name(kube::find_string(service, "spec.router.scheduler.config.ref.name"));
-  if (name.empty()) {
-    co_return;
-  }
-  for (const std::string& where : {std::string(kube::namespace_of(service)), facts.system_namespace}) {
-    kube::ObjectKey key{.name_space = where, .name = name};
-    const auto found = co_await client.get(kube::kConfigMaps, std::move(key));
-    const kube::Object* data = found ? kube::find_object(*found, "data") : nullptr;
-    if (data == nullptr) {
-      continue;
-    }
-    auto& entries = facts.config_maps[where + "/" + name];
-    for (const auto& member : *data) {
-      entries[std::string(member.key())] = member.value().is_string()
-                                               ? std::string(std::string_view(member.value().get_string()))
-                                               : std::string();
-    }
-  }
-}
-
-// What pods download and pull with: the accounts that the templates name, `default`, and the Secrets they
-// list.
-Task<void> Operator::State::add_accounts(const kube::Object& service, llmisvc::Facts& facts) {
-  const std::string name_space(kube::namespace_of(service));
-  std::set<std::string> accounts{"default"};
-  for (const char* pod : {"spec.template", "spec.worker", "spec.prefill.template", "spec.prefill.worker"}) {
-    if (const auto* spec = kube::find_object(service, pod)) {
-      accounts.emplace(kube::find_string(*spec, "serviceAccountName"));
-    }
-  }
-  std::set<std::string> secrets{
-      std::string(kube::annotation_of(service, "serving.kserve.io/storageSecretName"))};
-  for (const std::string& name : accounts) {
-    kube::ObjectKey key{.name_space = name_space, .name = name};
-    auto account =
-        name.empty() ? not_found("no account") : co_await client.get(kube::kServiceAccounts, std::move(key));
-    if (!account) {
-      continue;
-    }
-    if (const auto* listed = kube::find_array(*account, "secrets")) {
-      for (const auto& secret : *listed) {
-        secrets.emplace(kube::find_string(secret.get_object(), "name"));
-      }
-    }
-    facts.service_accounts[name_space + "/" + name] = std::move(*account);
-  }
-  for (const std::string& name : secrets) {
-    kube::ObjectKey key{.name_space = name_space, .name = name};
-    auto secret = name.empty() ? not_found("no secret") : co_await client.get(kube::kSecrets, std::move(key));
-    if (secret) {
-      facts.secrets[name_space + "/" + name] = std::move(*secret);
-    }
-  }
 }
 
 // Without it a service could vanish while the operator is away, and leave behind what is not in its
@@ -327,7 +269,8 @@ void Operator::State::add_network(StatusFacts& facts) const {
   }
   if (service.router->scheduler) {
     const auto& reference = service.router->scheduler->pool_ref;
-    const std::string pool_name = reference ? *reference : llmisvc::child_name(service.name, "-inference-pool");
+    const std::string pool_name =
+        reference ? *reference : llmisvc::child_name(service.name, "-inference-pool");
     for (const kube::Resource* resource : {&kPools, &kOldPools}) {
       if (const kube::Object* found = world.find(*resource, {service.name_space, pool_name})) {
         facts.pools.push_back(found);

@@ -1,0 +1,17 @@
+// Facts that are read when a service needs them and are not watched. What is not there, or may not be read,
+// is left out: compiling the service says so where it matters.
+#pragma once
+
+#include "kube/client.h"
+#include "llmisvc/facts.h"
+
+namespace llmd::operators {
+
+// The scheduler's configuration may stand in a ConfigMap.
+Task<void> add_config_map(kube::Client& client, const kube::Object& service, llmisvc::Facts& facts);
+
+// What pods download and pull with: the accounts that the templates name, `default`, and the Secrets they
+// list.
+Task<void> add_accounts(kube::Client& client, const kube::Object& service, llmisvc::Facts& facts);
+
+}  // namespace llmd::operators
