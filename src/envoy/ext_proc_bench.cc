@@ -1,8 +1,8 @@
 // What a message costs: our reader and writer, and protobuf's generated classes beside them.
 #include <benchmark/benchmark.h>
 
+#include <proto/ext_proc.pb.h>
 #include "envoy/ext_proc.h"
-#include "proto/ext_proc.pb.h"
 
 namespace llmd::envoy {
 namespace {

@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <proto/ext_proc.pb.h>
 #include "envoy/wire.h"
-#include "proto/ext_proc.pb.h"
 
 namespace llmd::envoy {
 namespace {

@@ -67,6 +67,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void reject(int status, std::string_view code, std::string message);
   void immediate(int status, std::string_view body, std::span<const envoy::HeaderFieldView> headers);
 
+  void rewrite_model();
   void send_decision();
   void send_request_body();
   void send_answer();
@@ -86,6 +87,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   openai::RequestScan scan_;
   std::string body_;
   std::size_t body_sent_ = 0;
+  bool body_changed_ = false;
   bool headers_only_ = false;
   bool body_complete_ = false;
   bool trailers_pending_ = false;

@@ -7,8 +7,8 @@
 
 #include <random>
 
+#include <proto/ext_proc.pb.h>
 #include "extproc/fake_call.h"
-#include "proto/ext_proc.pb.h"
 
 namespace llmd::extproc {
 namespace {
@@ -271,6 +271,20 @@ TEST_F(ExchangeTest, ControlHeadersOfClientsAreRemoved) {
   const auto answers = say(body(kBody, true));
   EXPECT_THAT(answers.at(0).request_headers().response().header_mutation().remove_headers(),
               ElementsAre("x-prefiller-host-port"));
+}
+
+TEST_F(ExchangeTest, AModelIsRewrittenInPlaceAndNothingElse) {
+  const Fields rewrite{{"x-llm-d-model-name-rewrite", "target"}};
+  say(headers(false, {}, BodyMode::None, false, rewrite));
+  const auto answers = say(body(R"({ "model" : "m", "prompt":"m"})", true));
+  EXPECT_EQ(answers.at(1).request_body().response().body_mutation().streamed_response().body(),
+            R"({ "model" : "target", "prompt":"m"})");
+  EXPECT_EQ(header_of(answers[0].request_headers().response().header_mutation(), "content-length"), "35");
+  begin();
+  say(headers(false, BodyMode::Buffered, BodyMode::None, false, rewrite));
+  EXPECT_EQ(
+      say(body(R"({"model":"m","prompt":"x"})", true)).at(0).request_body().response().body_mutation().body(),
+      R"({"model":"target","prompt":"x"})");
 }
 
 TEST_F(ExchangeTest, AMissingRequestIdIsMade) {

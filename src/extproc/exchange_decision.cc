@@ -1,0 +1,292 @@
+// The half of an exchange that understands the request, decides, and tells the proxy.
+#include <algorithm>
+#include <array>
+
+#include "base/strings.h"
+#include "extproc/exchange.h"
+#include "json/value.h"
+
+namespace llmd::extproc {
+namespace {
+
+using envoy::HeaderFieldView;
+
+// What a proxy has in its hands while bodies pass by (the size that llm-d's picker uses, too).
+constexpr std::size_t kPieceBytes = 62'000;
+constexpr std::size_t kQueuedEnough = 128 * 1024;
+
+// Headers that only the picker may set: a client's own must not steer engines and sidecars.
+constexpr std::array<std::string_view, 4> kOurHeaders = {"x-prefiller-host-port", "x-encoder-hosts-ports",
+                                                         "x-data-parallel-host-port",
+                                                         "x-kv-cache-source-host-port"};
+
+// What llm-d's parsers say of a request without a prompt; empty: that path needs none.
+std::string_view missing_prompt(std::string_view path) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kPaths = {{
+      {"/chat/completions", "invalid chat completions request: must have valid messages field"},
+      {"/completions", "invalid completions request: must have prompt field"},
+      {"/conversations", "invalid conversations request: must have items field"},
+  }};
+  for (const auto& [suffix, message] : kPaths) {
+    if (path.ends_with(suffix)) {
+      return message;
+    }
+  }
+  return {};
+}
+
+std::optional<std::string_view> either(const HeaderTable& headers, std::string_view name,
+                                       std::string_view older_name) {
+  const auto value = headers.find(name);
+  return value ? value : headers.find(older_name);
+}
+
+}  // namespace
+
+// --- the decision
+
+// False: the request has been refused.
+bool Exchange::understand_body() {
+  if (!scan_.finish()) {
+    const bool incomplete = trim(body_).empty() || trim(body_).back() != '}';
+    reject(400, "BadRequest",
+           fmt::format("error unmarshaling request bodyMap: {}",
+                       incomplete ? "unexpected end of JSON input" : "not one JSON object"));
+    return false;
+  }
+  if (!scan_.model()) {
+    reject(400, "BadRequest", "model not found in request body");
+    return false;
+  }
+  const std::string_view missing = scan_.prompt_bytes() == 0 ? missing_prompt(path()) : std::string_view();
+  if (!missing.empty()) {
+    reject(400, "BadRequest", std::string(missing));
+    return false;
+  }
+  return true;
+}
+
+std::string_view Exchange::path() const {
+  for (const std::string_view name : {":path", "x-original-path", "x-forwarded-path"}) {
+    if (const auto found = headers_.find(name); found && !found->empty()) {
+      return found->substr(0, found->find('?'));
+    }
+  }
+  return {};
+}
+
+picker::Request Exchange::describe() {
+  picker::Request request;
+  request.id =
+      request_id_.empty() ? headers_.find("x-request-id").value_or("") : std::string_view(request_id_);
+  request.headers = picker::HeaderView(headers_);
+  request.path = path();
+  request.model = scan_.model() ? std::string_view(*scan_.model()) : std::string_view();
+  request.target_model =
+      either(headers_, "x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite").value_or("");
+  request.stream = scan_.stream();
+  request.objective =
+      either(headers_, "x-llm-d-inference-objective", "x-gateway-inference-objective").value_or("");
+  request.fairness_id = either(headers_, "x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id")
+                            .value_or(picker::kDefaultFairnessId);
+  const auto priorities = shared_.priorities.load();
+  if (const auto found = priorities->find(request.objective); found != priorities->end()) {
+    request.priority = found->second;
+  }
+  request.body_bytes = body_.size();
+  request.prompt_bytes = scan_.prompt_bytes();
+  request.prompt_units = scan_.prompt_units();
+  request.estimated_tokens = scan_.estimated_tokens();
+  request.cache_salt = scan_.cache_salt() ? std::string_view(*scan_.cache_salt()) : std::string_view();
+  request.max_tokens = scan_.max_tokens().value_or(0);
+  request.multimodal = scan_.multimodal();
+  request.explain = headers_.find("x-llmd-explain").value_or("") == "1";
+  subset_.clear();
+  if (auto texts =
+          envoy::metadata_texts(metadata_, "envoy.lb.subset_hint", "x-gateway-destination-endpoint-subset")) {
+    for (const std::string_view text : *texts) {  // a list, or one text with commas
+      for (const std::string_view each : split(text, ',')) {
+        subset_.push_back(trim(each));
+      }
+    }
+    request.subset = subset_;
+  }
+  return request;
+}
+
+void Exchange::decide() {
+  if (!understand_body()) {
+    return;
+  }
+  step_ = Step::Deciding;
+  if (shared_.flow_control) {
+    gone_ = std::make_unique<async::Event>(call_->executor());
+    call_->tasks().spawn("ext_proc decision", decide_later(shared_from_this()));
+  } else {
+    decided(shared_.picker.pick(describe()));
+  }
+}
+
+void Exchange::decide_by_headers() {
+  step_ = Step::Deciding;
+  decided(shared_.picker.pick_any(describe()));
+}
+
+Task<void> Exchange::decide_later(std::shared_ptr<Exchange> self) {
+  auto result = co_await async::unless(
+      self->gone_->wait(), self->shared_.picker.decide(self->describe(), async::Deadline::never()));
+  if (!result || self->call_ == nullptr) {
+    co_return;
+  }
+  http::GrpcCall& call = *self->call_;
+  self->decided(std::move(*result));
+  call.flush();
+}
+
+void Exchange::decided(picker::PickResult<picker::Decision> result) {
+  if (!result) {
+    reject(result.error());
+    return;
+  }
+  decision_.emplace(std::move(*result));
+  step_ = Step::Decided;
+  rewrite_model();
+  send_decision();
+}
+
+// The engine is asked for the target model: only that value changes in the body.
+void Exchange::rewrite_model() {
+  const std::string target(describe().target_model);
+  if (target.empty() || target == scan_.model().value_or("") || !scan_.model_position() || body_.empty()) {
+    return;
+  }
+  std::string quoted;
+  json::write_quoted_to(quoted, target);
+  const auto position = *scan_.model_position();
+  shared_.held -= body_.size();
+  body_.replace(position.begin, position.end - position.begin, quoted);
+  shared_.held += body_.size();
+  body_changed_ = true;
+}
+
+void Exchange::reject(const picker::Rejection& rejection) {
+  std::vector<HeaderFieldView> headers;
+  if (!rejection.reason.empty()) {
+    headers.emplace_back("x-llm-d-request-dropped-reason", rejection.reason);
+  }
+  const std::string retry_after = std::to_string(rejection.retry_after);
+  if (rejection.retry_after > 0) {
+    headers.emplace_back("retry-after", retry_after);
+  }
+  immediate(rejection.status, rejection.body(), headers);
+}
+
+void Exchange::reject(int status, std::string_view code, std::string message) {
+  reject(picker::Rejection{.status = status, .code = code, .message = std::move(message)});
+}
+
+void Exchange::immediate(int status, std::string_view body, std::span<const HeaderFieldView> headers) {
+  shared_.metrics.immediate.add();
+  shared_.answer.clear();
+  envoy::append_immediate(shared_.answer, {.status = status, .body = body, .headers = headers});
+  send_answer();
+  step_ = Step::Done;
+  release_body();
+  call_->finish({});
+}
+
+// --- what the proxy is told about the request
+
+void Exchange::send_answer() {
+  call_->send(shared_.answer);
+}
+
+void Exchange::send_decision() {
+  destinations_ = decision_->destinations();
+  std::vector<HeaderFieldView> set;
+  std::vector<std::string_view> remove;
+  set.emplace_back(shared_.options.destination_header, destinations_);
+  const std::string length = std::to_string(body_.size());
+  if (duplex_request() && !body_.empty()) {
+    set.emplace_back("content-length", length);
+  }
+  if (!request_id_.empty()) {
+    set.emplace_back("x-request-id", request_id_);
+  }
+  for (const auto& edit : decision_->headers.edits()) {
+    if (edit.remove) {
+      remove.push_back(edit.name);
+    } else {
+      set.emplace_back(edit.name, edit.value);
+    }
+  }
+  for (const std::string_view name : kOurHeaders) {
+    const auto edits = decision_->headers.edits();
+    if (headers_.find(name) &&
+        std::ranges::find(edits, name, &picker::HeaderEdits::Edit::name) == edits.end()) {
+      remove.push_back(name);
+    }
+  }
+  const std::array metadata{envoy::MetadataText{shared_.options.destination_namespace,
+                                                shared_.options.destination_header, destinations_}};
+  std::vector<std::pair<std::string, double>> scores;
+  for (const auto& [endpoint, score] : decision_->scores) {
+    scores.emplace_back(endpoint->destination, score);
+  }
+  envoy::CommonAnswer answer{
+      .headers = {.set = set, .remove = remove}, .clear_route_cache = true, .metadata = metadata};
+  if (!scores.empty()) {
+    answer.metadata_numbers = envoy::MetadataNumbers{shared_.options.destination_namespace,
+                                                     "x-gateway-destination-endpoint-scores", scores};
+  }
+  shared_.answer.clear();
+  if (headers_only_ || waits_for_body()) {
+    envoy::append_answer(shared_.answer, Part::RequestHeaders, answer);
+    send_answer();
+  } else {
+    envoy::append_body_replaced(shared_.answer, Part::RequestBody, answer,
+                                body_changed_ ? std::optional<std::string_view>(body_) : std::nullopt);
+    send_answer();
+    release_body();
+    return;
+  }
+  if (!headers_only_ && !duplex_request()) {
+    shared_.answer.clear();
+    envoy::append_body_unchanged(shared_.answer, Part::RequestBody);
+    send_answer();
+    release_body();
+  } else if (!headers_only_) {
+    send_request_body();
+  }
+}
+
+// As much as the proxy takes; drained() goes on.
+void Exchange::send_request_body() {
+  bool more = true;
+  while (more && call_->queued() < kQueuedEnough) {
+    const std::string_view piece = std::string_view(body_).substr(body_sent_, kPieceBytes);
+    body_sent_ += piece.size();
+    more = body_sent_ < body_.size();
+    const envoy::StreamedBody frame(Part::RequestBody, piece.size(), !more && !trailers_pending_);
+    const std::array<std::string_view, 3> pieces{frame.head(), piece, frame.tail()};
+    call_->send(pieces);
+  }
+  if (more) {
+    return;
+  }
+  release_body();
+  step_ = Step::Answering;
+  if (std::exchange(trailers_pending_, false)) {
+    shared_.answer.clear();
+    envoy::append_trailers_answer(shared_.answer, Part::RequestTrailers);
+    send_answer();
+  }
+}
+
+void Exchange::drained() {
+  if (step_ == Step::Decided && !headers_only_ && duplex_request() && !body_.empty()) {
+    send_request_body();
+  }
+}
+
+}  // namespace llmd::extproc
