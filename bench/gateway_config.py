@@ -3,13 +3,13 @@
 import json
 
 
-def write_envoy(path, port, addresses, engine_port):
-    """One listener, one cluster, least request; no access log, no route timeout."""
+def write_envoy(path, port, addresses, engine_port, policy="LEAST_REQUEST"):
+    """One listener, one cluster; no access log, no route timeout."""
     endpoints = [{"endpoint": {"address": socket_address(address, engine_port)}} for address in addresses]
     cluster = {
         "name": "engines",
         "type": "STATIC",
-        "lb_policy": "LEAST_REQUEST",
+        "lb_policy": policy,
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": "engines", "endpoints": [{"lb_endpoints": endpoints}]},
     }

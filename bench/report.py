@@ -60,6 +60,14 @@ def table(figures):
     return "\n".join(rows)
 
 
+def machine_line(described):
+    return (
+        f"{described['cpu']}, {described['cores']} cores, {described['memory_gib']} GiB, {described['system']}, "
+        f"Linux {described['kernel']}, {described['date']}, load before {described['load_before']:.2f}, "
+        f"commit {described['commit']}"
+    )
+
+
 def write(plan, scenario, figures, details):
     described = machine.describe(plan.root)
     runs = f"{plan.rounds} interleaved runs of {plan.seconds} s; median (lowest … highest)"
@@ -67,9 +75,7 @@ def write(plan, scenario, figures, details):
     text = (
         f"# {scenario}\n\n{'**Quick run: a look, not a record.** ' if plan.quick else ''}{runs}.\n\n"
         f"{table(figures)}\n\n{notes}\n\n"
-        f"{described['cpu']}, {described['cores']} cores, {described['memory_gib']} GiB, {described['system']}, "
-        f"Linux {described['kernel']}, {described['date']}, load before {described['load_before']:.2f}, "
-        f"commit {described['commit']}; {', '.join(f'{key} {value}' for key, value in details.items())}.\n"
+        f"{machine_line(described)}; {', '.join(f'{key} {value}' for key, value in details.items())}.\n"
     )
     plan.out.mkdir(parents=True, exist_ok=True)
     record = {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Benchmarks side by side with their peers: ./dev bench [--quick] [engine] [gateway] [idle] [picker]
+"""Benchmarks side by side with their peers: ./dev bench [--quick] [engine] [gateway] [idle] [picker] [routing]
 
 Each scenario writes bench/results/<scenario>.json (every run, and the machine) and .md (medians, spread, ratio to the
 peer, target). Peers come from the package registry into a virtual environment of their own; everything listens on
@@ -17,9 +17,10 @@ import engine
 import gateway
 import idle
 import picker
+import routing
 from plan import Missing, Plan
 
-SCENARIOS = {"engine": engine.run, "gateway": gateway.run, "idle": idle.run, "picker": picker.run}
+SCENARIOS = {"engine": engine.run, "gateway": gateway.run, "idle": idle.run, "picker": picker.run, "routing": routing.run}
 ROOT = Path(__file__).resolve().parent.parent
 
 
