@@ -1,12 +1,17 @@
-// `llmd gateway -f FILE…`: the data plane alone, with HTTPRoutes, Services and EndpointSlices from files.
+// `llmd gateway -f DIR` or `llmd gateway --kubeconfig FILE`: the data plane alone, with Gateway API objects
+// from files or from an API server.
 #include "gateway/gateway.h"
 
 #include <csignal>
+#include <map>
 
+#include "async/event.h"
 #include "async/scope.h"
-#include "cli/manifests.h"
+#include "base/strings.h"
+#include "cli/gateway_settings.h"
 #include "cli/options.h"
-#include "gateway/build_routes.h"
+#include "gateway/file_source.h"
+#include "gateway/kube_source.h"
 #include "process/signals.h"
 
 namespace llmd::cli {
@@ -17,54 +22,136 @@ struct GatewayArguments {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;
   int loops = 1;
+  bool open_listeners = false;
+  std::vector<std::string> listener_ports;  // "443=8443"
+  std::string certificate;
+  std::string key;
+  std::string kubeconfig;
+  bool in_cluster = false;
+  std::string address;
+  int drain_seconds = 10;
+  GatewaySettings settings;
 };
 
-gateway::RouteTable routes_of(const std::vector<kube::Object>& objects) {
-  gateway::RouteObjects sorted;
-  for (const kube::Object& object : objects) {
-    const auto kind = kube::kind_of(object);
-    if (kind == kube::kHttpRoutes.kind) {
-      sorted.http_routes.push_back(&object);
-    } else if (kind == kube::kServices.kind) {
-      sorted.services.push_back(&object);
-    } else if (kind == kube::kEndpointSlices.kind) {
-      sorted.endpoint_slices.push_back(&object);
+// "443=8443": the listeners of port 443 are served at 8443.
+Result<std::map<std::uint16_t, std::uint16_t>> parse_ports(const std::vector<std::string>& texts) {
+  std::map<std::uint16_t, std::uint16_t> ports;
+  for (const std::string& text : texts) {
+    const auto pieces = split(text, '=');
+    const auto from = parse_integer(pieces.front());
+    const auto to = parse_integer(pieces.back());
+    if (pieces.size() != 2 || !from || !to || *from < 1 || *from > 65535 || *to < 0 || *to > 65535) {
+      return invalid_argument("--listener-port {}: expected LISTENER_PORT=PORT, as in 443=8443", text);
     }
+    ports[static_cast<std::uint16_t>(*from)] = static_cast<std::uint16_t>(*to);
   }
-  return gateway::build_routes(sorted);
+  return ports;
 }
 
-Task<void> serve_until_signal(async::EventLoop& loop, gateway::Gateway& gateway) {
+Result<gateway::GatewayOptions> options_of(const GatewayArguments& arguments) {
+  LLMD_TRY(const auto configuration, arguments.settings.read());
+  auto options = gateway::apply_configuration({.loops = arguments.loops}, configuration);
+  options.open_listeners = arguments.open_listeners;
+  options.listener_host = arguments.host;
+  LLMD_TRY(options.listener_ports, parse_ports(arguments.listener_ports));
+  if (!arguments.certificate.empty()) {
+    LLMD_TRY(options.tls, net::TlsServer::from_files(arguments.certificate, arguments.key));
+  }
+  return options;
+}
+
+// Where the objects come from: exactly one of the two.
+struct Source {
+  std::unique_ptr<gateway::FileSource> files;
+  std::unique_ptr<kube::Client> client;
+  std::unique_ptr<gateway::KubeSource> objects;
+};
+
+Result<Source> open_source(async::EventLoop& loop, gateway::Gateway& gateway,
+                           const GatewayArguments& arguments, const net::Address& listening) {
+  const std::string address = arguments.address.empty() ? listening.host : arguments.address;
+  Source source;
+  if (!arguments.files.empty()) {
+    source.files = std::make_unique<gateway::FileSource>(
+        gateway, gateway::FileSourceOptions{.paths = arguments.files, .address = address});
+    LLMD_TRY_VOID(source.files->load());
+    return source;
+  }
+  LLMD_TRY(auto config, arguments.in_cluster ? kube::ClientConfig::in_cluster()
+                                             : kube::ClientConfig::from_kubeconfig(arguments.kubeconfig));
+  LLMD_TRY(source.client, kube::Client::create(loop, std::move(config)));
+  source.objects = std::make_unique<gateway::KubeSource>(
+      loop, *source.client, gateway, gateway::KubeSourceOptions{.alone = false, .address = address});
+  return source;
+}
+
+Task<void> serve_until_signal(async::EventLoop& loop, gateway::Gateway& gateway, Source& source,
+                              gateway::Admin* admin, async::Event& asked_to_drain, Duration drain) {
   process::Signals signals(loop, {SIGINT, SIGTERM});
   co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
     scope.spawn("gateway", gateway.run());
-    co_await signals.wait();
-    co_await gateway.drain(async::Deadline::after(std::chrono::seconds(10)));
+    scope.spawn("objects", source.files ? source.files->run() : source.objects->run());
+    if (admin != nullptr) {
+      scope.spawn("admin", admin->run());
+    }
+    auto signal = [&signals]() -> Task<void> { co_await signals.wait(); };
+    co_await async::finishes_before(asked_to_drain.wait(), signal());
+    co_await gateway.drain(async::Deadline::after(drain));
   });
+}
+
+Result<bool> parse(GatewayArguments& options, Arguments arguments) {
+  Options command_line("llmd gateway", "Routes requests by Gateway API objects from files or an API server.");
+  command_line.add("-f,--file", options.files, "manifests or folders of them; read again when they change");
+  command_line.add("--kubeconfig", options.kubeconfig, "objects from this API server instead of files");
+  command_line.add("--in-cluster", options.in_cluster, "objects from the API server of the pod's cluster");
+  command_line.add("--host", options.host, "address to listen on");
+  command_line.add("--port", options.port, "port to listen on, for all listeners; 0 takes a free one");
+  command_line.add("--tls-cert", options.certificate, "serve HTTPS there with this certificate");
+  command_line.add("--tls-key", options.key, "and this key");
+  command_line.add("--open-listeners", options.open_listeners,
+                   "also open the ports of the Gateways' listeners");
+  command_line.add("--listener-port", options.listener_ports,
+                   "LISTENER_PORT=PORT: open another port than the listener names; 0 takes a free one");
+  command_line.add("--address", options.address,
+                   "what clients call the gateway, for status; default: --host");
+  command_line.add("--loops", options.loops, "event loops, each with a thread").between(1, 256);
+  command_line
+      .add("--drain-seconds", options.drain_seconds, "how long running requests may take after SIGTERM")
+      .between(0, 3600);
+  options.settings.describe(command_line);
+  LLMD_TRY(const bool go_on, command_line.parse(arguments));
+  const int sources = !options.files.empty() + !options.kubeconfig.empty() + options.in_cluster;
+  if (go_on && sources != 1) {
+    return invalid_argument("llmd gateway: one of --file, --kubeconfig and --in-cluster is needed");
+  }
+  return go_on;
 }
 
 }  // namespace
 
 Result<int> run_gateway(Arguments arguments) {
   GatewayArguments options;
-  Options command_line("llmd gateway",
-                       "Routes requests by HTTPRoutes, Services and EndpointSlices from files.");
-  command_line.add("-f,--file", options.files, "manifests or folders of them").required();
-  command_line.add("--host", options.host, "address to listen on");
-  command_line.add("--port", options.port, "port to listen on; 0 takes a free one");
-  command_line.add("--loops", options.loops, "event loops, each with a thread").between(1, 256);
-  LLMD_TRY(const bool go_on, command_line.parse(arguments));
+  LLMD_TRY(const bool go_on, parse(options, arguments));
   if (!go_on) {
     return 0;
   }
-  LLMD_TRY(const auto objects, load_manifests(options.files));
+  LLMD_TRY(auto gateway_options, options_of(options));
   async::EventLoop loop;
-  gateway::Gateway gateway(loop, {.loops = options.loops});
+  gateway::Gateway gateway(loop, gateway_options);
   LLMD_TRY(const auto address, gateway.listen({options.host, options.port}));
-  gateway.update(routes_of(objects));
-  fmt::print("gateway http://{}\n", address.to_string());
+  LLMD_TRY(auto source, open_source(loop, gateway, options, address));
+  async::Event asked_to_drain(loop.executor());
+  LLMD_TRY(const auto admin, open_admin(loop, gateway, options.settings, [&] { asked_to_drain.set(); }));
+  fmt::print("gateway {}://{}\n", gateway_options.tls ? "https" : "http", address.to_string());
+  for (const auto& [listener, port] : gateway_options.listener_ports) {
+    if (const auto opened = gateway.listener_address(listener)) {
+      fmt::print("listener {} {}\n", listener, opened->to_string());
+    }
+  }
   std::fflush(stdout);
-  loop.block_on(serve_until_signal(loop, gateway));
+  loop.block_on(serve_until_signal(loop, gateway, source, admin.get(), asked_to_drain,
+                                   std::chrono::seconds(options.drain_seconds)));
   return 0;
 }
 

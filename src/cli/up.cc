@@ -108,7 +108,8 @@ Result<void> Machine::open_clients(const Credentials& credentials) {
   controllers_ = std::make_unique<controllers::Controllers>(loop_, *client_);
   operator_ = std::make_unique<operators::Operator>(
       loop_, *client_, operators::OperatorOptions{.gateway_url = "http://" + gateway_address_.to_string()});
-  routes_ = std::make_unique<gateway::KubeSource>(loop_, *client_, *gateway_);
+  routes_ = std::make_unique<gateway::KubeSource>(
+      loop_, *client_, *gateway_, gateway::KubeSourceOptions{.address = gateway_address_.host});
   node_ = std::make_unique<node::Node>(
       loop_, *client_,
       node::NodeOptions{.data = data_.root(),

@@ -1,269 +1,248 @@
 #include "gateway/build_routes.h"
 
-#include <boost/json/array.hpp>
-#include <boost/json/value.hpp>
-
 #include <algorithm>
 
-#include "base/strings.h"
+#include "gateway/backends.h"
+#include "gateway/fields.h"
+#include "gateway/kinds.h"
+#include "gateway/listeners.h"
+#include "gateway/matches.h"
+#include "gateway/status.h"
 
 namespace llmd::gateway {
 namespace {
 
-using boost::json::array;
-using kube::find_array;
 using kube::find_int;
-using kube::find_object;
 using kube::find_string;
 
-// The objects below an array; things that are no objects are skipped.
-std::vector<const kube::Object*> objects_in(const kube::Object& parent, std::string_view path) {
-  std::vector<const kube::Object*> found;
-  if (const array* items = find_array(parent, path)) {
-    for (const auto& item : *items) {
-      if (item.is_object()) {
-        found.push_back(&item.get_object());
-      }
-    }
-  }
-  return found;
-}
-
-std::vector<std::string> strings_in(const kube::Object& parent, std::string_view path) {
-  std::vector<std::string> found;
-  if (const array* items = find_array(parent, path)) {
-    for (const auto& item : *items) {
-      if (item.is_string()) {
-        found.emplace_back(std::string_view(item.get_string()));
-      }
-    }
-  }
-  return found;
-}
-
-std::vector<NameValue> pairs_in(const kube::Object& parent, std::string_view path) {
-  std::vector<NameValue> found;
-  for (const kube::Object* item : objects_in(parent, path)) {
-    found.push_back({std::string(find_string(*item, "name")), std::string(find_string(*item, "value"))});
-  }
-  return found;
-}
-
-HeaderEdits edits_of(const kube::Object& filter, std::string_view member) {
-  const kube::Object* edits = find_object(filter, member);
-  if (edits == nullptr) {
-    return {};
-  }
-  return {pairs_in(*edits, "set"), pairs_in(*edits, "add"), strings_in(*edits, "remove")};
+// 0s is written to say "none".
+std::optional<Duration> timeout_of(const kube::Object& rule, std::string_view path) {
+  const auto timeout = parse_duration(find_string(rule, path));
+  return timeout && *timeout > Duration::zero() ? std::optional(*timeout) : std::nullopt;
 }
 
 class Builder {
  public:
-  explicit Builder(const RouteObjects& objects) : objects_(objects) {}
+  Builder(const RouteObjects& objects, const BuildOptions& options)
+      : objects_(objects),
+        options_(options),
+        lookup_(objects),
+        listeners_(objects, lookup_, options),
+        backends_(objects, lookup_) {}
 
-  RouteTable build() {
-    for (const kube::Object* route : objects_.http_routes) {
-      if (!kube::is_being_deleted(*route)) {
-        add_route(*route);
+  BuiltRoutes build() {
+    for (const GatewayState& gateway : listeners_.gateways()) {
+      for (const ListenerState& listener : gateway.listeners) {
+        if (listener.usable) {
+          built_.table.add_listener(listener.port, listener.hostname);
+        }
       }
     }
-    table_.seal();
-    return std::move(table_);
+    for (const kube::Object* route : objects_.http_routes) {
+      add_route(kube::kHttpRoutes, *route);
+    }
+    for (const kube::Object* route : objects_.grpc_routes) {
+      add_route(kGrpcRoutes, *route);
+    }
+    built_.table.seal();
+    built_.table.backends = backends_.take();
+    built_.table.doors = listeners_.doors();
+    add_status();
+    return std::move(built_);
   }
 
  private:
-  void add_route(const kube::Object& route) {
-    auto hostnames = strings_in(route, "spec.hostnames");
-    if (hostnames.empty()) {
-      hostnames.emplace_back();
+  struct NewRule {
+    std::vector<Match> matches;
+    std::shared_ptr<const Rule> rule;
+  };
+
+  void add_route(const kube::Resource& resource, const kube::Object& route) {
+    if (kube::is_being_deleted(route)) {
+      return;
     }
+    auto parents = listeners_.parents_of(route, resource.kind);
+    // Without any Gateway there is one listener that takes everything.
+    if (objects_.gateways.empty() && options_.alone) {
+      auto hostnames = strings_in(route, "spec.hostnames");
+      if (hostnames.empty()) {
+        hostnames.emplace_back();
+      }
+      serve(make_rules(resource, route), {0, {}, std::move(hostnames)});
+      return;
+    }
+    if (parents.empty()) {  // not ours, or no longer: entries of earlier parents are taken back
+      add(route_status(resource, route, parents, {}, options_));
+      return;
+    }
+    RouteFindings findings;
+    const auto rules = make_rules(resource, route, findings);
+    const auto pools = backends_.take_pools();
+    for (const ParentState& parent : parents) {
+      for (const auto& attachment : parent.attachments) {
+        serve(rules, attachment);
+      }
+      for (const kube::Object* pool : pools) {
+        if (parent.accepted.holds) {
+          auto& gateways = pool_gateways_[pool];
+          if (std::ranges::find(gateways, parent.gateway->object) == gateways.end()) {
+            gateways.push_back(parent.gateway->object);
+          }
+        }
+      }
+    }
+    add(route_status(resource, route, parents, findings, options_));
+  }
+
+  void serve(const std::vector<NewRule>& rules, const ParentState::Attachment& attachment) {
+    for (const NewRule& rule : rules) {
+      for (Match match : rule.matches) {
+        match.rule = rule.rule;
+        for (const std::string& hostname : attachment.hostnames) {
+          built_.table.add(attachment.port, attachment.listener, hostname, match);
+        }
+      }
+    }
+  }
+
+  std::vector<NewRule> make_rules(const kube::Resource& resource, const kube::Object& route) {
+    RouteFindings unused;
+    return make_rules(resource, route, unused);
+  }
+
+  std::vector<NewRule> make_rules(const kube::Resource& resource, const kube::Object& route,
+                                  RouteFindings& findings) {
+    std::vector<NewRule> rules;
     std::size_t order = 0;
-    for (const kube::Object* rule_object : objects_in(route, "spec.rules")) {
-      const auto rule = std::make_shared<const Rule>(make_rule(route, *rule_object));
-      for (Match match : matches_of(*rule_object, *rule)) {
-        match.rule = rule;
+    std::size_t broken = 0;
+    for (const kube::Object* object : objects_in(route, "spec.rules")) {
+      auto parsed = parse_matches(*object, resource.kind);
+      NewRule made;
+      made.rule = make_rule(resource, route, *object, findings, parsed.problem);
+      for (Match& match : parsed.matches) {
         match.created = find_string(route, "metadata.creationTimestamp");
         match.order = order++;
-        for (const std::string& hostname : hostnames) {
-          table_.add(hostname, match);
-        }
       }
+      made.matches = std::move(parsed.matches);
+      broken += parsed.problem.empty() ? 0 : 1;
+      if (!parsed.problem.empty()) {
+        Condition condition{"PartiallyInvalid", true, "UnsupportedValue", "left out: " + parsed.problem};
+        findings.partially_invalid = std::move(condition);
+      }
+      rules.push_back(std::move(made));
     }
+    if (broken > 0 && broken == rules.size()) {
+      if (!findings.accepted) {
+        findings.accepted =
+            Condition{"Accepted", false, "UnsupportedValue", findings.partially_invalid->message};
+      }
+      findings.partially_invalid.reset();
+    }
+    return rules;
   }
 
-  // A match that cannot be evaluated matches nothing: serving it wider than it was written would be worse.
-  std::vector<Match> matches_of(const kube::Object& rule_object, const Rule&) {
-    std::vector<Match> matches;
-    const auto written = objects_in(rule_object, "matches");
-    if (written.empty()) {
-      matches.emplace_back();
-    }
-    for (const kube::Object* object : written) {
-      if (auto match = match_of(*object)) {
-        matches.push_back(std::move(*match));
+  // `problem` is set when the filters cannot be followed: the rule answers 500 then.
+  std::shared_ptr<const Rule> make_rule(const kube::Resource& resource, const kube::Object& route,
+                                        const kube::Object& object, RouteFindings& findings,
+                                        std::string& problem) {
+    auto rule = std::make_shared<Rule>();
+    rule->route = kube::key_of(route).to_string();
+    const auto parsed = parse_filters(object);
+    static_cast<Filters&>(*rule) = filters_of(resource, route, parsed, findings);
+    rule->problem = parsed.problem;
+    if (!parsed.problem.empty()) {
+      problem = parsed.problem;
+      if (parsed.reason == "IncompatibleFilters") {
+        findings.accepted = Condition{"Accepted", false, parsed.reason, parsed.problem};
       }
-    }
-    return matches;
-  }
-
-  static std::optional<Match> match_of(const kube::Object& object) {
-    Match match;
-    const std::string_view kind = find_string(object, "path.type");
-    if (kind == "Exact") {
-      match.kind = Match::Path::Exact;
-    } else if (!kind.empty() && kind != "PathPrefix") {
-      return std::nullopt;
-    }
-    if (const std::string_view path = find_string(object, "path.value"); !path.empty()) {
-      match.path = path;
-    }
-    match.method = find_string(object, "method");
-    for (const char* member : {"headers", "queryParams"}) {
-      for (const kube::Object* item : objects_in(object, member)) {
-        const std::string_view type = find_string(*item, "type");
-        if (!type.empty() && type != "Exact") {
-          return std::nullopt;
-        }
-      }
-    }
-    match.headers = pairs_in(object, "headers");
-    match.query = pairs_in(object, "queryParams");
-    return match;
-  }
-
-  Rule make_rule(const kube::Object& route, const kube::Object& object) {
-    Rule rule;
-    rule.route = kube::key_of(route).to_string();
-    for (const kube::Object* filter : objects_in(object, "filters")) {
-      add_filter(*filter, rule);
     }
     for (const kube::Object* reference : objects_in(object, "backendRefs")) {
-      rule.backends.push_back(backend_of(route, *reference));
+      rule->backends.push_back(backend_of(resource, route, *reference, findings));
     }
-    if (rule.backends.empty() && rule.problem.empty()) {
-      rule.problem = "the rule has no backend";
+    if (rule->backends.empty() && rule->problem.empty() && !rule->redirect) {
+      rule->problem = "the rule has no backend";
     }
-    const auto timeout = parse_duration(find_string(object, "timeouts.request"));
-    if (timeout && *timeout > Duration::zero()) {
-      rule.request_timeout = *timeout;
-    }
+    rule->request_timeout = timeout_of(object, "timeouts.request");
+    rule->attempt_timeout = timeout_of(object, "timeouts.backendRequest");
     return rule;
   }
 
-  static void add_filter(const kube::Object& filter, Rule& rule) {
-    const std::string_view type = find_string(filter, "type");
-    if (type == "URLRewrite") {
-      const std::string_view kind = find_string(filter, "urlRewrite.path.type");
-      rule.host_rewrite = find_string(filter, "urlRewrite.hostname");
-      if (kind == "ReplacePrefixMatch") {
-        rule.rewrite = {PathRewrite::Kind::PrefixMatch,
-                        std::string(find_string(filter, "urlRewrite.path.replacePrefixMatch"))};
-      } else if (kind == "ReplaceFullPath") {
-        rule.rewrite = {PathRewrite::Kind::FullPath,
-                        std::string(find_string(filter, "urlRewrite.path.replaceFullPath"))};
+  Filters filters_of(const kube::Resource& resource, const kube::Object& route, const ParsedFilters& parsed,
+                     RouteFindings& findings) {
+    Filters filters = parsed.filters;
+    for (const auto& [mirror, reference] : parsed.mirrors) {
+      auto resolved = resolve(resource, route, *reference, findings);
+      if (!resolved.key.empty()) {  // a copy that has nowhere to go is not missed by the client
+        filters.mirrors.push_back(mirror);
+        filters.mirrors.back().key = std::move(resolved.key);
       }
-    } else if (type == "RequestHeaderModifier") {
-      rule.request_edits = edits_of(filter, "requestHeaderModifier");
-    } else if (type == "ResponseHeaderModifier") {
-      rule.response_edits = edits_of(filter, "responseHeaderModifier");
-    } else {
-      rule.problem = fmt::format("filter {} is not supported", type);
     }
+    return filters;
   }
 
-  BackendRef backend_of(const kube::Object& route, const kube::Object& reference) {
+  BackendRef backend_of(const kube::Resource& resource, const kube::Object& route,
+                        const kube::Object& reference, RouteFindings& findings) {
     BackendRef backend;
     backend.weight = static_cast<int>(find_int(reference, "weight", 1));
-    std::string_view kind = find_string(reference, "kind");
-    kind = kind.empty() ? "Service" : kind;
-    std::string_view name_space = find_string(reference, "namespace");
-    name_space = name_space.empty() ? kube::namespace_of(route) : name_space;
-    const std::string_view name = find_string(reference, "name");
-    if (kind != "Service" || !find_string(reference, "group").empty()) {
-      backend.problem = fmt::format("backend {} {}/{}: this kind is not supported", kind, name_space, name);
-      return backend;
-    }
-    if (name_space != kube::namespace_of(route)) {
-      backend.problem =
-          fmt::format("backend Service {}/{} is in another namespace than its route", name_space, name);
-      return backend;
-    }
-    const kube::Object* service = find_service(name_space, name);
-    if (service == nullptr) {
-      backend.problem = fmt::format("backend Service {}/{} does not exist", name_space, name);
-      return backend;
-    }
-    const std::int64_t port = find_int(reference, "port", 0);
-    const kube::Object* service_port = port_of(*service, port);
-    if (service_port == nullptr) {
-      backend.problem = fmt::format("backend Service {}/{} has no port {}", name_space, name, port);
-      return backend;
-    }
-    backend.key = fmt::format("{}/{}:{}", name_space, name, find_int(*service_port, "port", 0));
-    if (!table_.backends.contains(backend.key)) {
-      table_.backends.emplace(backend.key, endpoints_of(*service, find_string(*service_port, "name")));
-    }
-    return backend;
-  }
-
-  const kube::Object* find_service(std::string_view name_space, std::string_view name) const {
-    const auto found = std::ranges::find_if(objects_.services, [&](const kube::Object* service) {
-      return kube::name_of(*service) == name && kube::namespace_of(*service) == name_space;
-    });
-    return found == objects_.services.end() ? nullptr : *found;
-  }
-
-  static const kube::Object* port_of(const kube::Object& service, std::int64_t wanted) {
-    const auto ports = objects_in(service, "spec.ports");
-    for (const kube::Object* port : ports) {
-      if (find_int(*port, "port", -1) == wanted || (wanted == 0 && ports.size() == 1)) {
-        return port;
-      }
-    }
-    return nullptr;
-  }
-
-  Backend endpoints_of(const kube::Object& service, std::string_view port_name) const {
-    Backend backend;
-    for (const kube::Object* slice : objects_.endpoint_slices) {
-      if (kube::label_of(*slice, "kubernetes.io/service-name") != kube::name_of(service) ||
-          kube::namespace_of(*slice) != kube::namespace_of(service)) {
-        continue;
-      }
-      for (const kube::Object* port : objects_in(*slice, "ports")) {
-        if (find_string(*port, "name") == port_name) {
-          add_endpoints(*slice, static_cast<std::uint16_t>(find_int(*port, "port", 0)), backend);
-        }
+    auto resolved = resolve(resource, route, reference, findings);
+    backend.key = std::move(resolved.key);
+    backend.problem = std::move(resolved.problem);
+    if (kube::find_array(reference, "filters") != nullptr) {
+      const auto parsed = parse_filters(reference);
+      backend.filters = std::make_shared<const Filters>(filters_of(resource, route, parsed, findings));
+      if (!parsed.problem.empty()) {
+        backend.key.clear();
+        backend.problem = parsed.problem;
       }
     }
     return backend;
   }
 
-  static void add_endpoints(const kube::Object& slice, std::uint16_t port, Backend& backend) {
-    for (const kube::Object* endpoint : objects_in(slice, "endpoints")) {
-      const auto addresses = strings_in(*endpoint, "addresses");
-      if (addresses.empty() || kube::find_bool(*endpoint, "conditions.terminating", false)) {
-        continue;
+  ResolvedBackend resolve(const kube::Resource& resource, const kube::Object& route,
+                          const kube::Object& reference, RouteFindings& findings) {
+    auto resolved = backends_.resolve(route, resource.kind, reference);
+    if (!resolved.problem.empty() && findings.resolved.holds) {
+      findings.resolved = {"ResolvedRefs", false, resolved.reason, resolved.problem};
+    }
+    return resolved;
+  }
+
+  void add_status() {
+    for (const GatewayState& gateway : listeners_.gateways()) {
+      add(gateway_status(gateway, options_));
+    }
+    for (const kube::Object* gateway_class : objects_.gateway_classes) {
+      if (find_string(*gateway_class, "spec.controllerName") == kControllerName) {
+        add(class_status(*gateway_class, options_));
       }
-      if (!kube::find_bool(*endpoint, "conditions.ready", true)) {
-        ++backend.not_ready;
-        continue;
-      }
-      const std::string_view pod = find_string(*endpoint, "targetRef.name");
-      backend.ready.push_back({.address = {addresses.front(), port},
-                               .name = std::string(pod.empty() ? addresses.front() : pod),
-                               .labels = {}});
+    }
+    for (const kube::Object* pool : objects_.pools) {
+      add(pool_status(kPools, *pool, pool_gateways_[pool], options_));
+    }
+    for (const kube::Object* pool : objects_.older_pools) {
+      add(pool_status(kOlderPools, *pool, pool_gateways_[pool], options_));
+    }
+  }
+
+  void add(std::optional<StatusChange> change) {
+    if (change) {
+      built_.status.push_back(std::move(*change));
     }
   }
 
   const RouteObjects& objects_;
-  RouteTable table_;
+  const BuildOptions& options_;
+  Lookup lookup_;
+  Listeners listeners_;
+  Backends backends_;
+  std::map<const kube::Object*, std::vector<const kube::Object*>> pool_gateways_;
+  BuiltRoutes built_;
 };
 
 }  // namespace
 
-RouteTable build_routes(const RouteObjects& objects) {
-  return Builder(objects).build();
+BuiltRoutes build_routes(const RouteObjects& objects, const BuildOptions& options) {
+  return Builder(objects, options).build();
 }
 
 }  // namespace llmd::gateway

@@ -1,9 +1,13 @@
 #include "gateway/gateway.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "async/scope.h"
+#include "base/log.h"
 #include "gateway/lane.h"
+#include "gateway/model_directory.h"
+#include "net/tls_names.h"
 
 namespace llmd::gateway {
 namespace {
@@ -38,6 +42,14 @@ class LaneThread {
   void routing_changed() {
     loop_.post([this] { lane_.routing_changed(); });
   }
+  void open(std::uint16_t listener_port, const net::Address& address,
+            const std::shared_ptr<const net::TlsServer>& tls) {
+    loop_.post([this, listener_port, address, tls] {
+      if (const auto bound = lane_.open(listener_port, address, tls); !bound) {
+        log::error("a listener is not open on every loop", {{"error", bound.error().text()}});
+      }
+    });
+  }
 
  private:
   Task<void> serve() {
@@ -57,10 +69,27 @@ class LaneThread {
   std::thread thread_;
 };
 
+DirectoryOptions directory_options(const GatewayConfiguration& configuration) {
+  return {.probe_interval = configuration.unified.probeInterval,
+          .probe_timeout = configuration.unified.probeTimeout,
+          .default_owner = configuration.unified.defaultOwner};
+}
+
 }  // namespace
 
 struct Gateway::State {
-  State(async::EventLoop& loop, GatewayOptions options) : shared(options), lane(loop, shared) {
+  State(async::EventLoop& used, GatewayOptions options)
+      : loop(used),
+        shared(options),
+        directory(loop, directory_options(shared.traffic.configuration)),
+        lane(loop, shared) {
+    shared.directory = &directory;
+    directory.on_find_picker([this](const std::string& key) -> std::shared_ptr<const picker::Picker> {
+      const auto routing = shared.routing.load();
+      const auto found = routing->pickers.find(key);
+      return found == routing->pickers.end() ? nullptr : found->second;
+    });
+    directory.on_change([this] { routing_changed(); });
     for (int i = 1; i < options.loops; ++i) {
       others.push_back(std::make_unique<LaneThread>(shared));
     }
@@ -79,9 +108,89 @@ struct Gateway::State {
     }
   }
 
+  // Ports of listeners are opened once and stay open: without listeners they answer 404.
+  void open(const ListenerDoor& door) {
+    auto known = doors.find(door.port);
+    if (known == doors.end()) {
+      known = doors.emplace(door.port, Opened{}).first;
+    }
+    Opened& opened = known->second;
+    const auto changed = !opened.address || opened.door != door ? change(door, opened) : Result<void>();
+    if (!changed) {
+      log::error("a listener cannot be served", {{"port", door.port}, {"error", changed.error().text()}});
+    }
+  }
+
+  void routing_changed() {
+    lane.routing_changed();
+    for (const auto& other : others) {
+      other->routing_changed();
+    }
+  }
+
+  // The targets that were given and the backends of the routes.
+  void update_directory() {
+    auto targets = given_targets;
+    add_route_backends(shared.routing.load()->table, targets);
+    directory.set_targets(std::move(targets));
+  }
+
+  // Those of routes and those of models that no route leads to.
+  std::map<std::string, std::shared_ptr<const picker::Picker>> all_pickers() const {
+    std::map<std::string, std::shared_ptr<const picker::Picker>> all;
+    for (const auto& [key, picker] : shared.routing.load()->pickers) {
+      all.emplace(key, picker);
+    }
+    for (const ModelMapping& mapping : directory.catalog()->mappings) {
+      for (const Serving& serving : mapping.serving) {
+        all.emplace(serving.target->key, serving.picker);
+      }
+    }
+    return all;
+  }
+
+  async::EventLoop& loop;
   Shared shared;
+  ModelDirectory directory;
+  std::vector<ModelTarget> given_targets;
   Lane lane;
   std::vector<std::unique_ptr<LaneThread>> others;
+
+  struct Opened {
+    ListenerDoor door;
+    std::optional<net::Address> address;
+    std::shared_ptr<net::TlsNames> certificates;
+  };
+  std::map<std::uint16_t, Opened> doors;
+
+ private:
+  Result<void> change(const ListenerDoor& door, Opened& opened) {
+    if (door.tls) {
+      std::vector<net::NamedCertificate> certificates;
+      for (const auto& each : door.certificates) {
+        certificates.push_back({each.hostname, each.certificate_pem, each.key_pem});
+      }
+      if (opened.certificates) {
+        LLMD_TRY_VOID(opened.certificates->replace(certificates));
+      } else {
+        LLMD_TRY(opened.certificates, net::TlsNames::create(certificates));
+      }
+    }
+    if (!opened.address) {
+      const auto& ports = shared.options.listener_ports;
+      const auto chosen = ports.find(door.port);
+      const std::uint16_t port = chosen == ports.end() ? door.port : chosen->second;
+      const auto tls = door.tls ? opened.certificates->server() : nullptr;
+      LLMD_TRY(opened.address, lane.open(door.port, {shared.options.listener_host, port}, tls));
+      log::info("listener",
+                {{"port", door.port}, {"address", opened.address->to_string()}, {"tls", door.tls}});
+      for (const auto& other : others) {
+        other->open(door.port, *opened.address, tls);
+      }
+    }
+    opened.door = door;
+    return {};
+  }
 };
 
 Gateway::Gateway(async::EventLoop& loop, GatewayOptions options)
@@ -89,6 +198,7 @@ Gateway::Gateway(async::EventLoop& loop, GatewayOptions options)
 Gateway::~Gateway() = default;
 
 Result<net::Address> Gateway::listen(const net::Address& address) {
+  LLMD_TRY_VOID(state_->shared.traffic.open());
   LLMD_TRY(const auto bound, state_->lane.listen(address));
   for (const auto& other : state_->others) {
     LLMD_TRY_VOID(other->listen(bound));
@@ -111,12 +221,26 @@ void Gateway::update(RouteTable table) {
       picker->update({});
     }
   }
+  std::vector<net::Address> known;
+  for (const auto& [key, backend] : table.backends) {
+    for (const auto& endpoint : backend.ready) {
+      known.push_back(endpoint.address);
+    }
+  }
+  state_->shared.outliers.keep_only(known);
+  const auto doors = state_->shared.options.open_listeners ? table.doors : std::vector<ListenerDoor>();
   next->table = std::move(table);
   state_->shared.routing.store(std::move(next));
-  state_->lane.routing_changed();
-  for (const auto& other : state_->others) {
-    other->routing_changed();
+  state_->routing_changed();
+  state_->update_directory();
+  for (const ListenerDoor& door : doors) {
+    state_->open(door);
   }
+}
+
+std::optional<net::Address> Gateway::listener_address(std::uint16_t port) const {
+  const auto found = state_->doors.find(port);
+  return found == state_->doors.end() ? std::nullopt : found->second.address;
 }
 
 Task<void> Gateway::run() {
@@ -128,7 +252,12 @@ Task<void> Gateway::run() {
     std::vector<std::unique_ptr<LaneThread>>& threads;
     ~Stopping() { threads.clear(); }
   } stopping{state_->others};
-  co_await state_->lane.run();
+  co_await async::with_scope(state_->loop.executor(), [this](async::Scope& scope) -> Task<void> {
+    if (state_->shared.traffic.configuration.unified.enabled) {
+      scope.spawn("models", state_->directory.run());
+    }
+    co_await state_->lane.run();
+  });
 }
 
 Task<void> Gateway::drain(async::Deadline deadline) {
@@ -136,6 +265,59 @@ Task<void> Gateway::drain(async::Deadline deadline) {
     other->drain(deadline);
   }
   co_await state_->lane.drain(deadline);
+}
+
+void Gateway::update_models(std::vector<ModelTarget> targets) {
+  state_->given_targets = std::move(targets);
+  state_->update_directory();
+}
+
+ModelDirectory& Gateway::models() {
+  return state_->directory;
+}
+
+const GatewayConfiguration& Gateway::configuration() const {
+  return state_->shared.traffic.configuration;
+}
+
+std::string Gateway::metrics_text() const {
+  return state_->shared.registry.write_text() + state_->shared.traffic.metrics.write_text();
+}
+
+json::Array Gateway::live_requests() const {
+  return state_->shared.traffic.live();
+}
+
+json::Value Gateway::explain(std::string_view request_id) const {
+  json::Object by_backend;
+  for (const auto& [key, picker] : state_->all_pickers()) {
+    auto explained = picker->explain(request_id);
+    if (!explained.is_null()) {
+      by_backend[key] = std::move(explained);
+    }
+  }
+  return json::Value(std::move(by_backend));
+}
+
+json::Value Gateway::explain_last(std::size_t count) const {
+  json::Object by_backend;
+  for (const auto& [key, picker] : state_->all_pickers()) {
+    by_backend[key] = picker->explain_last(count);
+  }
+  return json::Value(std::move(by_backend));
+}
+
+GatewayOptions apply_configuration(GatewayOptions options, const GatewayConfiguration& configuration) {
+  options.connect_timeout = configuration.timeouts.connect;
+  options.first_byte_timeout = configuration.timeouts.firstByte;
+  options.idle_timeout = configuration.timeouts.idle;
+  options.endpoint_wait = configuration.timeouts.endpointWait;
+  options.attempts = static_cast<int>(configuration.retries.attempts);
+  options.max_body_bytes = static_cast<std::size_t>(configuration.limits.maxBodyBytes);
+  options.held_body_bytes = static_cast<std::size_t>(configuration.limits.heldBodyBytes);
+  options.max_connections = static_cast<std::size_t>(configuration.limits.maxConnections);
+  options.configuration = std::make_shared<const GatewayConfiguration>(configuration);
+  return options;
 }
 
 }  // namespace llmd::gateway

@@ -28,7 +28,16 @@ class Gateways : public testing::Test {
     scope_.spawn("gateway", gateway_->run());
   }
   net::Address upstream(http::Handler handler) {
-    upstreams_.push_back(std::make_unique<http::Server>(loop_, http::ServerOptions{}, std::move(handler)));
+    // The gateway asks every backend for its models; these serve none.
+    auto without_models = [handler = std::move(handler)](http::Exchange& exchange) -> Task<void> {
+      if (exchange.request().target == "/v1/models") {
+        co_await exchange.respond(404, "text/plain", "");
+        co_return;
+      }
+      co_await handler(exchange);
+    };
+    upstreams_.push_back(
+        std::make_unique<http::Server>(loop_, http::ServerOptions{}, std::move(without_models)));
     const auto address = upstreams_.back()->listen({"127.0.0.1", 0}).value();
     scope_.spawn("upstream", upstreams_.back()->run());
     return address;

@@ -1,8 +1,12 @@
 #include "gateway/kube_source.h"
 
+#include <array>
+#include <deque>
+
 #include "async/event.h"
 #include "async/scope.h"
-#include "gateway/build_routes.h"
+#include "gateway/kinds.h"
+#include "gateway/status_writer.h"
 #include "kube/informer.h"
 
 namespace llmd::gateway {
@@ -11,57 +15,110 @@ namespace {
 // Changes come in bursts (a rollout touches slices several times); one table for a burst is enough.
 constexpr auto kBurst = std::chrono::milliseconds(5);
 
-std::vector<const kube::Object*> all_of(const kube::Informer& informer) {
-  std::vector<const kube::Object*> objects;
-  for (const auto& [key, object] : informer.objects()) {
-    objects.push_back(&object);
-  }
-  return objects;
-}
+struct Watched {
+  kube::Resource resource;
+  std::vector<const kube::Object*> RouteObjects::* list;
+};
+
+constexpr std::array kWatched{
+    Watched{kube::kHttpRoutes, &RouteObjects::http_routes},
+    Watched{kube::kServices, &RouteObjects::services},
+    Watched{kube::kEndpointSlices, &RouteObjects::endpoint_slices},
+    Watched{kube::kGateways, &RouteObjects::gateways},
+    Watched{kube::kGatewayClasses, &RouteObjects::gateway_classes},
+    Watched{kube::kPods, &RouteObjects::pods},
+    Watched{kube::kNamespaces, &RouteObjects::namespaces},
+    Watched{kube::kSecrets, &RouteObjects::secrets},
+    Watched{kPools, &RouteObjects::pools},
+    Watched{kOlderPools, &RouteObjects::older_pools},
+    Watched{kReferenceGrants, &RouteObjects::reference_grants},
+    Watched{kGrpcRoutes, &RouteObjects::grpc_routes},
+    Watched{kube::kLlmServices, &RouteObjects::llm_services},
+};
 
 }  // namespace
 
 struct KubeSource::State {
-  State(async::EventLoop& used, kube::Client& client, Gateway& fed)
+  State(async::EventLoop& used, kube::Client& client_used, Gateway& fed, KubeSourceOptions chosen)
       : loop(used),
+        client(client_used),
         gateway(fed),
-        routes(loop, client, kube::kHttpRoutes),
-        services(loop, client, kube::kServices),
-        slices(loop, client, kube::kEndpointSlices),
+        options(std::move(chosen)),
+        writer(loop, client),
         changed(loop.executor()) {
-    for (kube::Informer* informer : {&routes, &services, &slices}) {
-      informer->on_change([this](const kube::Object*, const kube::Object*) { changed.set(); });
+    for (const Watched& each : kWatched) {
+      kube::Informer& informer = informers.emplace_back(loop, client, each.resource);
+      informer.on_change([this](const kube::Object*, const kube::Object*) { changed.set(); });
+    }
+  }
+
+  RouteObjects objects() const {
+    RouteObjects all;
+    for (std::size_t i = 0; i < kWatched.size(); ++i) {
+      for (const auto& [key, object] : informers[i].objects()) {
+        (all.*kWatched[i].list).push_back(&object);
+      }
+    }
+    return all;
+  }
+
+  // Half a picture would refuse what the whole one serves. Kinds that are unknown here, or not for us, are
+  // not waited for.
+  Task<void> wait_for_known_kinds() {
+    for (std::size_t i = 0; i < kWatched.size(); ++i) {
+      const auto listed = co_await client.list(kWatched[i].resource, {});
+      const bool absent = !listed && (listed.error().kind == ErrorKind::NotFound ||
+                                      listed.error().kind == ErrorKind::PermissionDenied);
+      if (!absent) {
+        co_await informers[i].synced();
+      }
     }
   }
 
   Task<void> feed(async::Scope& scope) {
-    scope.spawn("routes", routes.run());
-    scope.spawn("services", services.run());
-    scope.spawn("endpoint slices", slices.run());
-    // Half a picture would refuse what the whole one serves.
-    co_await routes.synced();
-    co_await services.synced();
-    co_await slices.synced();
+    for (kube::Informer& informer : informers) {
+      scope.spawn("informer", informer.run());
+    }
+    co_await wait_for_known_kinds();
+    if (options.write_status) {
+      scope.spawn("status", writer.run());
+    }
     while (true) {
       changed.reset();
-      gateway.update(build_routes({all_of(routes), all_of(services), all_of(slices)}));
+      const RouteObjects all = objects();
+      auto built = build_routes(
+          all,
+          {.alone = options.alone, .address = options.address, .now = to_rfc3339(system_clock().wall_now())});
+      gateway.update(std::move(built.table));
+      gateway.update_models(build_model_targets(all, all.llm_services));
+      writer.want(std::move(built.status));
+      for (const auto& callback : callbacks) {
+        callback(all);
+      }
       co_await changed.wait();
       co_await async::sleep(kBurst);
     }
   }
 
   async::EventLoop& loop;
+  kube::Client& client;
   Gateway& gateway;
-  kube::Informer routes;
-  kube::Informer services;
-  kube::Informer slices;
+  const KubeSourceOptions options;
+  StatusWriter writer;
+  std::deque<kube::Informer> informers;  // as kWatched
   async::Event changed;
+  std::vector<std::function<void(const RouteObjects&)>> callbacks;
 };
 
-KubeSource::KubeSource(async::EventLoop& loop, kube::Client& client, Gateway& gateway)
-    : state_(std::make_unique<State>(loop, client, gateway)) {}
+KubeSource::KubeSource(async::EventLoop& loop, kube::Client& client, Gateway& gateway,
+                       KubeSourceOptions options)
+    : state_(std::make_unique<State>(loop, client, gateway, std::move(options))) {}
 
 KubeSource::~KubeSource() = default;
+
+void KubeSource::on_update(std::function<void(const RouteObjects&)> callback) {
+  state_->callbacks.push_back(std::move(callback));
+}
 
 Task<void> KubeSource::run() {
   auto body = [this](async::Scope& scope) -> Task<void> { return state_->feed(scope); };

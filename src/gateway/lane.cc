@@ -4,15 +4,19 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "gateway/filter_chain.h"
 #include "gateway/held_body.h"
+#include "gateway/service_targets.h"
 #include "openai/error_body.h"
 #include "proxy/forwarding.h"
+#include "proxy/tunnel.h"
 
 namespace llmd::gateway {
 namespace {
 
-http::ServerOptions server_options(const GatewayOptions& options) {
+http::ServerOptions server_options(const GatewayOptions& options, std::shared_ptr<const net::TlsServer> tls) {
   http::ServerOptions server;
+  server.tls = std::move(tls);
   server.reuse_port = options.loops > 1;
   server.max_body_bytes = options.max_body_bytes;
   server.max_connections = options.max_connections;
@@ -47,84 +51,88 @@ const BackendRef* choose_backend(const Rule& rule, unsigned turn) {
   return &rule.backends.back();
 }
 
-std::string known_routes(const RouteTable& table) {
-  constexpr std::size_t kMost = 20;
-  auto lines = table.describe();
-  const std::size_t all = lines.size();
+// Of many routes only those that were probably meant.
+std::string known_routes(const RouteTable& table, std::string_view path) {
+  constexpr std::size_t kMost = 5;
+  const std::size_t all = table.size();
   if (all == 0) {
     return "there are no routes yet";
   }
-  lines.resize(std::min(all, kMost));
-  std::string text = "known routes: " + join(lines, ", ");
-  return all > kMost ? text + fmt::format(" and {} more", all - kMost) : text;
+  const std::string text = join(table.nearest(path, kMost), ", ");
+  return all > kMost ? fmt::format("the nearest of {} known routes: {}", all, text) : "known routes: " + text;
 }
 
 }  // namespace
 
-// The endpoints of one backend, the least loaded first. Holds the lease of the one in use.
-class Lane::ServiceTargets final : public proxy::Targets {
- public:
-  ServiceTargets(Lane& lane, const picker::Picker& picker, picker::Request request, std::string_view backend)
-      : lane_(lane),
-        picker_(picker),
-        request_(request),
-        backend_(backend),
-        deadline_(async::Deadline::after(lane.shared_.options.endpoint_wait)) {}
-
-  Task<Result<net::Address>> next() override {
-    if (decision_.lease) {
-      lane_.shared_.metrics.retries.add();
-      tried_.push_back(decision_.lease.endpoint());
-      decision_.lease.release();
-    }
-    while (true) {
-      auto decided = picker_.pick(request_, tried_);
-      if (decided) {
-        decision_ = std::move(*decided);
-        co_return decision_.endpoint().address;
-      }
-      if (!tried_.empty()) {
-        co_return std::unexpected(decided.error().error().within(backend_));
-      }
-      // Nobody is ready: the backend is starting, scaled to zero or gone. Somebody may come.
-      lane_.changed_.reset();
-      const bool changed = co_await lane_.changed_.wait_until(deadline_);
-      if (!changed) {
-        co_return unavailable(
-            "{}: no endpoint became ready within {} s", backend_,
-            std::chrono::duration_cast<std::chrono::seconds>(lane_.shared_.options.endpoint_wait).count())
-            .hint("the model may still be loading; see the pods of its service");
-      }
-    }
-  }
-  std::string explanation() const { return decision_.lease ? decision_.explanation() : "no endpoint"; }
-
- private:
-  Lane& lane_;
-  const picker::Picker& picker_;
-  picker::Request request_;
-  std::string_view backend_;
-  async::Deadline deadline_;
-  picker::Decision decision_;
-  std::vector<picker::EndpointPtr> tried_;
-};
+Lane::Door::Door(Lane& lane, std::uint16_t port, std::shared_ptr<const net::TlsServer> tls)
+    : listener_port(port),
+      scheme(tls ? "https" : "http"),
+      server(lane.loop_, server_options(lane.shared_.options, std::move(tls)),
+             [&lane, this](http::Exchange& exchange) { return lane.handle(exchange, *this); }) {}
 
 Lane::Lane(async::EventLoop& loop, Shared& shared)
-    : shared_(shared),
+    : loop_(loop),
+      shared_(shared),
       pool_(loop, {.max_idle_per_address = 256}),
-      server_(loop, server_options(shared.options),
-              [this](http::Exchange& exchange) { return handle(exchange); }),
-      changed_(loop.executor()) {}
+      mirrors_(shared, pool_),
+      main_(*this, 0, shared.options.tls),
+      changed_(loop.executor()),
+      unified_(shared, pool_, changed_) {}
 
-Task<void> Lane::handle(http::Exchange& exchange) {
+Result<net::Address> Lane::listen(const net::Address& address) {
+  LLMD_TRY(main_.address, main_.server.listen(address));
+  return main_.address;
+}
+
+Result<net::Address> Lane::open(std::uint16_t listener_port, const net::Address& address,
+                                std::shared_ptr<const net::TlsServer> tls) {
+  auto door = std::make_unique<Door>(*this, listener_port, std::move(tls));
+  LLMD_TRY(auto bound, door->server.listen(address));
+  door->address = bound;
+  doors_.push_back(std::move(door));
+  if (scope_ != nullptr) {
+    scope_->spawn("listener", doors_.back()->server.run());
+  }
+  return bound;
+}
+
+Task<void> Lane::run() {
+  co_await async::with_scope(loop_.executor(), [this](async::Scope& scope) -> Task<void> {
+    struct Running {
+      async::Scope*& scope;
+      ~Running() { scope = nullptr; }
+    } running{scope_ = &scope};
+    for (const auto& door : doors_) {
+      scope.spawn("listener", door->server.run());
+    }
+    co_await main_.server.run();
+  });
+}
+
+Task<void> Lane::drain(async::Deadline deadline) {
+  for (const auto& door : doors_) {
+    co_await door->server.drain(deadline);
+  }
+  co_await main_.server.drain(deadline);
+}
+
+Task<void> Lane::handle(http::Exchange& arrived, const Door& door) {
   const TimePoint started = std::chrono::steady_clock::now();
-  const auto routing = shared_.routing.load();  // kept until the answer is complete
-  const Match* match = routing->table.find(exchange.request());
-  if (match == nullptr) {
-    co_await handle_own(exchange, *routing);
+  Visit visit(shared_.traffic, arrived);
+  Answer& exchange = visit.answer();
+  const bool admitted = arrived.request().path() == "/healthz" || co_await visit.admit();
+  if (!admitted) {
     co_return;
   }
-  const auto outcome = co_await handle_match(exchange, *routing, *match);
+  const auto routing = shared_.routing.load();  // kept until the answer is complete
+  const Match* match = routing->table.find(exchange.request(), door.listener_port);
+  if (match == nullptr) {
+    co_await handle_own(visit, *routing, door);
+    co_return;
+  }
+  visit.notes().route = match->rule->route;
+  const auto outcome = co_await handle_match(visit, routing, *match, door);
+  visit.note_outcome(outcome);
   count(match->rule->route, outcome.status, std::chrono::steady_clock::now() - started);
   if (outcome.error && outcome.error->kind != ErrorKind::Cancelled) {
     log::warning("request failed", {{"route", match->rule->route},
@@ -135,13 +143,17 @@ Task<void> Lane::handle(http::Exchange& exchange) {
   }
 }
 
-Task<proxy::RelayOutcome> Lane::handle_match(http::Exchange& exchange, const Routing& routing,
-                                             const Match& match) {
+Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const Routing> routing,
+                                             const Match& match, const Door& door) {
+  Answer& exchange = visit.answer();
   const Rule& rule = *match.rule;
+  if (auto answer = answer_of(rule, exchange.request(), match.path, door.scheme, door.listener_port)) {
+    co_return co_await answer_here(exchange, std::move(*answer));
+  }
   if (!rule.problem.empty()) {
     co_return co_await refuse(exchange, 500, fmt::format("route {}: {}", rule.route, rule.problem));
   }
-  const BackendRef* backend = choose_backend(rule, turn_++);
+  const BackendRef* backend = choose_backend(rule, shared_.turn++);
   if (backend == nullptr || backend->key.empty()) {
     const std::string problem = backend == nullptr ? "all backends have weight 0" : backend->problem;
     co_return co_await refuse(exchange, 500, fmt::format("route {}: {}", rule.route, problem));
@@ -160,33 +172,50 @@ Task<proxy::RelayOutcome> Lane::handle_match(http::Exchange& exchange, const Rou
                    : proxy::RelayOutcome{.status = 400, .error = std::move(received).error()};
   }
 
+  const std::string_view model = scan.model() ? std::string_view(*scan.model()) : std::string_view();
+  visit.notes().model_known = shared_.directory->catalog()->knows(model);
+  if (auto forbidden = visit.use_model(model, scan.stream(), body.bytes().size())) {
+    co_await visit.refuse(*forbidden, "model_not_allowed");
+    co_return proxy::RelayOutcome{.status = forbidden->status};
+  }
   proxy::RelayRequest request;
   const http::RequestHead& arrived = exchange.request();
-  const std::string request_id =
-      arrived.headers.has("x-request-id") ? std::string() : proxy::make_request_id();
   request.head.method = arrived.method;
-  request.head.target = rule.rewrite.apply(arrived.target, match.path);
+  request.head.target = arrived.target;
   request.head.headers = proxy::forwarded_request_headers(
-      arrived.headers, {.client = exchange.peer(), .request_id = request_id});
-  if (!rule.host_rewrite.empty()) {
-    request.head.headers.set("Host", rule.host_rewrite);
-  }
-  rule.request_edits.apply(request.head.headers);
+      arrived.headers,
+      {.client = exchange.peer(), .scheme = door.scheme, .request_id = visit.notes().request_id});
+  visit.clean(request.head.headers, shared_.traffic.trusts_listener(door.address));
+  apply_to_request({&rule, backend->filters.get()}, match.path, request.head);
   request.body = body.bytes();
-  if (!rule.response_edits.empty()) {
-    request.edit_response = [&rule](http::ResponseHead& head) { rule.response_edits.apply(head.headers); };
+  request.edit_response = response_edits({&rule, backend->filters.get()}, arrived);
+  for (const Mirror& mirror : rule.mirrors) {
+    if (scope_ != nullptr && mirror.chooses(shared_.turn)) {
+      mirrors_.send(*scope_, routing, mirror.key, request.head, request.body);
+    }
   }
 
-  const std::string_view model = scan.model() ? std::string_view(*scan.model()) : std::string_view();
-  ServiceTargets targets(*this, *routing.pickers.find(backend->key)->second,
+  ServiceTargets targets(shared_, changed_, *routing->pickers.find(backend->key)->second,
                          {.model = model, .stream = scan.stream(), .body_bytes = request.body.size()},
                          backend->key);
-  co_return co_await proxy::relay(exchange, pool_, targets, std::move(request),
-                                  {.connect = options.connect_timeout,
-                                   .first_byte = options.first_byte_timeout,
-                                   .idle = options.idle_timeout,
-                                   .total = total,
-                                   .attempts = options.attempts});
+  const proxy::RelayOptions relaying{.connect = options.connect_timeout,
+                                     .first_byte = options.first_byte_timeout,
+                                     .idle = options.idle_timeout,
+                                     .total = total,
+                                     .attempt = rule.attempt_timeout,
+                                     .attempts = options.attempts};
+  auto relayed = proxy::asks_for_upgrade(arrived)
+                     ? proxy::tunnel(exchange, pool_, targets, std::move(request), relaying)
+                     : proxy::relay(exchange, pool_, targets, std::move(request), relaying);
+  auto outcome = co_await std::move(relayed);
+  targets.note(outcome);
+  co_return outcome;
+}
+
+Task<proxy::RelayOutcome> Lane::answer_here(http::Exchange& exchange, http::ResponseHead head) {
+  const int status = head.status;
+  co_await exchange.respond(std::move(head), {});
+  co_return proxy::RelayOutcome{.status = status, .complete = true, .error = std::nullopt};
 }
 
 Task<proxy::RelayOutcome> Lane::refuse(http::Exchange& exchange, Error error) {
@@ -201,19 +230,28 @@ Task<proxy::RelayOutcome> Lane::refuse(http::Exchange& exchange, int status, std
   co_return proxy::RelayOutcome{.status = status, .error = internal_error("{}", message)};
 }
 
-Task<void> Lane::handle_own(http::Exchange& exchange, const Routing& routing) {
+Task<void> Lane::handle_own(Visit& visit, const Routing& routing, const Door& door) {
+  Answer& exchange = visit.answer();
   const std::string_view path = exchange.request().path();
   if (path == "/healthz") {
     co_await exchange.respond(200, "text/plain", "ok\n");
     co_return;
   }
   if (path == "/metrics") {
-    const std::string text = shared_.registry.write_text();
+    const std::string text = shared_.registry.write_text() + shared_.traffic.metrics.write_text();
     co_await exchange.respond(200, metrics::kTextContentType, text);
     co_return;
   }
-  const std::string message =
-      fmt::format("no route matches {} {}; {}", exchange.request().method, path, known_routes(routing.table));
+  if (shared_.traffic.configuration.unified.enabled) {
+    const bool trusted = shared_.traffic.trusts_listener(door.address);
+    const bool handled = co_await unified_.handle(visit, trusted, door.scheme);
+    if (handled) {
+      count("unified", exchange.status(), std::chrono::steady_clock::now() - exchange.began());
+      co_return;
+    }
+  }
+  const std::string message = fmt::format("no route matches {} {}; {}", exchange.request().method, path,
+                                          known_routes(routing.table, path));
   const std::string body = openai::error_body(404, message);
   co_await exchange.respond(404, "application/json", body);
   count("", 404, Duration::zero());

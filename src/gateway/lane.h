@@ -5,7 +5,10 @@
 #include <unordered_map>
 
 #include "async/event.h"
+#include "async/scope.h"
+#include "gateway/mirrors.h"
 #include "gateway/shared.h"
+#include "gateway/unified_api.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "proxy/relay.h"
@@ -16,9 +19,12 @@ class Lane {
  public:
   Lane(async::EventLoop& loop, Shared& shared);
 
-  Result<net::Address> listen(const net::Address& address) { return server_.listen(address); }
-  Task<void> run() { co_await server_.run(); }
-  Task<void> drain(async::Deadline deadline) { co_await server_.drain(deadline); }
+  Result<net::Address> listen(const net::Address& address);
+  // One more address, for the listeners of a Gateway's port. Served at once when run() runs.
+  Result<net::Address> open(std::uint16_t listener_port, const net::Address& address,
+                            std::shared_ptr<const net::TlsServer> tls);
+  Task<void> run();
+  Task<void> drain(async::Deadline deadline);
   // New routes or endpoints are in: those who wait for one look again. On this loop.
   void routing_changed() { changed_.set(); }
 
@@ -28,22 +34,34 @@ class Lane {
     std::shared_ptr<metrics::Histogram> seconds;
     std::vector<std::pair<int, std::shared_ptr<metrics::Counter>>> by_status;
   };
-  class ServiceTargets;
+  // An address that is listened on, for the listeners of one port of the Gateways, or for all (0).
+  struct Door {
+    Door(Lane& lane, std::uint16_t port, std::shared_ptr<const net::TlsServer> tls);
+    const std::uint16_t listener_port;
+    const std::string_view scheme;
+    net::Address address = {};  // once it listens
+    http::Server server;
+  };
 
-  Task<void> handle(http::Exchange& exchange);
-  Task<proxy::RelayOutcome> handle_match(http::Exchange& exchange, const Routing& routing,
-                                         const Match& match);
+  Task<void> handle(http::Exchange& arrived, const Door& door);
+  Task<proxy::RelayOutcome> handle_match(Visit& visit, std::shared_ptr<const Routing> routing,
+                                         const Match& match, const Door& door);
+  Task<proxy::RelayOutcome> answer_here(http::Exchange& exchange, http::ResponseHead head);
   Task<proxy::RelayOutcome> refuse(http::Exchange& exchange, Error error);
   Task<proxy::RelayOutcome> refuse(http::Exchange& exchange, int status, std::string message);
-  Task<void> handle_own(http::Exchange& exchange, const Routing& routing);
+  Task<void> handle_own(Visit& visit, const Routing& routing, const Door& door);
   void count(const std::string& route, int status, Duration duration);
 
+  async::EventLoop& loop_;
   Shared& shared_;
   http::ClientPool pool_;
-  http::Server server_;
+  Mirrors mirrors_;
+  Door main_;
+  std::vector<std::unique_ptr<Door>> doors_;
+  async::Scope* scope_ = nullptr;  // of run(), while it runs
   async::Event changed_;
+  UnifiedApi unified_;
   std::unordered_map<std::string, Series> series_;
-  unsigned turn_ = 0;  // spreads weights evenly
 };
 
 }  // namespace llmd::gateway

@@ -1,6 +1,8 @@
 #include "gateway/request_metrics.h"
 
 #include <array>
+#include <map>
+#include <mutex>
 
 namespace llmd::gateway {
 namespace {
@@ -91,40 +93,6 @@ struct Generation {
         cached(histograms(registry, names.cached, "Tokens of the prompt that the engine had cached.",
                           tokens(18))) {}
 
-  void observe(const ObservedRequest& request) {
-    const std::initializer_list<std::string_view> model{request.model, request.target_model};
-    const std::string priority = std::to_string(request.priority);
-    total.with({request.model, request.target_model, priority})->add();
-    if (request.status >= 400) {
-      errors.with({request.model, request.target_model, std::to_string(request.status)})->add();
-    }
-    const double seconds = std::chrono::duration<double>(request.duration).count();
-    const double first = std::chrono::duration<double>(request.first_byte).count();
-    duration.with(model)->observe(seconds);
-    request_size.with(model)->observe(static_cast<double>(request.request_bytes));
-    response_size.with(model)->observe(static_cast<double>(request.response_bytes));
-    if (request.status >= 400) {
-      return;
-    }
-    if (request.first_byte > Duration::zero()) {
-      first_token.with(model)->observe(first);
-    }
-    if (request.usage.prompt_tokens) {
-      input.with(model)->observe(static_cast<double>(*request.usage.prompt_tokens));
-    }
-    if (request.usage.cached_tokens) {
-      cached.with(model)->observe(static_cast<double>(*request.usage.cached_tokens));
-    }
-    const auto counted = static_cast<double>(request.usage.completion_tokens.value_or(0));
-    if (counted > 0) {
-      output.with(model)->observe(counted);
-      normalised.with(model)->observe(seconds / counted);
-      if (request.stream && counted > 1) {
-        per_token.with(model)->observe((seconds - first) / (counted - 1));
-      }
-    }
-  }
-
   Family<Counter>& total;
   Family<Counter>& errors;
   Family<Gauge>& running;
@@ -137,6 +105,61 @@ struct Generation {
   Family<Histogram>& input;
   Family<Histogram>& output;
   Family<Histogram>& cached;
+};
+
+// The series of one model, looked up once.
+struct Series {
+  Series(const Generation& generation, std::string_view model_name, std::string_view target_name)
+      : model(model_name), target(target_name), families(generation) {
+    const auto of = [this](Family<Histogram>& family) { return family.with({model, target}); };
+    duration = of(families.duration);
+    first_token = of(families.first_token);
+    per_token = of(families.per_token);
+    normalised = of(families.normalised);
+    request_size = of(families.request_size);
+    response_size = of(families.response_size);
+    input = of(families.input);
+    output = of(families.output);
+    cached = of(families.cached);
+    total = families.total.with({model, target, "0"});
+  }
+
+  void observe(const ObservedRequest& request) const {
+    total->add();
+    const double seconds = std::chrono::duration<double>(request.duration).count();
+    const double first = std::chrono::duration<double>(request.first_byte).count();
+    duration->observe(seconds);
+    request_size->observe(static_cast<double>(request.request_bytes));
+    response_size->observe(static_cast<double>(request.response_bytes));
+    if (request.status >= 400) {
+      families.errors.with({model, target, std::to_string(request.status)})->add();
+      return;
+    }
+    if (request.first_byte > Duration::zero()) {
+      first_token->observe(first);
+    }
+    if (request.usage.prompt_tokens) {
+      input->observe(static_cast<double>(*request.usage.prompt_tokens));
+    }
+    if (request.usage.cached_tokens) {
+      cached->observe(static_cast<double>(*request.usage.cached_tokens));
+    }
+    const auto counted = static_cast<double>(request.usage.completion_tokens.value_or(0));
+    if (counted > 0) {
+      output->observe(counted);
+      normalised->observe(seconds / counted);
+      if (request.stream && counted > 1) {
+        per_token->observe((seconds - first) / (counted - 1));
+      }
+    }
+  }
+
+  const std::string model;
+  const std::string target;
+  const Generation& families;
+  std::shared_ptr<Histogram> duration, first_token, per_token, normalised, request_size, response_size, input,
+      output, cached;
+  std::shared_ptr<Counter> total;
 };
 
 }  // namespace
@@ -153,8 +176,48 @@ struct RequestMetrics::Families {
                                        "Requests whose body, headers and query named different owners.")),
         waits(registry.counter("llmd_gateway_model_waits_total",
                                "Requests that waited for a model that was starting.")) {}
+  // Of both generations. Kept for as long as the process: families have at most as many series.
+  struct ModelSeries {
+    Series epp;
+    Series objective;
+  };
+  const ModelSeries& series_of(std::string_view model, std::string_view target) {
+    constexpr std::size_t kMost = 1000;
+    const std::lock_guard lock(mutex);
+    const auto known = by_model.find(model);
+    if (known != by_model.end()) {
+      const auto found = known->second.find(target);
+      if (found != known->second.end()) {
+        return found->second;
+      }
+    }
+    const bool full = ++series_made > kMost;
+    const std::string name(full ? "other" : model);
+    const std::string target_name(full ? "other" : target);
+    auto& by_target = by_model[name];
+    return by_target
+        .try_emplace(target_name, ModelSeries{{epp, name, target_name}, {objective, name, target_name}})
+        .first->second;
+  }
+  void add_running(std::string_view model, double amount) {
+    const std::lock_guard lock(mutex);
+    auto found = running.find(model);
+    if (found == running.end()) {
+      found = running
+                  .try_emplace(std::string(model),
+                               std::pair(epp.running.with({model}), objective.running.with({model})))
+                  .first;
+    }
+    found->second.first->add(amount);
+    found->second.second->add(amount);
+  }
+
   Generation epp;
   Generation objective;
+  std::mutex mutex;
+  std::map<std::string, std::map<std::string, ModelSeries, std::less<>>, std::less<>> by_model;
+  std::size_t series_made = 0;
+  std::map<std::string, std::pair<std::shared_ptr<Gauge>, std::shared_ptr<Gauge>>, std::less<>> running;
   Family<Counter>& refusals;
   Family<Counter>& key_tokens;
   Counter& disagreements;
@@ -172,18 +235,17 @@ RequestMetrics::RequestMetrics() : families_(std::make_unique<Families>(registry
 RequestMetrics::~RequestMetrics() = default;
 
 void RequestMetrics::begun(std::string_view model) {
-  families_->epp.running.with({model})->add(1);
-  families_->objective.running.with({model})->add(1);
+  families_->add_running(model, 1);
 }
 
 void RequestMetrics::ended(std::string_view model) {
-  families_->epp.running.with({model})->add(-1);
-  families_->objective.running.with({model})->add(-1);
+  families_->add_running(model, -1);
 }
 
 void RequestMetrics::observe(const ObservedRequest& request) {
-  families_->epp.observe(request);
-  families_->objective.observe(request);
+  const auto& series = families_->series_of(request.model, request.target_model);
+  series.epp.observe(request);
+  series.objective.observe(request);
   const auto spent = request.usage.prompt_tokens.value_or(0) + request.usage.completion_tokens.value_or(0);
   if (!request.key.empty() && spent > 0) {
     families_->key_tokens.with({request.key})->add(static_cast<double>(spent));

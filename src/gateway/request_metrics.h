@@ -15,7 +15,6 @@ struct ObservedRequest {
   std::string_view model;         // as the client wrote it, if it is served; else "unknown"
   std::string_view target_model;  // as the engine saw it
   std::string_view key;           // name of the API key
-  int priority = 0;
   bool stream = false;
   int status = 0;
   std::size_t request_bytes = 0;

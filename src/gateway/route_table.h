@@ -1,9 +1,10 @@
 // What the gateway knows about routing: rules in Gateway API's order and the endpoints behind them. Plain
 // data, built by build_routes() and never changed afterwards; any thread.
 //
-// Which rule wins: the host (exact before wildcard, longer before shorter, none last), then the path (exact,
-// then the longest prefix), then a method match, more header matches, more query matches; then the older
-// route, the name, the order in the route.
+// Which rule wins: the listener (by port, then the most specific hostname), the route's host (exact before
+// wildcard, longer before shorter, none last), then the path (exact, then a regular expression, then the
+// longest prefix), then a method match, more header matches, more query matches; then the older route, the
+// name, the order in the route.
 #pragma once
 
 #include <cstdint>
@@ -16,83 +17,94 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "gateway/filters.h"
+#include "gateway/pattern.h"
 #include "http/message.h"
 #include "picker/endpoint.h"
 
 namespace llmd::gateway {
 
-struct NameValue {
-  std::string name;
-  std::string value;
-  bool operator==(const NameValue&) const = default;
-};
-
-struct HeaderEdits {
-  std::vector<NameValue> set;
-  std::vector<NameValue> add;
-  std::vector<std::string> remove;
-  bool empty() const { return set.empty() && add.empty() && remove.empty(); }
-  void apply(http::Headers& headers) const;
-};
-
-struct PathRewrite {
-  enum class Kind { None, FullPath, PrefixMatch };
-  Kind kind = Kind::None;
-  std::string value;
-  // The target for a request whose path matched with `matched_prefix`. The query stays.
-  std::string apply(std::string_view target, std::string_view matched_prefix) const;
-};
-
 struct BackendRef {
   std::string key;  // of RouteTable::backends; empty: the reference is invalid
   std::string problem;
   int weight = 1;
+  std::shared_ptr<const Filters> filters = {};  // of this reference alone; may be null
 };
 
-struct Rule {
+struct Rule : Filters {
   std::string route;  // namespace/name of the HTTPRoute
   std::vector<BackendRef> backends;
-  PathRewrite rewrite;
-  std::string host_rewrite;  // empty: as it came
-  HeaderEdits request_edits;
-  HeaderEdits response_edits;
   std::optional<Duration> request_timeout;  // of the whole exchange; absent or 0s: none
+  std::optional<Duration> attempt_timeout;  // of each try (timeouts.backendRequest)
   std::string problem;                      // why nothing can be served by this rule; empty: fine
 };
 
+// A header or query parameter with this value, or with one that the pattern accepts.
+struct ValueMatch {
+  std::string name;
+  std::string value;
+  std::shared_ptr<const Pattern> pattern = {};
+  bool accepts(std::string_view found) const {
+    return pattern != nullptr ? pattern->matches(found) : found == value;
+  }
+};
+
 struct Match {
-  enum class Path { Exact, Prefix };
+  enum class Path { Exact, Regex, Prefix };
   Path kind = Path::Prefix;
   std::string path = "/";
-  std::string method;              // empty: any
-  std::vector<NameValue> headers;  // all must be there with this value
-  std::vector<NameValue> query;
-  std::shared_ptr<const Rule> rule;
+  std::shared_ptr<const Pattern> pattern = {};  // of Path::Regex
+  std::string method = {};                      // empty: any
+  std::vector<ValueMatch> headers = {};         // all must be there
+  std::vector<ValueMatch> query = {};
+  std::shared_ptr<const Rule> rule = {};
   // For ties.
-  std::string created;
+  std::string created = {};
   std::size_t order = 0;
 
   bool accepts(const http::RequestHead& request) const;
 };
 
-// One Service (and port) that rules refer to.
+// One Service (and port) or one InferencePool that rules refer to.
 struct Backend {
   std::vector<picker::Endpoint> ready;
   std::size_t not_ready = 0;  // endpoints that may become ready
+  bool pool = false;          // an InferencePool
+  bool http2 = false;         // appProtocol kubernetes.io/h2c
+};
+
+// Where requests come in, of all Gateways: to be opened by those who open listeners.
+struct ListenerDoor {
+  std::uint16_t port = 0;
+  bool tls = false;
+  struct Certificate {
+    std::string hostname;  // of the listener; empty: any
+    std::string certificate_pem;
+    std::string key_pem;
+    bool operator==(const Certificate&) const = default;
+  };
+  std::vector<Certificate> certificates = {};
+  bool operator==(const ListenerDoor&) const = default;
 };
 
 class RouteTable {
  public:
-  // `hostname` empty: any. Call seal() after the last.
-  void add(std::string_view hostname, Match match);
+  // `hostname` empty: any. Call seal() after the last. A route of a Gateway's listener is found by requests
+  // to the listener's port and, like all others, by requests to port 0.
+  void add(std::string_view hostname, Match match) { add(0, {}, hostname, std::move(match)); }
+  void add(std::uint16_t port, std::string_view listener, std::string_view hostname, const Match& match);
+  // A listener without routes still keeps its hosts from others.
+  void add_listener(std::uint16_t port, std::string_view listener);
   void seal();
 
-  // Null: no rule accepts the request.
-  const Match* find(const http::RequestHead& request) const;
-  // Paths with their routes, for people who missed them.
-  std::vector<std::string> describe() const;
+  // Null: no rule accepts the request. `port` 0: all listeners count, whatever their port.
+  const Match* find(const http::RequestHead& request, std::uint16_t port = 0) const;
+  // Paths with their routes, for people who missed them: the `most` nearest to `path`.
+  std::vector<std::string> nearest(std::string_view path, std::size_t most) const;
+  std::size_t size() const;  // different paths
 
   std::map<std::string, Backend> backends;
+  std::vector<ListenerDoor> doors;
 
  private:
   struct ViewHash : std::hash<std::string_view> {
@@ -101,12 +113,20 @@ class RouteTable {
   using ByPath = std::unordered_map<std::string, std::vector<Match>, ViewHash, std::equal_to<>>;
   struct Host {
     std::string name;  // "a.example", "*.example" or empty
-    ByPath exact;
-    ByPath prefix;  // keys without a trailing slash; "" is the root
+    ByPath exact = {};
+    std::vector<Match> patterns = {};
+    ByPath prefix = {};  // keys without a trailing slash; "" is the root
   };
+  struct Listener {
+    std::string hostname;
+    std::vector<Host> hosts = {};  // the most specific first
+  };
+  Listener& listener_at(std::uint16_t port, std::string_view hostname);
+  static void add_to(Listener& listener, std::string_view hostname, Match match);
   static const Match* find_in(const Host& host, const http::RequestHead& request);
+  std::vector<std::string> describe() const;
 
-  std::vector<Host> hosts_;  // the most specific first
+  std::map<std::uint16_t, std::vector<Listener>> listeners_;  // by port; the most specific first
 };
 
 }  // namespace llmd::gateway

@@ -146,13 +146,9 @@ class FromObjects : public testing::Test {
   RouteTable build() {
     RouteObjects sorted;
     for (const auto& object : objects_) {
-      const auto kind = kube::kind_of(object);
-      (kind == "HTTPRoute" ? sorted.http_routes
-       : kind == "Service" ? sorted.services
-                           : sorted.endpoint_slices)
-          .push_back(&object);
+      sorted.add(object);
     }
-    return build_routes(sorted);
+    return build_routes(sorted).table;
   }
   std::deque<kube::Object> objects_;
 };
@@ -234,18 +230,18 @@ metadata: {name: r, namespace: ns}
 spec:
   rules:
   - matches: [{path: {value: /mirror}}]
-    filters: [{type: RequestMirror}]
+    filters: [{type: ExtensionRef}]
     backendRefs: [{name: workload, port: 8000}]
   - matches: [{path: {value: /pool}}]
     backendRefs: [{group: inference.networking.k8s.io, kind: InferencePool, name: p}]
-  - matches: [{path: {type: RegularExpression, value: "/.*"}}]
+  - matches: [{path: {type: RegularExpression, value: "/(.*"}}]
     backendRefs: [{name: workload, port: 8000}]
   - matches: [{path: {value: /empty}}]
   - matches: [{path: {value: /far}}]
     backendRefs: [{name: workload, namespace: elsewhere, port: 8000}]
 )");
   const RouteTable table = build();
-  EXPECT_EQ(table.find(request("/mirror"))->rule->problem, "filter RequestMirror is not supported");
+  EXPECT_EQ(table.find(request("/mirror"))->rule->problem, "filter ExtensionRef is not supported");
   EXPECT_THAT(table.find(request("/pool"))->rule->backends[0].problem, HasSubstr("InferencePool ns/p"));
   EXPECT_EQ(table.find(request("/something")), nullptr);
   EXPECT_EQ(table.find(request("/empty"))->rule->problem, "the rule has no backend");

@@ -6,6 +6,10 @@
 
 #include "async/snapshot.h"
 #include "gateway/gateway.h"
+#include "gateway/model_directory.h"
+#include "gateway/outliers.h"
+#include "gateway/retry_budget.h"
+#include "gateway/traffic.h"
 #include "metrics/registry.h"
 #include "picker/picker.h"
 
@@ -32,11 +36,17 @@ struct Metrics {
 };
 
 struct Shared {
-  explicit Shared(GatewayOptions chosen) : options(chosen) {}
+  explicit Shared(GatewayOptions chosen)
+      : options(chosen), traffic(chosen.configuration ? *chosen.configuration : GatewayConfiguration()) {}
 
   const GatewayOptions options;
+  Traffic traffic;
+  ModelDirectory* directory = nullptr;  // set before the first request; outlives the lanes
   async::Snapshot<Routing> routing;
   std::atomic<std::size_t> held_bytes{0};
+  Outliers outliers{options.outliers};
+  RetryBudget retry_budget;
+  std::atomic<unsigned> turn{0};  // differs between requests; spreads shares evenly
   metrics::Registry registry;
   Metrics metrics{registry};
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gateway/control_headers.h"
 #include "proxy/forwarding.h"
 
 namespace llmd::gateway {
@@ -152,7 +153,9 @@ std::optional<openai::ApiError> Visit::use_model(std::string_view model, bool st
     notes_.request_bytes = request_bytes;
     notes_.model = model;
   }
-  if (key_ != nullptr && !key_->allows(model)) {
+  // Without a model an engine would take its own: only questions without a body may leave it out.
+  const bool asks_nothing = model.empty() && request_bytes == 0;
+  if (key_ != nullptr && !asks_nothing && !key_->allows(model)) {
     return model_not_allowed(*key_, model);
   }
   if (!model.empty() && notes_.model_known && counted_as_.empty()) {
@@ -160,6 +163,14 @@ std::optional<openai::ApiError> Visit::use_model(std::string_view model, bool st
     traffic_.metrics.begun(counted_as_);
   }
   return std::nullopt;
+}
+
+void Visit::clean(http::Headers& headers, bool listener_trusted) const {
+  strip_control_headers(headers, trusted(listener_trusted));
+  traffic_.keys.strip(headers);
+  if (headers.find("x-request-id") != notes_.request_id) {
+    headers.set("X-Request-Id", notes_.request_id);
+  }
 }
 
 void Visit::set_upstream(std::string upstream) {

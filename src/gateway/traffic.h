@@ -73,6 +73,8 @@ class Visit {
   }
   // The model is known now. Nullopt: the key may use it.
   std::optional<openai::ApiError> use_model(std::string_view model, bool stream, std::size_t request_bytes);
+  // The headers as an engine may see them: no control headers from outside, no key, our request id.
+  void clean(http::Headers& headers, bool listener_trusted) const;
   Task<void> refuse(const openai::ApiError& error, std::string_view reason);
   void set_upstream(std::string upstream);
   void note_outcome(const proxy::RelayOutcome& outcome);

@@ -79,8 +79,8 @@ Result<void> TlsServerContext::reload() {
   return {};
 }
 
-Result<std::shared_ptr<TlsServer>> TlsServerContext::from_pem(const std::string& certificate,
-                                                              const std::string& key) {
+Result<std::shared_ptr<asio::ssl::context>> make_server_context(const std::string& certificate,
+                                                                const std::string& key) {
   auto context = make_server_context();
   async::ErrorCode error;
   context->use_certificate_chain(asio::buffer(certificate), error);
@@ -91,6 +91,12 @@ Result<std::shared_ptr<TlsServer>> TlsServerContext::from_pem(const std::string&
   if (error) {
     return tls_error("private key", error);
   }
+  return context;
+}
+
+Result<std::shared_ptr<TlsServer>> TlsServerContext::from_pem(const std::string& certificate,
+                                                              const std::string& key) {
+  LLMD_TRY(auto context, net::make_server_context(certificate, key));
   auto server = std::make_shared<TlsServerContext>(std::filesystem::path(), std::filesystem::path());
   server->current_.store(std::move(context));
   return server;

@@ -19,6 +19,8 @@ class TlsServerContext final : public TlsServer {
   // The texts themselves; reload() changes nothing.
   static Result<std::shared_ptr<TlsServer>> from_pem(const std::string& certificate, const std::string& key);
   Result<void> reload() override;
+  // New connections use it from now on.
+  void replace(std::shared_ptr<const asio::ssl::context> context) { current_.store(std::move(context)); }
   std::shared_ptr<const asio::ssl::context> current() const { return current_.load(); }
 
  private:
@@ -26,6 +28,10 @@ class TlsServerContext final : public TlsServer {
   std::filesystem::path key_;
   async::Snapshot<asio::ssl::context> current_;
 };
+
+// A context for servers: TLS 1.2 and newer, ALPN h2 and http/1.1, this certificate.
+Result<std::shared_ptr<asio::ssl::context>> make_server_context(const std::string& certificate,
+                                                                const std::string& key);
 
 class TlsClientContext final : public TlsClient {
  public:

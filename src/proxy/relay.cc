@@ -104,7 +104,7 @@ Task<Result<void>> Relaying::try_one(const net::Address& address) {
   call.timeouts = {.connect = options_.connect,
                    .first_byte = options_.first_byte,
                    .idle = options_.idle,
-                   .total = options_.total};
+                   .total = options_.attempt ? options_.total.or_after(*options_.attempt) : options_.total};
   call.abort = &abort_;
   LLMD_CO_TRY(const auto response, co_await pool_.send(std::move(call)));
   if (response->status() == kNotReady && outcome_.attempts < options_.attempts) {

@@ -26,6 +26,7 @@ struct RelayOptions {
   Duration first_byte = std::chrono::seconds(300);
   Duration idle = std::chrono::seconds(300);  // silence between two pieces of the answer
   async::Deadline total = async::Deadline::never();
+  std::optional<Duration> attempt = {};  // of each try, from the connection to the last byte
   int attempts = 3;
 };
 

@@ -1,0 +1,63 @@
+#include "cli/gateway_settings.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/data_directory.h"
+
+namespace llmd::cli {
+namespace {
+
+constexpr std::string_view kNone = "none";
+
+Result<std::unique_ptr<gateway::Admin>> open_at(async::EventLoop& loop, gateway::Gateway& gateway,
+                                                const GatewaySettings& settings, const net::Address& address,
+                                                std::function<void()> begin_drain) {
+  LLMD_TRY(const auto data, DataDirectory::open(settings.data));
+  const std::string& token_file = gateway.configuration().admin.tokenFile;
+  const std::filesystem::path token =
+      token_file.empty() ? data.root() / "admin-token" : std::filesystem::path(token_file);
+  LLMD_TRY(auto admin, gateway::Admin::create(loop, gateway,
+                                              {.token_file = token,
+                                               .routing_file = data.root() / "admin-routing.json",
+                                               .begin_drain = std::move(begin_drain)}));
+  LLMD_TRY(const auto bound, admin->listen(address));
+  fmt::print("admin http://{} token {}\n", bound.to_string(), token.string());
+  return admin;
+}
+
+}  // namespace
+
+void GatewaySettings::describe(Options& command_line) {
+  command_line.add("--config", config, "GatewayConfiguration: limits, API keys, unified API, access log");
+  command_line.add("--data", data, "where the admin token and entries made by hand are kept");
+  command_line.add("--admin", admin,
+                   "HOST:PORT of the admin API; port 0 takes a free one; none: no admin API");
+}
+
+Result<gateway::GatewayConfiguration> GatewaySettings::read() const {
+  if (config.empty()) {
+    return gateway::GatewayConfiguration();
+  }
+  LLMD_TRY(const auto text, read_file(config, std::size_t{16} << 20));
+  return gateway::parse_gateway_configuration(text, config);
+}
+
+Result<std::unique_ptr<gateway::Admin>> open_admin(async::EventLoop& loop, gateway::Gateway& gateway,
+                                                   const GatewaySettings& settings,
+                                                   std::function<void()> begin_drain) {
+  const gateway::AdminConfiguration defaults;
+  const std::string& configured = gateway.configuration().admin.listen;
+  const std::string& wanted = settings.admin.empty() ? configured : settings.admin;
+  if (wanted.empty() || wanted == kNone) {
+    return nullptr;
+  }
+  LLMD_TRY(const auto address, net::parse_address(wanted));
+  auto admin = open_at(loop, gateway, settings, address, std::move(begin_drain));
+  if (!admin && settings.admin.empty() && configured == defaults.listen) {
+    log::warning("there is no admin API", {{"address", wanted}, {"reason", admin.error().text()}});
+    return nullptr;
+  }
+  return admin;
+}
+
+}  // namespace llmd::cli

@@ -1,0 +1,195 @@
+#include "gateway/backends.h"
+
+#include <algorithm>
+
+#include "gateway/fields.h"
+#include "gateway/kinds.h"
+
+namespace llmd::gateway {
+namespace {
+
+using kube::find_int;
+using kube::find_string;
+
+constexpr std::string_view kHttp2Protocol = "kubernetes.io/h2c";
+
+const kube::Object* port_of(const kube::Object& service, std::int64_t wanted) {
+  const auto ports = objects_in(service, "spec.ports");
+  for (const kube::Object* port : ports) {
+    if (find_int(*port, "port", -1) == wanted || (wanted == 0 && ports.size() == 1)) {
+      return port;
+    }
+  }
+  return nullptr;
+}
+
+std::map<std::string, std::string> labels_of(const kube::Object& object) {
+  std::map<std::string, std::string> labels;
+  if (const kube::Object* written = kube::find_object(object, "metadata.labels")) {
+    for (const auto& label : *written) {
+      if (label.value().is_string()) {
+        labels.emplace(label.key(), std::string_view(label.value().get_string()));
+      }
+    }
+  }
+  return labels;
+}
+
+void add_endpoints(const kube::Object& slice, std::uint16_t port, Backend& backend) {
+  for (const kube::Object* endpoint : objects_in(slice, "endpoints")) {
+    const auto addresses = strings_in(*endpoint, "addresses");
+    if (addresses.empty() || kube::find_bool(*endpoint, "conditions.terminating", false)) {
+      continue;
+    }
+    if (!kube::find_bool(*endpoint, "conditions.ready", true)) {
+      ++backend.not_ready;
+      continue;
+    }
+    const std::string_view pod = find_string(*endpoint, "targetRef.name");
+    backend.ready.push_back({.address = {addresses.front(), port},
+                             .name = std::string(pod.empty() ? addresses.front() : pod),
+                             .labels = {}});
+  }
+}
+
+bool is_ready(const kube::Object& pod) {
+  const kube::Object* condition = kube::find_condition(pod, "Ready");
+  return condition != nullptr && find_string(*condition, "status") == "True";
+}
+
+// v1: targetPorts: [{number}]; v1alpha2: targetPortNumber.
+std::vector<std::uint16_t> ports_of(const kube::Object& pool) {
+  std::vector<std::uint16_t> ports;
+  for (const kube::Object* port : objects_in(pool, "spec.targetPorts")) {
+    ports.push_back(static_cast<std::uint16_t>(find_int(*port, "number", 0)));
+  }
+  if (const auto port = find_int(pool, "spec.targetPortNumber", 0); ports.empty() && port > 0) {
+    ports.push_back(static_cast<std::uint16_t>(port));
+  }
+  return ports;
+}
+
+// v1: {matchLabels}; v1alpha2: the labels themselves. An empty selector selects nothing.
+bool selects(const kube::Object& pool, const kube::Object& pod) {
+  const kube::Object* selector = kube::find_object(pool, "spec.selector");
+  if (selector == nullptr || kube::namespace_of(pool) != kube::namespace_of(pod)) {
+    return false;
+  }
+  const kube::Object* labels = kube::find_object(*selector, "matchLabels");
+  labels = labels == nullptr ? selector : labels;
+  return !labels->empty() && std::ranges::all_of(*labels, [&pod](const auto& label) {
+    return label.value().is_string() &&
+           kube::label_of(pod, label.key()) == std::string_view(label.value().get_string());
+  });
+}
+
+}  // namespace
+
+ResolvedBackend Backends::resolve(const kube::Object& route, std::string_view route_kind,
+                                  const kube::Object& reference) {
+  const std::string_view group = find_string(reference, "group");
+  const std::string_view kind = string_or(reference, "kind", "Service");
+  const std::string_view own = kube::namespace_of(route);
+  const std::string_view name_space = string_or(reference, "namespace", own);
+  const std::string_view name = find_string(reference, "name");
+  const bool is_pool = kind == kPools.kind && (group == kPoolGroup || group == kOlderPoolGroup);
+  if (!is_pool && (kind != "Service" || !group.empty())) {
+    return {{},
+            fmt::format("backend {} {}/{}: this kind is not supported", kind, name_space, name),
+            "InvalidKind"};
+  }
+  if (!lookup_.permits({kGatewayGroup, route_kind, own}, {group, kind, name_space, name})) {
+    return {
+        {},
+        fmt::format("backend {} {}/{} is in another namespace than its route, and no ReferenceGrant there "
+                    "permits it",
+                    kind, name_space, name),
+        "RefNotPermitted"};
+  }
+  return is_pool ? pool(group, name_space, name)
+                 : service(name_space, name, find_int(reference, "port", 0), route_kind == kGrpcRoutes.kind);
+}
+
+ResolvedBackend Backends::service(std::string_view name_space, std::string_view name, std::int64_t port,
+                                  bool grpc) {
+  const kube::Object* service = lookup_.service(name_space, name);
+  if (service == nullptr) {
+    return {{}, fmt::format("backend Service {}/{} does not exist", name_space, name), "BackendNotFound"};
+  }
+  const kube::Object* found = port_of(*service, port);
+  if (found == nullptr) {
+    return {
+        {}, fmt::format("backend Service {}/{} has no port {}", name_space, name, port), "BackendNotFound"};
+  }
+  const std::string_view protocol = find_string(*found, "appProtocol");
+  if (protocol == "kubernetes.io/wss") {
+    return {{},
+            fmt::format("backend Service {}/{}: protocol {} is not supported", name_space, name, protocol),
+            "UnsupportedProtocol"};
+  }
+  const bool http2 = grpc || protocol == kHttp2Protocol;
+  std::string key =
+      fmt::format("{}/{}:{}{}", name_space, name, find_int(*found, "port", 0), grpc ? "/grpc" : "");
+  if (!backends_.contains(key)) {
+    Backend backend = endpoints_of_service(*service, *found);
+    backend.http2 = http2;
+    backends_.emplace(key, std::move(backend));
+  }
+  return {std::move(key), {}, {}};
+}
+
+ResolvedBackend Backends::pool(std::string_view group, std::string_view name_space, std::string_view name) {
+  const kube::Object* pool = lookup_.pool(group, name_space, name);
+  if (pool == nullptr) {
+    return {
+        {}, fmt::format("backend InferencePool {}/{} does not exist", name_space, name), "BackendNotFound"};
+  }
+  pools_.insert(pool);
+  std::string key =
+      fmt::format("InferencePool/{}/{}{}", name_space, name, group == kPoolGroup ? "" : "/v1alpha2");
+  if (!backends_.contains(key)) {
+    backends_.emplace(key, endpoints_of_pool(*pool));
+  }
+  return {std::move(key), {}, {}};
+}
+
+Backend Backends::endpoints_of_service(const kube::Object& service, const kube::Object& port) const {
+  Backend backend;
+  for (const kube::Object* slice : lookup_.slices(kube::namespace_of(service), kube::name_of(service))) {
+    for (const kube::Object* each : objects_in(*slice, "ports")) {
+      if (find_string(*each, "name") == find_string(port, "name")) {
+        add_endpoints(*slice, static_cast<std::uint16_t>(find_int(*each, "port", 0)), backend);
+      }
+    }
+  }
+  return backend;
+}
+
+Backend Backends::endpoints_of_pool(const kube::Object& pool) const {
+  Backend backend{
+      .ready = {}, .pool = true, .http2 = find_string(pool, "spec.appProtocol") == kHttp2Protocol};
+  const auto ports = ports_of(pool);
+  for (const kube::Object* pod : objects_.pods) {
+    const std::string_view address = find_string(*pod, "status.podIP");
+    if (!selects(pool, *pod) || kube::is_being_deleted(*pod)) {
+      continue;
+    }
+    if (!is_ready(*pod) || address.empty()) {
+      ++backend.not_ready;
+      continue;
+    }
+    for (std::size_t rank = 0; rank < ports.size(); ++rank) {
+      picker::Endpoint endpoint;
+      endpoint.address = {std::string(address), ports[rank]};
+      endpoint.name = ports.size() == 1 ? std::string(kube::name_of(*pod))
+                                        : fmt::format("{}-rank-{}", kube::name_of(*pod), rank);
+      endpoint.namespace_ = kube::namespace_of(*pod);
+      endpoint.labels = labels_of(*pod);
+      endpoint.rank = static_cast<int>(rank);
+      backend.ready.push_back(std::move(endpoint));
+    }
+  }
+  return backend;
+}
+
+}  // namespace llmd::gateway

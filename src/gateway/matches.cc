@@ -1,0 +1,97 @@
+#include "gateway/matches.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "gateway/fields.h"
+#include "gateway/kinds.h"
+
+namespace llmd::gateway {
+namespace {
+
+using kube::find_string;
+
+constexpr std::string_view kRegex = "RegularExpression";
+
+// Of equal names only the first counts; header names are equal whatever their case.
+Result<std::vector<ValueMatch>> values_of(const kube::Object& match, std::string_view member) {
+  std::vector<ValueMatch> values;
+  for (const kube::Object* item : objects_in(match, member)) {
+    ValueMatch value{std::string(find_string(*item, "name")), std::string(find_string(*item, "value"))};
+    const auto same_name = [&](const ValueMatch& other) {
+      return equals_ignoring_case(other.name, value.name);
+    };
+    if (std::ranges::any_of(values, same_name)) {
+      continue;
+    }
+    const std::string_view type = string_or(*item, "type", "Exact");
+    if (type == kRegex) {
+      LLMD_TRY(value.pattern, Pattern::compile(value.value));
+    } else if (type != "Exact") {
+      return invalid_argument("{}: type {} is not supported", member, type);
+    }
+    values.push_back(std::move(value));
+  }
+  return values;
+}
+
+Result<Match> set_path(Match match, std::string_view type, std::string_view path) {
+  match.path = path;
+  if (type == "Exact") {
+    match.kind = Match::Path::Exact;
+  } else if (type == kRegex) {
+    match.kind = Match::Path::Regex;
+    LLMD_TRY(match.pattern, Pattern::compile(path));
+  } else if (type != "PathPrefix") {
+    return invalid_argument("path: type {} is not supported", type);
+  }
+  return match;
+}
+
+Result<Match> http_match(const kube::Object& object) {
+  LLMD_TRY(Match match,
+           set_path({}, string_or(object, "path.type", "PathPrefix"), string_or(object, "path.value", "/")));
+  match.method = find_string(object, "method");
+  LLMD_TRY(match.query, values_of(object, "queryParams"));
+  return match;
+}
+
+// gRPC's path is /SERVICE/METHOD; what is not named may be anything.
+Result<Match> grpc_match(const kube::Object& object) {
+  const std::string service(find_string(object, "method.service"));
+  const std::string method(find_string(object, "method.method"));
+  if (string_or(object, "method.type", "Exact") == kRegex) {
+    const auto part = [](const std::string& text) {
+      return text.empty() ? std::string("[^/]+") : "(?:" + text + ")";
+    };
+    return set_path({}, kRegex, "/" + part(service) + "/" + part(method));
+  }
+  if (!service.empty() && !method.empty()) {
+    return set_path({}, "Exact", "/" + service + "/" + method);
+  }
+  return method.empty() ? set_path({}, "PathPrefix", "/" + service)
+                        : set_path({}, kRegex, "/[^/]+/" + method);
+}
+
+}  // namespace
+
+ParsedMatches parse_matches(const kube::Object& rule, std::string_view route_kind) {
+  ParsedMatches parsed;
+  const auto written = objects_in(rule, "matches");
+  if (written.empty()) {
+    parsed.matches.emplace_back();
+  }
+  for (const kube::Object* object : written) {
+    auto match = route_kind == kGrpcRoutes.kind ? grpc_match(*object) : http_match(*object);
+    auto headers = values_of(*object, "headers");
+    if (!match || !headers) {
+      parsed.problem = !match ? match.error().text() : headers.error().text();
+      continue;
+    }
+    match->headers = std::move(*headers);
+    parsed.matches.push_back(std::move(*match));
+  }
+  return parsed;
+}
+
+}  // namespace llmd::gateway

@@ -1,0 +1,69 @@
+#include "gateway/service_targets.h"
+
+namespace llmd::gateway {
+
+ServiceTargets::ServiceTargets(Shared& shared, async::Event& changed, const picker::Picker& picker,
+                               picker::Request request, std::string_view backend)
+    : shared_(shared),
+      changed_(changed),
+      picker_(picker),
+      request_(request),
+      backend_(backend),
+      deadline_(async::Deadline::after(shared.options.endpoint_wait)),
+      budget_(shared.retry_budget) {}
+
+picker::PickResult<picker::Decision> ServiceTargets::pick() const {
+  const auto endpoints = picker_.endpoints();
+  auto exclude = shared_.outliers.avoided(endpoints->endpoints, shared_.turn++);
+  if (exclude.empty()) {
+    return picker_.pick(request_, tried_);
+  }
+  exclude.insert(exclude.end(), tried_.begin(), tried_.end());
+  auto decided = picker_.pick(request_, exclude);
+  return decided ? std::move(decided) : picker_.pick(request_, tried_);
+}
+
+Task<Result<net::Address>> ServiceTargets::next() {
+  if (decision_.lease) {
+    shared_.outliers.failed(decision_.endpoint().address);
+    if (!budget_.may_retry()) {
+      co_return unavailable("{}: too many requests are being tried again", backend_);
+    }
+    shared_.metrics.retries.add();
+    tried_.push_back(decision_.lease.endpoint());
+    decision_.lease.release();
+  }
+  while (true) {
+    auto decided = pick();
+    if (decided) {
+      decision_ = std::move(*decided);
+      co_return decision_.endpoint().address;
+    }
+    if (!tried_.empty()) {
+      co_return std::unexpected(decided.error().error().within(backend_));
+    }
+    // Nobody is ready: the backend is starting, scaled to zero or gone. Somebody may come.
+    changed_.reset();
+    const bool changed = co_await changed_.wait_until(deadline_);
+    if (!changed) {
+      co_return unavailable(
+          "{}: no endpoint became ready within {} s", backend_,
+          std::chrono::duration_cast<std::chrono::seconds>(shared_.options.endpoint_wait).count())
+          .hint("the model may still be loading; see the pods of its service");
+    }
+  }
+}
+
+void ServiceTargets::note(const proxy::RelayOutcome& outcome) {
+  if (!decision_.lease) {
+    return;
+  }
+  const bool blameless = !outcome.error || outcome.error->kind == ErrorKind::Cancelled;
+  if (!blameless) {
+    shared_.outliers.failed(decision_.endpoint().address);
+  } else if (outcome.complete) {
+    shared_.outliers.succeeded(decision_.endpoint().address);
+  }
+}
+
+}  // namespace llmd::gateway

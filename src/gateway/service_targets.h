@@ -1,0 +1,41 @@
+// The endpoints of one backend for one request: chosen by its picker, without those that fail time and again.
+// Holds the lease of the one in use. Private to gateway.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "async/event.h"
+#include "gateway/shared.h"
+#include "proxy/relay.h"
+
+namespace llmd::gateway {
+
+class ServiceTargets final : public proxy::Targets {
+ public:
+  // `changed` is set whenever endpoints have changed. Views of the request outlive this object.
+  ServiceTargets(Shared& shared, async::Event& changed, const picker::Picker& picker, picker::Request request,
+                 std::string_view backend);
+
+  Task<Result<net::Address>> next() override;
+  // The request is over: what became of it is remembered of its endpoint.
+  void note(const proxy::RelayOutcome& outcome);
+  std::string explanation() const { return decision_.lease ? decision_.explanation() : "no endpoint"; }
+  bool retried() const { return !tried_.empty(); }
+
+ private:
+  picker::PickResult<picker::Decision> pick() const;
+
+  Shared& shared_;
+  async::Event& changed_;
+  const picker::Picker& picker_;
+  picker::Request request_;
+  std::string_view backend_;
+  async::Deadline deadline_;
+  RetryBudget::Request budget_;
+  picker::Decision decision_;
+  std::vector<picker::EndpointPtr> tried_;
+};
+
+}  // namespace llmd::gateway

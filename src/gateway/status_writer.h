@@ -1,0 +1,31 @@
+// Writes status. Every gateway may run one without a leader: all of them compute the same status, entries of
+// other controllers are kept, and who comes second finds nothing left to do. A conflict means that the object
+// has changed: its newer version is judged anew, so nothing is written over. One loop; private to gateway.
+#pragma once
+
+#include <vector>
+
+#include "async/event.h"
+#include "gateway/build_routes.h"
+#include "kube/client.h"
+
+namespace llmd::gateway {
+
+class StatusWriter {
+ public:
+  StatusWriter(async::EventLoop& loop, kube::Client& client) : client_(client), changed_(loop.executor()) {}
+
+  // What is left of an earlier list is given up: these were computed from newer objects.
+  void want(std::vector<StatusChange> changes);
+  // Writes until cancelled.
+  Task<void> run();
+
+ private:
+  Task<void> write(StatusChange change);
+
+  kube::Client& client_;
+  async::Event changed_;
+  std::vector<StatusChange> wanted_;
+};
+
+}  // namespace llmd::gateway

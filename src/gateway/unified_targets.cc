@@ -1,0 +1,167 @@
+#include "gateway/unified_targets.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace llmd::gateway {
+namespace {
+
+// Requests per endpoint and unit of weight.
+double load_of(const Serving& serving) {
+  const auto snapshot = serving.picker->endpoints();
+  double running = 0;
+  for (const auto& endpoint : snapshot->endpoints) {
+    running += endpoint->running();
+  }
+  const auto count = static_cast<double>(std::max<std::size_t>(snapshot->endpoints.size(), 1));
+  return running / (count * serving.target->weight);
+}
+
+bool contains(const std::vector<net::Address>& addresses, const net::Address& address) {
+  return std::ranges::find(addresses, address) != addresses.end();
+}
+
+}  // namespace
+
+UnifiedTargets::UnifiedTargets(Shared& shared, async::Event& changed, Visit& visit, picker::Request request,
+                               std::string_view model, std::string_view owner)
+    : shared_(shared),
+      changed_(changed),
+      visit_(visit),
+      request_(request),
+      model_(model),
+      owner_(owner),
+      deadline_(async::Deadline::after(shared.options.endpoint_wait)),
+      budget_(shared.retry_budget) {}
+
+std::vector<UnifiedTargets::Candidate> UnifiedTargets::candidates(const ModelCatalog& catalog) {
+  std::vector<Candidate> all;
+  const auto mappings = catalog.find(model_, owner_);
+  if (!mappings) {
+    return all;
+  }
+  for (const ModelMapping* mapping : *mappings) {
+    const Via best = mapping->via();
+    for (const Serving& serving : mapping->serving) {
+      all.push_back({.mapping = mapping,
+                     .serving = &serving,
+                     .preferred = serving.target->via == best,
+                     .load = load_of(serving)});
+    }
+  }
+  // Equals take turns.
+  const std::size_t first = shared_.turn++ % std::max<std::size_t>(all.size(), 1);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i].place = (i + all.size() - first) % all.size();
+  }
+  std::ranges::sort(all, {},
+                    [](const Candidate& each) { return std::tuple(!each.preferred, each.load, each.place); });
+  return all;
+}
+
+std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(
+    const Candidate& candidate) const {
+  const auto snapshot = candidate.serving->picker->endpoints();
+  std::vector<picker::EndpointPtr> exclude;
+  for (const picker::EndpointPtr& endpoint : snapshot->endpoints) {
+    const net::Address& address = endpoint->endpoint.address;
+    if (contains(tried_, address) || contains(candidate.serving->not_serving, address)) {
+      exclude.push_back(endpoint);
+    }
+  }
+  const auto avoided = shared_.outliers.avoided(snapshot->endpoints, shared_.turn++);
+  if (!avoided.empty()) {
+    auto healthy = exclude;
+    healthy.insert(healthy.end(), avoided.begin(), avoided.end());
+    if (auto decided = candidate.serving->picker->pick(request_, healthy)) {
+      return decided;
+    }
+  }
+  return candidate.serving->picker->pick(request_, exclude);
+}
+
+bool UnifiedTargets::take_one() {
+  const auto catalog = shared_.directory->catalog();
+  for (const Candidate& candidate : candidates(*catalog)) {
+    auto decided = pick_from(candidate);
+    if (!decided) {
+      if (decided.error().status != 503) {
+        rejected_ = decided.error().error();
+      }
+      continue;
+    }
+    decision_ = std::move(*decided);
+    picker_ = candidate.serving->picker;
+    RequestNotes& notes = visit_.notes();
+    notes.owner = candidate.mapping->card.owned_by;
+    notes.via = to_string(candidate.serving->target->via);
+    visit_.set_upstream(decision_.endpoint().address.to_string());
+    return true;
+  }
+  return false;
+}
+
+Task<Result<void>> UnifiedTargets::wait() {
+  if (!waited_) {
+    waited_ = true;
+    shared_.traffic.metrics.waited_for_model();
+  }
+  changed_.reset();
+  const Duration pause = shared_.traffic.configuration.unified.progressInterval;
+  const async::Deadline next = request_.stream ? deadline_.or_after(pause) : deadline_;
+  const bool changed = co_await changed_.wait_until(next);
+  if (changed) {
+    co_return Result<void>();
+  }
+  if (deadline_.expired()) {
+    co_return unavailable(
+        "the model `{}` has no ready endpoint, and none became ready within {} s", model_,
+        std::chrono::duration_cast<std::chrono::seconds>(shared_.options.endpoint_wait).count())
+        .hint("it may still be loading; try again later");
+  }
+  co_return co_await visit_.answer().progress(fmt::format("waiting for the model {} to start", model_));
+}
+
+Task<Result<net::Address>> UnifiedTargets::next() {
+  if (decision_.lease) {
+    shared_.outliers.failed(decision_.endpoint().address);
+    if (!budget_.may_retry()) {
+      co_return unavailable("{}: too many requests are being tried again", model_);
+    }
+    shared_.metrics.retries.add();
+    tried_.push_back(decision_.endpoint().address);
+    decision_ = {};
+  }
+  while (!take_one()) {
+    if (rejected_) {
+      co_return std::unexpected(*rejected_);
+    }
+    if (!tried_.empty()) {
+      co_return unavailable("no other endpoint serves the model `{}`", model_);
+    }
+    LLMD_CO_TRY_VOID(co_await wait());
+  }
+  co_return decision_.endpoint().address;
+}
+
+void UnifiedTargets::note(const proxy::RelayOutcome& outcome) {
+  if (!decision_.lease) {
+    return;
+  }
+  const net::Address endpoint = decision_.endpoint().address;  // complete() gives the lease back
+  if (outcome.complete) {
+    const Answer& answer = visit_.answer();
+    decision_.complete({.status = outcome.status,
+                        .usage = answer.usage(),
+                        .response_bytes = answer.bytes(),
+                        .events = answer.events()});
+  }
+  const bool blameless = !outcome.error || outcome.error->kind == ErrorKind::Cancelled;
+  if (!blameless) {
+    shared_.outliers.failed(endpoint);
+  } else if (outcome.complete) {
+    shared_.outliers.succeeded(endpoint);
+  }
+}
+
+}  // namespace llmd::gateway

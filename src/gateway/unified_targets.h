@@ -1,0 +1,58 @@
+// The endpoints that serve one model for one request: the preferred targets first (pool before service before
+// pod), among equals the least loaded, within a target as its picker decides. While nobody is ready, waits
+// until somebody is, bounded, and tells a streaming client that it does. Private to gateway.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "async/event.h"
+#include "gateway/model_directory.h"
+#include "gateway/shared.h"
+#include "gateway/traffic.h"
+#include "proxy/relay.h"
+
+namespace llmd::gateway {
+
+class UnifiedTargets final : public proxy::Targets {
+ public:
+  // The mappings come from `catalog`, which is replaced when it has changed. Views of the request outlive
+  // this object.
+  UnifiedTargets(Shared& shared, async::Event& changed, Visit& visit, picker::Request request,
+                 std::string_view model, std::string_view owner);
+
+  Task<Result<net::Address>> next() override;
+  // The request is over: what became of it is remembered of its endpoint.
+  void note(const proxy::RelayOutcome& outcome);
+
+ private:
+  struct Candidate {
+    const ModelMapping* mapping = nullptr;
+    const Serving* serving = nullptr;
+    bool preferred = false;
+    double load = 0;
+    std::size_t place = 0;  // among those with the same load
+  };
+  std::vector<Candidate> candidates(const ModelCatalog& catalog);
+  // The answer, or why this target has none.
+  std::expected<picker::Decision, picker::Rejection> pick_from(const Candidate& candidate) const;
+  bool take_one();
+  Task<Result<void>> wait();
+
+  Shared& shared_;
+  async::Event& changed_;
+  Visit& visit_;
+  picker::Request request_;
+  std::string_view model_;
+  std::string_view owner_;
+  async::Deadline deadline_;
+  RetryBudget::Request budget_;
+  picker::Decision decision_;
+  std::shared_ptr<const picker::Picker> picker_;  // of the decision
+  std::vector<net::Address> tried_;
+  std::optional<Error> rejected_;  // by a picker, for another reason than that nobody is there
+  bool waited_ = false;
+};
+
+}  // namespace llmd::gateway

@@ -1,0 +1,449 @@
+"""HTTPRoute semantics, row by row, through a real `llmd gateway` with objects from files. Rows that need no
+other objects share one gateway; each has a hostname of its own."""
+
+import concurrent.futures
+import unittest
+
+from harness import (POOL_API, Gateway, Upstream, exact, gateway, listener, meta, prefix, regex, route, rule,
+                     service, to, wait_for)
+
+NAMES = "abcdef"
+
+
+def rewrite_prefix(value):
+    return {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": value}}}
+
+
+def rewrite_full(value):
+    return {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplaceFullPath", "replaceFullPath": value}}}
+
+
+def redirect(**fields):
+    return {"type": "RequestRedirect", "requestRedirect": fields}
+
+
+def header(name, value, **more):
+    return {"name": name, "value": value, **more}
+
+
+# What is asked: (path, {options of Gateway.ask}), and who must answer: an upstream's name or a status.
+# Each entry: what the row says, the rules of its route(s), the questions.
+MATCHES = [
+    ("exact before prefix, the longest prefix first",
+     [rule(prefix("/"), backends=to("a")), rule(prefix("/x"), backends=to("b")),
+      rule(prefix("/x/y"), backends=to("c")), rule(exact("/x/y/z"), backends=to("d"))],
+     [("/", {}, "a"), ("/x", {}, "b"), ("/x/", {}, "b"), ("/xy", {}, "a"), ("/x/y", {}, "c"), ("/x/y/", {}, "c"),
+      ("/x/y/z", {}, "d"), ("/x/y/z/", {}, "c"), ("/x/y?q=/x/y/z", {}, "c")]),
+    ("a prefix matches whole segments; a slash at its end does not count",
+     [rule(prefix("/abc/"), backends=to("a"))],
+     [("/abc", {}, "a"), ("/abc/", {}, "a"), ("/abc/d", {}, "a"), ("/abcd", {}, 404), ("/", {}, 404)]),
+    ("a regular expression matches the whole path, after exact and before prefix",
+     [rule(prefix("/models"), backends=to("a")), rule(regex("/models/[a-z]+"), backends=to("b")),
+      rule(exact("/models/gpt"), backends=to("c"))],
+     [("/models/llama", {}, "b"), ("/models/gpt", {}, "c"), ("/models/l1", {}, "a"), ("/models/x/y", {}, "a")]),
+    ("a method match wins over headers, more headers over fewer, headers over query",
+     [rule(prefix("/"), backends=to("a")),
+      rule(prefix("/", queryParams=[header("q", "1")]), backends=to("b")),
+      rule(prefix("/", headers=[header("X-One", "1")]), backends=to("c")),
+      rule(prefix("/", headers=[header("X-One", "1"), header("x-two", "2")]), backends=to("d")),
+      rule(prefix("/", method="PUT"), backends=to("e"))],
+     [("/", {}, "a"), ("/?q=1", {}, "b"), ("/?q=2", {}, "a"), ("/?q=1", {"headers": {"x-one": "1"}}, "c"),
+      ("/", {"headers": {"X-ONE": "1", "X-TWO": "2"}}, "d"), ("/", {"headers": {"X-One": "one"}}, "a"),
+      ("/", {"headers": {"X-One": "1"}, "method": "PUT"}, "e")]),
+    ("values are compared with their case, names of parameters too",
+     [rule(prefix("/", headers=[header("X", "Value")], queryParams=[header("Q", "a b")]), backends=to("a"))],
+     [("/?Q=a%20b", {"headers": {"x": "Value"}}, "a"), ("/?Q=a+b", {"headers": {"x": "value"}}, 404),
+      ("/?q=a%20b", {"headers": {"x": "Value"}}, 404)]),
+    ("regular expressions of headers and parameters match the whole value",
+     [rule(prefix("/", headers=[header("X", "v[0-9]+", type="RegularExpression")]), backends=to("a")),
+      rule(prefix("/", queryParams=[header("q", "x.*", type="RegularExpression")]), backends=to("b"))],
+     [("/", {"headers": {"x": "v12"}}, "a"), ("/", {"headers": {"x": "v12 "}}, "a"),
+      ("/", {"headers": {"x": "av12"}}, 404), ("/?q=xyz", {}, "b"), ("/?q=yx", {}, 404)]),
+    ("of equal header names the first counts",
+     [rule(prefix("/", headers=[header("X", "1"), header("x", "2")]), backends=to("a"))],
+     [("/", {"headers": {"X": "1"}}, "a"), ("/", {"headers": {"X": "2"}}, 404)]),
+    ("matches of a rule are alternatives, the fields of a match are not",
+     [rule(exact("/one", method="GET"), exact("/two"), backends=to("a"))],
+     [("/one", {}, "a"), ("/one", {"method": "PUT"}, 404), ("/two", {"method": "PUT"}, "a"), ("/three", {}, 404)]),
+    ("a rule without matches takes every path",
+     [{"backendRefs": to("a")}],
+     [("/", {}, "a"), ("/any/thing?x", {}, "a")]),
+    ("equal matches: the first rule of the list",
+     [rule(prefix("/p"), backends=to("a")), rule(prefix("/p"), backends=to("b"))],
+     [("/p", {}, "a")]),
+    ("an expression that cannot be understood is left out, the other rules are served",
+     [rule(regex("/(bad"), backends=to("a")), rule(prefix("/good"), backends=to("b"))],
+     [("/(bad", {}, 404), ("/good", {}, "b")]),
+    ("references that lead nowhere answer 500",
+     [rule(prefix("/missing"), backends=to("nobody")), {"matches": [prefix("/none")]},
+      rule(prefix("/kind"), backends=[{"kind": "Bucket", "group": "example.com", "name": "a"}]),
+      rule(prefix("/port"), backends=[{"name": "a", "port": 9}]),
+      rule(prefix("/zero"), backends=to(("a", 0))),
+      rule(prefix("/some"), backends=to(("a", 0), "b"))],
+     [("/missing", {}, 500), ("/none", {}, 500), ("/kind", {}, 500), ("/port", {}, 500), ("/zero", {}, 500),
+      ("/some", {}, "b")]),
+]
+
+# (filters, path asked, path the upstream sees) with the prefix /foo.
+REWRITES = [
+    ("/foo", "/xyz", "/foo/bar", "/xyz/bar"), ("/foo/", "/xyz/", "/foo/bar", "/xyz/bar"),
+    ("/foo", "/xyz/", "/foo/bar", "/xyz/bar"), ("/foo", "/xyz", "/foo", "/xyz"), ("/foo", "/xyz", "/foo/", "/xyz/"),
+    ("/foo", "", "/foo/bar", "/bar"), ("/foo", "", "/foo", "/"), ("/foo", "", "/foo/", "/"),
+    ("/foo", "/", "/foo", "/"), ("/foo", "/", "/foo/", "/"), ("/foo", "/", "/foo/v1/chat?x=1", "/v1/chat?x=1"),
+    ("/foo", "/a b", "/foo/c%20d?e=%2F", "/a b/c%20d?e=%2F"),
+]
+
+# (fields of the redirect, path asked, host asked, status, Location)
+REDIRECTS = [
+    ({"hostname": "other.example"}, "/x?y=1", "HOST", 302, "http://other.example:PORT/x?y=1"),
+    ({"scheme": "https"}, "/x", "HOST", 302, "https://HOST/x"),
+    ({"scheme": "https", "port": 8443, "statusCode": 301}, "/x", "HOST", 301, "https://HOST:8443/x"),
+    ({"port": 80, "statusCode": 307}, "/x", "HOST", 307, "http://HOST/x"),
+    ({"port": 81, "statusCode": 308}, "/x", "HOST", 308, "http://HOST:81/x"),
+    ({"statusCode": 303, "path": {"type": "ReplaceFullPath", "replaceFullPath": "/new"}}, "/x/y?z", "HOST", 303,
+     "http://HOST:PORT/new?z"),
+    ({"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new"}}, "/old/x", "HOST", 302,
+     "http://HOST:PORT/new/x"),
+]
+
+
+class Rows(unittest.TestCase):
+    """Every row that needs nothing but its own route."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.upstreams = {name: Upstream(name) for name in NAMES}
+        objects = [gateway()]
+        for upstream in cls.upstreams.values():
+            objects += service(upstream.name, upstream.port)
+        for number, (_, rules, _) in enumerate(MATCHES):
+            objects.append(route(f"match-{number}", *rules, hosts=[f"m{number}.example"]))
+        for number, (path, value, _, _) in enumerate(REWRITES):
+            objects.append(route(f"rewrite-{number}", rule(prefix(path), backends=to("a"),
+                                                           filters=[rewrite_prefix(value)]),
+                                 hosts=[f"r{number}.example"]))
+        for number, (fields, _, _, _, _) in enumerate(REDIRECTS):
+            objects.append(route(f"redirect-{number}",
+                                 rule(prefix("/old"), prefix("/"), filters=[redirect(**fields)]),
+                                 hosts=[f"d{number}.example"]))
+        objects += cls.single_routes()
+        cls.gateway = Gateway(objects)
+
+    @classmethod
+    def single_routes(cls):
+        edits = {"set": [header("X-Set", "new")], "add": [header("X-Add", "2"), header("X-New", "n")],
+                 "remove": ["X-Gone"]}
+        echoed = {"set": [header("X-Upstream", "hidden")], "add": [header("X-Answer", "yes")], "remove": ["Date"]}
+        backend = to("a")[0] | {"filters": [{"type": "RequestHeaderModifier",
+                                             "requestHeaderModifier": {"set": [header("X-Backend", "only")]}}]}
+        return [
+            route("edits", rule(prefix("/"), backends=to("a"), filters=[
+                {"type": "RequestHeaderModifier", "requestHeaderModifier": edits},
+                {"type": "ResponseHeaderModifier", "responseHeaderModifier": echoed}]), hosts=["edits.example"]),
+            route("backend-edits", rule(prefix("/"), backends=[backend]), hosts=["backend-edits.example"]),
+            route("full", rule(prefix("/"), backends=to("a"), filters=[rewrite_full("/one")]),
+                  hosts=["full.example"]),
+            route("host", rule(prefix("/"), backends=to("a"), filters=[
+                {"type": "URLRewrite", "urlRewrite": {"hostname": "inner.example"}}]), hosts=["host.example"]),
+            route("both", rule(prefix("/"), backends=to("a"), filters=[rewrite_full("/x"), redirect(port=1)]),
+                  hosts=["both.example"]),
+            route("unknown", rule(prefix("/"), backends=to("a"), filters=[{"type": "ExtensionRef"}]),
+                  hosts=["unknown.example"]),
+            route("mirror", rule(prefix("/all"), backends=to("a"), filters=[
+                {"type": "RequestMirror", "requestMirror": {"backendRef": to("e")[0]}}]),
+                  rule(prefix("/some"), backends=to("a"), filters=[
+                      {"type": "RequestMirror",
+                       "requestMirror": {"backendRef": to("f")[0], "fraction": {"numerator": 1, "denominator": 4}}}]),
+                  rule(prefix("/nowhere"), backends=to("a"), filters=[
+                      {"type": "RequestMirror", "requestMirror": {"backendRef": to("nobody")[0]}}]),
+                  hosts=["mirror.example"]),
+            route("cors", rule(prefix("/"), backends=to("a"), filters=[
+                {"type": "CORS", "cors": {"allowOrigins": ["https://*.good.example"], "allowMethods": ["POST"],
+                                          "allowHeaders": ["X-Key"], "allowCredentials": True, "maxAge": 60}}]),
+                  hosts=["cors.example"]),
+            route("weights", rule(prefix("/"), backends=to(("a", 70), ("b", 30))), hosts=["weights.example"]),
+            route("half", rule(prefix("/"), backends=to("a", "nobody")), hosts=["half.example"]),
+            route("old", rule(prefix("/"), backends=to("a")), hosts=["age.example"],
+                  created="2026-01-01T00:00:00Z"),
+            route("an-older", rule(prefix("/"), backends=to("b")), hosts=["age.example"],
+                  created="2025-01-01T00:00:00Z"),
+            route("name-b", rule(prefix("/"), backends=to("b")), hosts=["name.example"]),
+            route("name-a", rule(prefix("/"), backends=to("a")), hosts=["name.example"]),
+            route("wild", rule(prefix("/"), backends=to("a")), hosts=["*.wild.example"]),
+            route("longer-wild", rule(prefix("/"), backends=to("b")), hosts=["*.longer.wild.example"]),
+            route("not-wild", rule(prefix("/"), backends=to("c")), hosts=["exact.wild.example"]),
+        ]
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.gateway.close() == 0
+        for upstream in cls.upstreams.values():
+            upstream.close()
+
+    def test_matches(self):
+        for number, (row, _, questions) in enumerate(MATCHES):
+            for path, options, expected in questions:
+                with self.subTest(row, path=path, **options):
+                    self.assertEqual(self.gateway.ask(path, f"m{number}.example", **options).served_by, expected)
+
+    def test_prefix_rewrites(self):
+        for number, (path, value, asked, expected) in enumerate(REWRITES):
+            with self.subTest(prefix=path, replacement=value, asked=asked):
+                if " " in expected:
+                    continue  # Echo's parser of request lines takes no spaces; gateway_test has the row
+                self.assertEqual(self.gateway.ask(asked, f"r{number}.example").json["target"], expected)
+
+    def test_full_path_rewrites_keep_the_query(self):
+        self.assertEqual(self.gateway.ask("/x/y?z=1", "full.example").json["target"], "/one?z=1")
+
+    def test_host_rewrites_reach_the_upstream(self):
+        seen = self.gateway.ask("/", "host.example").json["headers"]
+        self.assertEqual(seen["host"], "inner.example")
+        self.assertEqual(seen["x-forwarded-host"], "host.example")
+
+    def test_redirects(self):
+        for number, (fields, asked, _, status, location) in enumerate(REDIRECTS):
+            with self.subTest(**fields):
+                host, port = f"d{number}.example", self.gateway.address[1]
+                answer = self.gateway.ask(asked, f"{host}:{port}")
+                self.assertEqual(answer.status, status)
+                expected = location.replace("HOST", host).replace("PORT", str(port))
+                self.assertEqual(answer.headers["location"], expected)
+
+    def test_header_edits_set_then_add_then_remove(self):
+        answer = self.gateway.ask("/", "edits.example",
+                                  headers={"X-Set": "old", "X-Add": "1", "X-Gone": "soon", "X-Kept": "k"})
+        seen = answer.json["headers"]
+        self.assertEqual((seen["x-set"], seen["x-add"], seen["x-new"], seen["x-kept"]), ("new", "1,2", "n", "k"))
+        self.assertNotIn("x-gone", seen)
+        self.assertEqual((answer.headers["x-upstream"], answer.headers["x-answer"]), ("hidden", "yes"))
+
+    def test_edits_of_a_backend_apply_there_only(self):
+        self.assertEqual(self.gateway.ask("/", "backend-edits.example").json["headers"]["x-backend"], "only")
+
+    def test_filters_that_cannot_be_followed_answer_500(self):
+        for host, reason in (("both.example", "exclude each other"), ("unknown.example", "ExtensionRef")):
+            answer = self.gateway.ask("/", host)
+            self.assertEqual(answer.status, 500)
+            self.assertIn(reason, answer.json["error"]["message"])
+
+    def test_a_mirror_gets_a_copy_and_changes_nothing(self):
+        mirror = self.upstreams["e"].requests
+        answer = self.gateway.ask("/all/x?y=1", "mirror.example", method="POST", body="hello")
+        self.assertEqual(answer.served_by, "a")
+        copies = wait_for("the copy", lambda: [each for each in mirror if each["target"] == "/all/x?y=1"])
+        self.assertEqual((copies[0]["method"], copies[0]["body"]), ("POST", "hello"))
+        self.assertEqual(self.gateway.ask("/nowhere", "mirror.example").served_by, "a")
+
+    def test_a_mirror_gets_its_fraction(self):
+        for _ in range(200):
+            self.gateway.ask("/some", "mirror.example")
+        seen = self.upstreams["f"].requests
+        wait_for("a quarter", lambda: len(seen) >= 40)
+        self.assertLess(len(seen), 60)
+
+    def test_cors_answers_preflights_and_marks_answers(self):
+        asked = {"Origin": "https://app.good.example", "Access-Control-Request-Method": "POST"}
+        answer = self.gateway.ask("/", "cors.example", method="OPTIONS", headers=asked)
+        self.assertEqual(answer.status, 204)
+        self.assertEqual(answer.headers["access-control-allow-origin"], "https://app.good.example")
+        self.assertEqual(answer.headers["access-control-allow-methods"], "POST")
+        self.assertEqual(answer.headers["access-control-max-age"], "60")
+        answer = self.gateway.ask("/", "cors.example", headers={"Origin": "https://app.good.example"})
+        self.assertEqual((answer.served_by, answer.headers["access-control-allow-credentials"]), ("a", "true"))
+        answer = self.gateway.ask("/", "cors.example", headers={"Origin": "https://bad.example"})
+        self.assertNotIn("access-control-allow-origin", answer.headers)
+
+    def served(self, host, count):
+        with concurrent.futures.ThreadPoolExecutor(10) as clients:
+            answers = list(clients.map(lambda _: self.gateway.ask("/", host).served_by, range(count)))
+        return {name: answers.count(name) for name in set(answers)}
+
+    def test_weights_within_five_percent(self):
+        shares = self.served("weights.example", 500)
+        self.assertAlmostEqual(shares["a"], 350, delta=25)
+        self.assertAlmostEqual(shares["b"], 150, delta=25)
+
+    def test_the_share_of_an_invalid_reference_gets_500(self):
+        shares = self.served("half.example", 200)
+        self.assertAlmostEqual(shares["a"], 100, delta=10)
+        self.assertAlmostEqual(shares[500], 100, delta=10)
+
+    def test_between_routes_the_older_wins_then_the_name(self):
+        self.assertEqual(self.gateway.ask("/", "age.example").served_by, "b")
+        self.assertEqual(self.gateway.ask("/", "name.example").served_by, "a")
+
+    def test_wildcard_hosts(self):
+        for host, expected in (("x.wild.example", "a"), ("x.y.wild.example", "a"), ("wild.example", 404),
+                               ("x.longer.wild.example", "b"), ("exact.wild.example", "c"),
+                               ("EXACT.Wild.Example:8080", "c")):
+            with self.subTest(host):
+                self.assertEqual(self.gateway.ask("/", host).served_by, expected)
+
+    def test_a_miss_names_only_the_nearest_routes(self):
+        message = self.gateway.ask("/models/llamma/x", "nobody.example").json["error"]["message"]
+        self.assertIn("no route matches GET /models/llamma/x", message)
+        self.assertLess(len(message), 600)
+
+
+class Attachment(unittest.TestCase):
+    """Which routes a listener takes, and references between namespaces."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.upstreams = {name: Upstream(name) for name in "abc"}
+
+    @classmethod
+    def tearDownClass(cls):
+        for upstream in cls.upstreams.values():
+            upstream.close()
+
+    def start(self, *objects, listeners=()):
+        everything = list(objects)
+        for upstream in self.upstreams.values():
+            everything += service(upstream.name, upstream.port)
+            everything += service(upstream.name, upstream.port, namespace="other")
+        ports = [f"{port}=0" for port in listeners]
+        arguments = ["--open-listeners", "--listener-port", *ports] if ports else []
+        made = Gateway(everything, *arguments)
+        self.addCleanup(made.close)
+        made.read_listeners(len(ports))
+        return made
+
+    def test_hosts_are_the_intersection_of_listener_and_route(self):
+        made = self.start(
+            gateway(listener("exact", 8001, hostname="very.specific.example"),
+                    listener("wild", 8001, hostname="*.wild.example"), listener("any", 8001)),
+            route("exact", rule(prefix("/s1"), backends=to("a")), hosts=["very.specific.example", "non.example"],
+                  parents=[{"name": "gateway", "sectionName": "exact"}]),
+            route("wild", rule(prefix("/s2"), backends=to("b")), hosts=["*.example", "foo.wild.example"],
+                  parents=[{"name": "gateway", "sectionName": "wild"}]),
+            route("none", rule(prefix("/s3"), backends=to("c")), hosts=["specific.but.wrong"],
+                  parents=[{"name": "gateway", "sectionName": "wild"}]),
+            listeners=[8001])
+        door = made.listeners[8001]
+        for host, path, expected in (
+                ("very.specific.example", "/s1", "a"), ("non.example", "/s1", 404), ("foo.wild.example", "/s2", "b"),
+                ("bar.wild.example", "/s2", "b"), ("x.y.wild.example", "/s2", "b"), ("wild.example", "/s2", 404),
+                ("specific.but.wrong", "/s3", 404), ("very.specific.example", "/s2", 404)):
+            with self.subTest(host=host, path=path):
+                self.assertEqual(made.ask(path, host, address=door).served_by, expected)
+
+    def test_a_listener_keeps_its_host_from_less_specific_ones(self):
+        made = self.start(
+            gateway(listener("one", 8001, hostname="one.example"), listener("any", 8001)),
+            route("any", rule(prefix("/"), backends=to("a")), parents=[{"name": "gateway", "sectionName": "any"}]),
+            route("one", rule(prefix("/one"), backends=to("b")), parents=[{"name": "gateway", "sectionName": "one"}]),
+            listeners=[8001])
+        door = made.listeners[8001]
+        for host, path, expected in (("one.example", "/one", "b"), ("one.example", "/", 404), ("two.example", "/", "a")):
+            self.assertEqual(made.ask(path, host, address=door).served_by, expected)
+
+    def test_parents_choose_listeners_by_port(self):
+        made = self.start(
+            gateway(listener("one", 8001), listener("two", 8002)),
+            route("one", rule(prefix("/"), backends=to("a")), parents=[{"name": "gateway", "port": 8001}]),
+            route("two", rule(prefix("/"), backends=to("b")), parents=[{"name": "gateway", "port": 8002}]),
+            listeners=[8001, 8002])
+        self.assertEqual(made.ask("/", address=made.listeners[8001]).served_by, "a")
+        self.assertEqual(made.ask("/", address=made.listeners[8002]).served_by, "b")
+
+    def test_routes_of_other_gateways_classes_and_sections_are_not_served(self):
+        other_class = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
+                       "metadata": {"name": "other"}, "spec": {"controllerName": "example.com/other"}}
+        made = self.start(
+            gateway(), other_class, gateway(name="theirs", class_name="other"),
+            route("theirs", rule(prefix("/theirs"), backends=to("a")), parents=[{"name": "theirs"}]),
+            route("nobody", rule(prefix("/nobody"), backends=to("a")), parents=[{"name": "nobody"}]),
+            route("section", rule(prefix("/section"), backends=to("a")),
+                  parents=[{"name": "gateway", "sectionName": "missing"}]),
+            route("ours", rule(prefix("/ours"), backends=to("a"))))
+        for path, expected in (("/ours", "a"), ("/theirs", 404), ("/nobody", 404), ("/section", 404)):
+            self.assertEqual(made.ask(path).served_by, expected)
+        self.assertIn("NoMatchingParent", made.log_text())
+
+    def test_namespaces_of_routes(self):
+        def with_namespaces(name, port, **namespaces):
+            return listener(name, port) | {"allowedRoutes": {"namespaces": namespaces}}
+        labelled = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other", "labels": {"team": "x"}}}
+        made = self.start(
+            labelled,
+            gateway(with_namespaces("same", 8001, **{"from": "Same"}),
+                    with_namespaces("chosen", 8002, **{"from": "Selector", "selector": {"matchLabels": {"team": "x"}}})),
+            route("here", rule(prefix("/here"), backends=to("a"))),
+            route("there", rule(prefix("/there"), backends=to("b")), namespace="other"),
+            listeners=[8001, 8002])
+        for port, path, expected in ((8001, "/here", "a"), (8001, "/there", 404), (8002, "/there", "b"),
+                                     (8002, "/here", 404)):
+            with self.subTest(port=port, path=path):
+                self.assertEqual(made.ask(path, address=made.listeners[port]).served_by, expected)
+
+    def test_backends_of_other_namespaces_need_a_grant(self):
+        def grant(**target):
+            return {"apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant",
+                    "metadata": meta("grant", "other"),
+                    "spec": {"from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute",
+                                       "namespace": "default"}],
+                             "to": [{"group": "", "kind": "Service", **target}]}}
+        far = route("far", rule(prefix("/a"), backends=to("a", namespace="other")),
+                    rule(prefix("/b"), backends=to("b", namespace="other")))
+        rows = (([], 500, 500), ([grant()], "a", "b"), ([grant(name="b")], 500, "b"))
+        for grants, first, second in rows:
+            with self.subTest(grants=grants):
+                made = self.start(gateway(), far, *grants)
+                self.assertEqual((made.ask("/a").served_by, made.ask("/b").served_by), (first, second))
+
+    def test_pools_pick_among_their_ready_pods(self):
+        def pod(name, address, ready="True"):
+            return {"apiVersion": "v1", "kind": "Pod", "metadata": meta(name, labels={"app": "vllm"}),
+                    "status": {"podIP": address, "conditions": [{"type": "Ready", "status": ready}]}}
+        def pool(api, spec):
+            return {"apiVersion": api, "kind": "InferencePool", "metadata": meta("pool"), "spec": spec}
+        ports = [{"number": self.upstreams["a"].port}, {"number": self.upstreams["b"].port}]
+        old_api = "inference.networking.x-k8s.io/v1alpha2"
+        made = self.start(
+            gateway(), pod("one", "127.0.0.1"), pod("two", "127.0.0.9", "False"),
+            pool(POOL_API, {"selector": {"matchLabels": {"app": "vllm"}}, "targetPorts": ports}),
+            pool(old_api, {"selector": {"app": "vllm"}, "targetPortNumber": self.upstreams["c"].port,
+                           "extensionRef": {"name": "epp"}}),
+            route("pools",
+                  rule(prefix("/v1"), backends=[{"group": POOL_API.split("/")[0], "kind": "InferencePool",
+                                                 "name": "pool", "port": 1234}]),
+                  rule(prefix("/old"), backends=[{"group": old_api.split("/")[0], "kind": "InferencePool",
+                                                  "name": "pool"}]),
+                  rule(prefix("/missing"), backends=[{"group": POOL_API.split("/")[0], "kind": "InferencePool",
+                                                      "name": "nobody"}])))
+        self.assertEqual({made.ask("/v1").served_by for _ in range(20)}, {"a", "b"})
+        self.assertEqual({made.ask("/old").served_by for _ in range(5)}, {"c"})
+        self.assertEqual(made.ask("/missing").status, 500)
+
+
+class Reload(unittest.TestCase):
+    def test_changes_of_files_apply_without_dropping_a_connection(self):
+        upstreams = {name: Upstream(name) for name in "ab"}
+        objects = [gateway()]
+        for upstream in upstreams.values():
+            self.addCleanup(upstream.close)
+            objects += service(upstream.name, upstream.port)
+        made = Gateway([*objects, route("r", rule(prefix("/"), backends=to("a")))])
+        self.addCleanup(made.close)
+        connection = made.connect()
+        self.addCleanup(connection.close)
+
+        def on_same_connection():
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            response.read()
+            return response.getheader("x-upstream")
+        self.assertEqual(on_same_connection(), "a")
+        used = connection.sock
+        made.write([*objects, route("r", rule(prefix("/"), backends=to("b")))])
+        wait_for("the new route", lambda: on_same_connection() == "b")
+        self.assertIs(connection.sock, used)
+        made.write(["a mistake"])
+        wait_for("the mistake in the log", lambda: "objects from before stay" in made.log_text())
+        self.assertEqual(on_same_connection(), "b")
+
+
+if __name__ == "__main__":
+    unittest.main()
