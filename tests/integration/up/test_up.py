@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import ROOT, Load, Machine, manifest, wait_for
+from harness import LLMD, ROOT, Load, Machine, manifest, wait_for
 
 
 @unittest.skipUnless(shutil.which("kubectl"), "SKIPPED: kubectl is not installed (./dev setup installs it)")
@@ -111,6 +111,25 @@ class Up(unittest.TestCase):
         wait_for("no engine", lambda: not self.machine.pids())
         wait_for("no pods", lambda: not self.machine.pods())
         self.assertEqual(self.machine.chat()[0], 404)
+
+    def test_explain_config_asks_the_running_one_which_layer_set_a_field(self):
+        config = ("---\napiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceServiceConfig\n"
+                  "metadata: {name: shared}\n"
+                  "spec: {template: {containers: [{name: main, env: [{name: LAYER, value: \"{{.Name}}\"}]}]}}\n")
+        self.up(manifest(extra="  baseRefs: [{name: shared}]\n") + config)
+        result = subprocess.run([LLMD, "explain-config", "tiny", "--data", self.machine.data],
+                                capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("spec.replicas = 1\n    service\n", result.stdout)
+        self.assertRegex(result.stdout, r'env\[\d+\]\.value = "tiny"\n    baseRef default/shared \(cluster\)')
+        self.assertIn("preset kserve/kserve-config-llm-template", result.stdout)
+
+    def test_a_service_of_the_server_dialect_answers_too(self):
+        self.up("apiVersion: llm-d.ai/v1alpha1\nkind: LLMInferenceService\nmetadata: {name: tiny}\nspec:\n"
+                "  inferenceServer:\n    type: vllm\n    image: vllm/vllm-openai:v0.12.0\n"
+                f"    args: [--model, {ROOT}/models/tiny, --served-model-name, tiny, --port, '8000']\n"
+                "  router: {gateway: {}, route: {}}\n")
+        self.assertEqual(self.machine.chat()[0], 200)
 
     def test_a_mistake_is_refused_with_file_line_path_and_hint(self):
         file = self.machine.write(manifest().replace("replicas:", "replcias:"))
