@@ -115,6 +115,10 @@ class PlanBuilder::Setup final : public PluginSetup {
       all.emplace_back(name);
     }
   }
+  bool is_listed(std::string_view plugin) const override {
+    const auto& listed = builder_.plan_->configuration.plugins;
+    return std::ranges::find(listed, plugin, &PluginEntry::name) != listed.end();
+  }
   Plugin* reference(std::string_view path, std::string_view plugin) override {
     if (Plugin* known = builder_.made(plugin)) {
       return known;

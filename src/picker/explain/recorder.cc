@@ -83,15 +83,41 @@ Request recorded_request(const Recorded& recorded, const RecordedHeaders& header
   return request;
 }
 
-Recorder::Recorder(std::size_t capacity) : capacity_(capacity), slots_(std::make_unique<Slot[]>(capacity)) {}
-Recorder::~Recorder() = default;
+Recorder::Recorder(std::size_t capacity)
+    : capacity_(capacity),
+      chunks_(std::make_unique<std::atomic<Slot*>[]>((capacity + kChunk - 1) / kChunk)) {}
+
+Recorder::~Recorder() {
+  for (std::size_t i = 0; i < (capacity_ + kChunk - 1) / kChunk; ++i) {
+    delete[] chunks_[i].load();
+  }
+}
+
+Recorder::Slot& Recorder::slot(std::uint64_t id) {
+  const std::size_t place = (id - 1) % capacity_;
+  std::atomic<Slot*>& chunk = chunks_[place / kChunk];
+  Slot* slots = chunk.load(std::memory_order_acquire);
+  if (slots == nullptr) {
+    auto fresh = std::make_unique<Slot[]>(kChunk);
+    if (chunk.compare_exchange_strong(slots, fresh.get())) {
+      slots = fresh.release();
+    }
+  }
+  return slots[place % kChunk];
+}
+
+const Recorder::Slot* Recorder::find_slot(std::uint64_t id) const {
+  const std::size_t place = (id - 1) % capacity_;
+  const Slot* slots = chunks_[place / kChunk].load(std::memory_order_acquire);
+  return slots != nullptr ? &slots[place % kChunk] : nullptr;
+}
 
 std::uint64_t Recorder::record(const Plan& plan, const Cycle& cycle, const Stages& stages, WallTime time,
                                std::string_view rejection) {
   const std::uint64_t id = next_.fetch_add(1, std::memory_order_relaxed) + 1;
-  Slot& slot = slots_[(id - 1) % capacity_];
-  const std::lock_guard lock(slot.mutex);
-  Recorded& into = slot.recorded;
+  Slot& own = slot(id);
+  const std::lock_guard lock(own.mutex);
+  Recorded& into = own.recorded;
   into.id = id;
   into.sequence = cycle.sequence();
   into.seed = cycle.seed();
@@ -109,9 +135,13 @@ std::uint64_t Recorder::record(const Plan& plan, const Cycle& cycle, const Stage
 
 std::optional<Recorded> Recorder::find(std::string_view request_id) const {
   std::optional<Recorded> newest;
-  for (std::size_t i = 0; i < capacity_; ++i) {
-    const std::lock_guard lock(slots_[i].mutex);
-    const Recorded& recorded = slots_[i].recorded;
+  for (std::uint64_t id = 1; id <= capacity_; ++id) {
+    const Slot* slot = find_slot(id);
+    if (slot == nullptr) {
+      continue;
+    }
+    const std::lock_guard lock(slot->mutex);
+    const Recorded& recorded = slot->recorded;
     if (recorded.id != 0 && recorded.request_id == request_id && (!newest || recorded.id > newest->id)) {
       newest = recorded;
     }
@@ -124,10 +154,13 @@ std::vector<Recorded> Recorder::last(std::size_t count) const {
   const std::uint64_t newest = next_.load(std::memory_order_relaxed);
   const std::uint64_t wanted = std::min<std::uint64_t>({count, capacity_, newest});
   for (std::uint64_t id = newest; id > newest - wanted; --id) {
-    const Slot& slot = slots_[(id - 1) % capacity_];
-    const std::lock_guard lock(slot.mutex);
-    if (slot.recorded.id == id) {
-      found.push_back(slot.recorded);
+    const Slot* slot = find_slot(id);
+    if (slot == nullptr) {
+      continue;
+    }
+    const std::lock_guard lock(slot->mutex);
+    if (slot->recorded.id == id) {
+      found.push_back(slot->recorded);
     }
   }
   return found;

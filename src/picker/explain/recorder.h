@@ -71,8 +71,13 @@ class Recorder {
 
  private:
   struct Slot;
+  // Memory comes a chunk at a time: most pickers of a gateway see few requests.
+  static constexpr std::size_t kChunk = 256;
+  Slot& slot(std::uint64_t id);
+  const Slot* find_slot(std::uint64_t id) const;  // null: nothing was ever recorded near it
+
   const std::size_t capacity_;
-  const std::unique_ptr<Slot[]> slots_;
+  const std::unique_ptr<std::atomic<Slot*>[]> chunks_;
   std::atomic<std::uint64_t> next_{0};
 };
 

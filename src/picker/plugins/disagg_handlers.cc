@@ -169,6 +169,11 @@ Result<std::unique_ptr<Plugin>> make_pd_profile_handler(PluginSetup& setup) {
   parameters.accept({"prefixPluginType", "prefixPluginName", "hashBlockSize"});
   options.primary_port = port > 0 ? port : -1;
   options.prefix = setup.required_prefix();
+  // Since v0.7 this decider is meant when nothing is said; before, the threshold decided.
+  constexpr std::string_view kUsual = "prefix-based-pd-decider";
+  if (name.empty() && !parameters.has("threshold") && setup.is_listed(kUsual)) {
+    name = kUsual;
+  }
   if (!name.empty()) {
     options.prefill_decider = decider(setup, "deciderPluginName", name);
   } else {
