@@ -93,6 +93,95 @@ TEST(Storage, SwitchedOffItMountsNothing) {
   EXPECT_EQ(json::string_at(pod, "containers[0].command[2]"), "hf://a/b");
 }
 
+// Pods of a rendered service that serve the model, by workload and part.
+std::vector<json::Value> serving_pods(const Compiled& compiled) {
+  std::vector<json::Value> pods;
+  for (const json::Object& object : compiled.objects) {
+    const json::Value value(object);
+    if (json::string_at(value, "metadata.name").value_or("").ends_with("-router-scheduler")) {
+      continue;
+    }
+    for (const char* path : {"spec.template.spec", "spec.leaderWorkerTemplate.leaderTemplate.spec",
+                             "spec.leaderWorkerTemplate.workerTemplate.spec"}) {
+      if (const json::Value* pod = json::find(value, path); pod != nullptr && pod->is_object()) {
+        pods.push_back(*pod);
+      }
+    }
+  }
+  return pods;
+}
+
+struct Mode {
+  const char* name;
+  const char* spec;
+  std::size_t pods;
+};
+
+class EveryMode : public testing::TestWithParam<Mode> {};
+
+TEST_P(EveryMode, BringsTheModelIntoEveryPodFromEveryScheme) {
+  for (const char* uri : {"hf://o/m", "s3://bucket/m", "gs://bucket/m", "https://host/m.gguf",
+                          "http://host/m.gguf", "pypi://project/m.gguf", "file:///srv/m", "pvc://claim/m",
+                          "oci://registry/m:1", "oci+native://registry/m:1"}) {
+    const auto manifest = parse_manifest(
+        fmt::format(
+            "apiVersion: serving.kserve.io/v1alpha2\nkind: LLMInferenceService\nmetadata: {{name: a}}\n"
+            "spec: {{model: {{uri: \"{}\"}}, {}}}\n",
+            uri, GetParam().spec),
+        "test.yaml");
+    ASSERT_TRUE(manifest) << manifest.error().text();
+    const Compiled compiled = compile(manifest->services.front().value.get_object(), {});
+    ASSERT_FALSE(has_errors(compiled.findings)) << uri << ": " << error_of(compiled.findings).text();
+    const auto pods = serving_pods(compiled);
+    EXPECT_EQ(pods.size(), GetParam().pods);
+    for (const json::Value& pod : pods) {
+      // A model car brings its files by a link under /mnt.
+      EXPECT_TRUE(mount_at(pod, "/mnt/models") != "none" || mount_at(pod, "/mnt") != "none") << uri;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Modes, EveryMode,
+    testing::Values(Mode{"Single", "replicas: 1", 1}, Mode{"Split", "prefill: {}", 2},
+                    Mode{"Groups", "parallelism: {data: 2, dataLocal: 1}, worker: {containers: []}", 2},
+                    Mode{"Stages", "parallelism: {pipeline: 2}, worker: {containers: []}", 2},
+                    Mode{"SplitGroups",
+                         "parallelism: {data: 2, dataLocal: 1}, worker: {containers: []}, "
+                         "prefill: {parallelism: {pipeline: 2}, worker: {containers: []}}",
+                         4}),
+    [](const auto& param) { return std::string(param.param.name); });
+
+TEST(Storage, AClustersFolderIsAbsolute) {
+  const auto manifest = parse_manifest(
+      "apiVersion: serving.kserve.io/v1alpha1\nkind: LLMInferenceService\nmetadata: {name: a}\n"
+      "spec: {model: {uri: \"file://models/m\"}}\n",
+      "test.yaml");
+  const Compiled compiled = compile(manifest->services.front().value.get_object(), {});
+  ASSERT_TRUE(has_errors(compiled.findings));
+  EXPECT_THAT(error_of(compiled.findings).text(), testing::HasSubstr("file:///"));
+}
+
+TEST(Storage, AModelInKServesLocalCacheIsReadFromItsClaim) {
+  const auto manifest = parse_manifest(R"(apiVersion: serving.kserve.io/v1alpha1
+kind: LLMInferenceService
+metadata:
+  name: a
+  labels: {internal.serving.kserve.io/localmodel: cached}
+  annotations:
+    internal.serving.kserve.io/localmodel-sourceuri: s3://bucket/m
+    internal.serving.kserve.io/localmodel-pvc-name: cached-gpu
+spec: {model: {uri: "s3://bucket/m/sub"}}
+)",
+                                       "test.yaml");
+  const Compiled compiled = compile(manifest->services.front().value.get_object(), {});
+  ASSERT_FALSE(has_errors(compiled.findings)) << error_of(compiled.findings).text();
+  const json::Value pod = *json::find(json::Value(compiled.objects.front()), "spec.template.spec");
+  EXPECT_EQ(json::array_at(pod, "initContainers"), nullptr);
+  EXPECT_THAT(mount_at(pod, "/mnt/models"), testing::HasSubstr(R"("subPath":"models/)"));
+  EXPECT_THAT(mount_at(pod, "/mnt/models"), testing::HasSubstr("/sub\""));
+}
+
 TEST(Storage, AdapterFoldersAreSafeNames) {
   EXPECT_EQ(adapter_folder("sql"), "/mnt/lora/sql");
   EXPECT_EQ(adapter_folder("a/b c"), "/mnt/lora/a-b-c");
