@@ -1,6 +1,7 @@
 #include "gateway/unified_targets.h"
 
 #include <algorithm>
+#include <cmath>
 #include <tuple>
 
 namespace llmd::gateway {
@@ -50,7 +51,10 @@ std::vector<UnifiedTargets::Candidate> UnifiedTargets::candidates(const ModelCat
     }
   }
   // Equals take turns.
-  const std::size_t first = shared_.turn++ % std::max<std::size_t>(all.size(), 1);
+  // Multiples of the golden ratio: even whatever else counts turns.
+  const double fraction = shared_.turn++ * 0.6180339887498949;
+  const auto first =
+      static_cast<std::size_t>((fraction - std::floor(fraction)) * static_cast<double>(all.size()));
   for (std::size_t i = 0; i < all.size(); ++i) {
     all[i].place = (i + all.size() - first) % all.size();
   }
