@@ -168,6 +168,17 @@ class Replay(unittest.TestCase):
 
         wait_for(lambda: waiting() == list(range(8)), "the engines' numbers", 10)
 
+    def wait_until_prompts_are_remembered(self, picker):
+        """A thread of its own writes them into the index."""
+        seen = []
+
+        def settled():
+            plugins = json.loads(picker.get("/debug"))["plugins"].values()
+            seen.append([each.get("state", {}).get("blocks") for each in plugins])
+            return len(seen) > 2 and seen[-1] == seen[-2]
+
+        wait_for(settled, "the prefix index to settle")
+
     def play(self, picker, stream):
         """The responses, and the status the stream ended with."""
         with grpc.insecure_channel(picker.grpc) as channel:
@@ -203,6 +214,7 @@ class Replay(unittest.TestCase):
                 self.assertEqual(list(actual.parts), list(expected.parts))
                 self.assertEqual(actual.without(ignored), expected.without(ignored))
                 self.assertEqual(status, "CANCELLED" if stream.get("close") == "cancel" else "OK")
+            self.wait_until_prompts_are_remembered(picker)
         wait_for(lambda: picker.metric("llmd_extproc_streams") == 0, "every stream to end")
 
     def test_our_own_traces(self):
