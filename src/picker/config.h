@@ -79,7 +79,6 @@ struct Configuration {
   std::vector<PluginEntry> plugins;
   std::vector<ProfileEntry> profiles;
   bool inject_sources = true;
-  bool sources_given = false;
   std::vector<SourceEntry> sources;
   std::string discovery;            // plugin name; empty: Kubernetes
   std::string saturation_detector;  // plugin name; empty: utilization-detector

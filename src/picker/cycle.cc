@@ -36,12 +36,6 @@ Scalar Names::scalar(std::string_view name) {
   return find_or_add<Scalar>(scalars_, name);
 }
 
-std::optional<Column> Names::find_column(std::string_view name) const {
-  const auto known = std::ranges::find(columns_, name);
-  return known == columns_.end() ? std::nullopt
-                                 : std::optional(static_cast<Column>(known - columns_.begin()));
-}
-
 Random::Random(std::uint64_t seed) : a_(splitmix(seed)), b_(splitmix(seed)) {}
 
 std::uint64_t Random::next() {

@@ -41,7 +41,6 @@ class Names {
   Names();
   Column column(std::string_view name);  // made on first use
   Scalar scalar(std::string_view name);
-  std::optional<Column> find_column(std::string_view name) const;
   const std::vector<std::string>& columns() const { return columns_; }
   const std::vector<std::string>& scalars() const { return scalars_; }
 

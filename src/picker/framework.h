@@ -55,7 +55,6 @@ struct Stages {
   std::vector<Row> encode;
   std::size_t primary_profile = 0;
   int primary_port = -1;       // data parallelism: the port that serves all ranks; -1: the endpoint's own
-  bool prefill_header = true;  // whether the handler itself names prefill and encode endpoints
 
   void clear() {
     primary.clear();
@@ -63,7 +62,6 @@ struct Stages {
     encode.clear();
     primary_profile = 0;
     primary_port = -1;
-    prefill_header = true;
   }
 };
 

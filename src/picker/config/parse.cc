@@ -214,7 +214,6 @@ void read_data_layer(Parameters& root, Configuration& configuration) {
   }
   Parameters& layer = root.object("dataLayer");
   layer.read("injectDefaults", configuration.inject_sources);
-  configuration.sources_given = layer.has("sources");
   for (Parameters* item : layer.objects("sources")) {
     SourceEntry& source = configuration.sources.emplace_back();
     source.path = item->path();
