@@ -54,7 +54,7 @@ struct Stages {
   std::optional<Row> prefill;
   std::vector<Row> encode;
   std::size_t primary_profile = 0;
-  int primary_port = -1;       // data parallelism: the port that serves all ranks; -1: the endpoint's own
+  int primary_port = -1;  // data parallelism: the port that serves all ranks; -1: the endpoint's own
 
   void clear() {
     primary.clear();
