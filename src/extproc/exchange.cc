@@ -1,11 +1,17 @@
 #include "extproc/exchange.h"
 
+#include <algorithm>
+
+#include "base/strings.h"
 #include "crypto/random.h"
 
 namespace llmd::extproc {
 namespace {
 
 using envoy::BodyMode;
+
+// Of an announced body, before it has come.
+constexpr std::int64_t kReserved = 4 * 1024 * 1024;
 
 std::string make_request_id() {
   std::string hex = crypto::random_hex(16);
@@ -164,6 +170,10 @@ bool Exchange::hold(std::string_view body) {
   if (shared_.held + body.size() > shared_.options.held_bytes) {
     reject(503, "ServiceUnavailable", "too many request bodies wait to be routed");
     return false;
+  }
+  if (body_.empty()) {
+    const auto announced = parse_integer(headers_.find("content-length").value_or("0")).value_or(0);
+    body_.reserve(static_cast<std::size_t>(std::clamp<std::int64_t>(announced, 0, kReserved)));
   }
   shared_.held += body.size();
   shared_.metrics.held_bytes.set(static_cast<double>(shared_.held));
