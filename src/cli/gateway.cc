@@ -119,7 +119,9 @@ Result<bool> parse(GatewayArguments& options, Arguments arguments) {
   command_line
       .add("--drain-seconds", options.drain_seconds, "how long running requests may take after SIGTERM")
       .between(0, 3600);
-  options.settings.describe(command_line);
+  options.settings.describe(command_line, "--config");
+  command_line.add("--data", options.settings.data,
+                   "where the admin token and entries made by hand are kept");
   LLMD_TRY(const bool go_on, command_line.parse(arguments));
   const int sources = !options.files.empty() + !options.kubeconfig.empty() + options.in_cluster;
   if (go_on && sources != 1) {

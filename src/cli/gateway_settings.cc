@@ -27,9 +27,8 @@ Result<std::unique_ptr<gateway::Admin>> open_at(async::EventLoop& loop, gateway:
 
 }  // namespace
 
-void GatewaySettings::describe(Options& command_line) {
-  command_line.add("--config", config, "GatewayConfiguration: limits, API keys, unified API, access log");
-  command_line.add("--data", data, "where the admin token and entries made by hand are kept");
+void GatewaySettings::describe(Options& command_line, const std::string& config_option) {
+  command_line.add(config_option, config, "GatewayConfiguration: limits, API keys, unified API, access log");
   command_line.add("--admin", admin,
                    "HOST:PORT of the admin API; port 0 takes a free one; none: no admin API");
 }

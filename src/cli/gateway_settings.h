@@ -15,7 +15,8 @@ struct GatewaySettings {
   std::string data;
   std::string admin;  // HOST:PORT or "none"; empty: as configured
 
-  void describe(Options& command_line);
+  // `--admin` and the option for the configuration, under this name; `data` is the caller's.
+  void describe(Options& command_line, const std::string& config_option);
   Result<gateway::GatewayConfiguration> read() const;
 };
 

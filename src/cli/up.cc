@@ -59,6 +59,7 @@ class Machine {
   std::unique_ptr<controllers::Controllers> controllers_;
   std::unique_ptr<operators::Operator> operator_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<gateway::Admin> admin_;  // null: none is wanted, or its port is in use
   std::unique_ptr<gateway::KubeSource> routes_;
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<StatusWatch> status_;
@@ -74,12 +75,16 @@ Error with_port_hint(Error error, std::string_view option) {
 Result<void> Machine::open() {
   LLMD_TRY(const auto credentials, ensure_credentials(data_));
   LLMD_TRY_VOID(open_api_server(credentials));
-  gateway_ = std::make_unique<gateway::Gateway>(loop_, gateway::GatewayOptions{});
+  LLMD_TRY(const auto configuration, options_.gateway.read());
+  gateway_ = std::make_unique<gateway::Gateway>(loop_, gateway::apply_configuration({}, configuration));
   auto address = gateway_->listen({options_.host, options_.port});
   if (!address) {
     return std::unexpected(with_port_hint(std::move(address).error().within("gateway"), "--port"));
   }
   gateway_address_ = *address;
+  GatewaySettings settings = options_.gateway;
+  settings.data = data_.root().string();
+  LLMD_TRY(admin_, open_admin(loop_, *gateway_, settings, {}));
   LLMD_TRY_VOID(open_clients(credentials));
   return write_running(data_, {api_address_, gateway_address_});
 }
@@ -122,6 +127,9 @@ Result<void> Machine::open_clients(const Credentials& credentials) {
 
 void Machine::start() {
   scope_.spawn("gateway", gateway_->run());
+  if (admin_) {
+    scope_.spawn("admin", admin_->run());
+  }
   scope_.spawn("routes", routes_->run());
   scope_.spawn("controllers", controllers_->run());
   scope_.spawn("operator", operator_->run());

@@ -13,6 +13,7 @@ Result<std::optional<UpOptions>> parse_up_options(Arguments arguments) {
   command_line.add("--data", options.data, "data directory (default: $XDG_STATE_HOME/llmd)");
   command_line.add("--host", options.host, "address of gateway and API server");
   command_line.add("--port", options.port, "port of the gateway; 0 takes a free one");
+  options.gateway.describe(command_line, "--gateway-config");
   command_line.add("--api-port", options.api_port, "port of the API server; 0 takes a free one");
   command_line
       .add("--shutdown-timeout", options.shutdown_seconds,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/gateway_settings.h"
 
 namespace llmd::cli {
 
@@ -16,6 +17,7 @@ struct UpOptions {
   std::string host = "127.0.0.1";  // of gateway and API server
   std::uint16_t port = 8080;       // gateway; 0: any
   std::uint16_t api_port = 6443;   // API server; 0: any
+  GatewaySettings gateway;
   int shutdown_seconds = 10;       // what engines get between SIGTERM and SIGKILL
 };
 

@@ -61,6 +61,9 @@ class Builder {
       somebody_answers = true;
       for (openai::ModelCard card : probe->cards) {
         card.owned_by = owner_of(*target, card);
+        if (card.root.starts_with('/')) {
+          card.root.clear();  // a folder of the engine's machine is nobody's business
+        }
         const Key key{card.id, card.owned_by};
         // vLLM says the time of the call; the first one stays.
         const auto before = known.find(key);

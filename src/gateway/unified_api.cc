@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "gateway/picker_request.h"
 #include "gateway/held_body.h"
 #include "gateway/unified_selector.h"
 #include "gateway/unified_targets.h"
@@ -117,6 +118,7 @@ Task<bool> UnifiedApi::handle(Visit& visit, bool listener_trusted, std::string_v
     }
     co_return true;  // what is malformed, too large or late is answered by the server
   }
+  scan.finish();
   const auto& unified = shared_.traffic.configuration.unified;
   const auto selector = read_selector(head, body.bytes(), unified.strict);
   if (!selector) {
@@ -163,15 +165,13 @@ Task<void> UnifiedApi::forward(Visit& visit, const UnifiedSelector& selector, co
   request.body = edited.empty() ? body : std::string_view(edited);
 
   const http::Headers headers = request.head.headers;  // as the picker may see them
-  UnifiedTargets targets(shared_, changed_, visit,
-                         {.id = visit.notes().request_id,
-                          .model = selector.model,
-                          .target_model = target_model,
-                          .headers = headers,
-                          .path = arrived.path(),
-                          .stream = scan.stream(),
-                          .body_bytes = request.body.size()},
-                         model, selector.owner);
+  picker::Request wanted = request_of(scan, headers);
+  wanted.id = visit.notes().request_id;
+  wanted.model = selector.model;
+  wanted.target_model = target_model;
+  wanted.path = arrived.path();
+  wanted.body_bytes = request.body.size();
+  UnifiedTargets targets(shared_, changed_, visit, wanted, model, selector.owner);
   const GatewayOptions& options = shared_.options;
   const proxy::RelayOptions relaying{.connect = options.connect_timeout,
                                      .first_byte = options.first_byte_timeout,

@@ -193,6 +193,15 @@ TEST_F(UnifiedApis, RouteEveryRequestByItsModel) {
   EXPECT_EQ(get("/v1/responses/r1?model=qwen").body, "qwen of vllm");
 }
 
+TEST_F(UnifiedApis, ServeOnSeveralLoops) {
+  auto& llama = engine("llama", "vllm");
+  serve_gateway({target("a", {llama.address})}, {}, {.loops = 3});
+  for (int i = 0; i < 30; ++i) {
+    client_.close_idle();  // a new connection: the kernel chooses the loop
+    EXPECT_EQ(chat(R"({"model":"llama"})").body, "llama of vllm");
+  }
+}
+
 TEST_F(UnifiedApis, TakeTheModelFromWhereverItIs) {
   auto& llama = engine("llama", "vllm");
   auto& qwen = engine("qwen", "vllm");

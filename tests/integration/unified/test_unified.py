@@ -288,6 +288,28 @@ class Operations(unittest.TestCase):
         self.assertTrue(text.endswith("data: [DONE]\n\n"))
 
 
+class OneMachine(unittest.TestCase):
+    """The same under `llmd up`: a manifest is enough."""
+
+    def test_a_service_is_reached_by_the_name_of_its_model(self):
+        sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "up"))
+        import harness
+        machine = harness.Machine()
+        self.addCleanup(machine.close)
+        machine.start(machine.write(harness.manifest("tiny")))
+        host, port = machine.gateway.rsplit(":", 1)
+
+        def answer():
+            # 404 until the manifest has been read; then the request waits until the model runs.
+            status, text = ask(int(port), "POST", "/v1/chat/completions", words("tiny"), host=host)
+            return None if status == 404 else (status, text)
+
+        status, text = wait_for("an answer", answer)
+        self.assertEqual((status, json.loads(text)["model"]), (200, "tiny"), text)
+        ids = [card["id"] for card in json.loads(ask(int(port), "GET", "/v1/models", host=host)[1])["data"]]
+        self.assertIn("tiny", ids)
+
+
 def main():
     if "--inside" not in sys.argv:
         from conformance_test import CLIENT, client_python
