@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "gateway/picker_request.h"
 #include "gateway/held_body.h"
+#include "gateway/picker_request.h"
 #include "gateway/unified_selector.h"
 #include "gateway/unified_targets.h"
 #include "proxy/forwarding.h"
@@ -23,6 +23,11 @@ std::string_view without_slash(std::string_view path) {
 std::string_view resolve_alias(const UnifiedConfiguration& unified, std::string_view model) {
   const auto found = unified.aliases.find(std::string(model));
   return found == unified.aliases.end() ? model : std::string_view(found->second);
+}
+
+std::optional<std::string_view> rewritten_model(const http::Headers& headers) {
+  const auto found = headers.find("x-gateway-model-name-rewrite");
+  return found ? found : headers.find("x-llm-d-model-name-rewrite");
 }
 
 }  // namespace
@@ -143,13 +148,16 @@ Task<void> UnifiedApi::forward(Visit& visit, const UnifiedSelector& selector, co
       {.client = visit.answer().peer(), .scheme = scheme, .request_id = visit.notes().request_id});
   visit.clean(request.head.headers, listener_trusted);
 
-  const auto rewrite = request.head.headers.find("x-gateway-model-name-rewrite");
-  const std::string model(
-      resolve_alias(shared_.traffic.configuration.unified, rewrite.value_or(selector.model)));
+  // The header is only there if it may be. What it names must be allowed like what the body names.
+  const std::string asked(rewritten_model(request.head.headers).value_or(selector.model));
+  const std::string model(resolve_alias(shared_.traffic.configuration.unified, asked));
   std::string target_model;
   const auto unknown = co_await find_model(selector, model, target_model);
   visit.notes().model_known = !unknown;
-  const auto forbidden = visit.use_model(selector.model, scan.stream(), body.size());
+  auto forbidden = visit.use_model(selector.model, scan.stream(), body.size());
+  if (!forbidden && visit.key() != nullptr && !visit.key()->allows(asked)) {
+    forbidden = model_not_allowed(*visit.key(), asked);
+  }
   if (forbidden || unknown) {
     co_await visit.refuse(forbidden ? *forbidden : *unknown,
                           forbidden ? "model_not_allowed" : "unknown_model");

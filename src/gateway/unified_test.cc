@@ -461,6 +461,17 @@ TEST_F(UnifiedApis, KeysDecideWhoMayAskForWhatAndHowMuch) {
   EXPECT_EQ(qwen.asked, 0);
 }
 
+TEST_F(UnifiedApis, ARewriteOnATrustedListenerStaysWithinTheKeysModels) {
+  auto& llama = engine("llama", "vllm");
+  auto& qwen = engine("qwen", "vllm");
+  serve_gateway({target("a", {llama.address}), target("b", {qwen.address})},
+                std::string(kKeys) + "trustedListeners: [\"*\"]\n");
+  const http::Headers a{{"Authorization", "Bearer secret-a"}, {"x-llm-d-model-name-rewrite", "qwen"}};
+  EXPECT_EQ(chat(R"({"model":"llama"})", a).status, 403);
+  const http::Headers b{{"Authorization", "Bearer secret-b"}, {"x-llm-d-model-name-rewrite", "qwen"}};
+  EXPECT_EQ(chat(R"({"model":"llama"})", b).body, "qwen of vllm");
+}
+
 TEST_F(UnifiedApis, TokensAreChargedAsEnginesCountThem) {
   auto& llama = engine("llama", "vllm");
   llama.answer = R"({"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}})";

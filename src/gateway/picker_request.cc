@@ -1,0 +1,55 @@
+#include "gateway/picker_request.h"
+
+#include "base/assert.h"
+
+namespace llmd::gateway {
+namespace {
+
+// An endpoint that knows the whole prompt wins over others until it runs four times as many requests as they
+// do; up to four requests do not count as load.
+constexpr std::string_view kPoolConfiguration = R"(apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+plugins:
+- type: active-request-scorer
+  parameters: {idleThreshold: 4}
+- type: prefix-cache-scorer
+schedulingProfiles:
+- name: default
+  plugins:
+  - pluginRef: active-request-scorer
+    weight: 4
+  - pluginRef: prefix-cache-scorer
+    weight: 3
+)";
+
+std::string_view either_of(const http::Headers& headers, std::string_view name, std::string_view other) {
+  const auto found = headers.find(name);
+  return found ? *found : headers.find(other).value_or("");
+}
+
+}  // namespace
+
+picker::Request request_of(const openai::RequestScan& scan, const http::Headers& headers) {
+  picker::Request request;
+  request.headers = headers;
+  request.stream = scan.stream();
+  request.objective = either_of(headers, "x-gateway-inference-objective", "x-llm-d-inference-objective");
+  const auto fairness =
+      either_of(headers, "x-gateway-inference-fairness-id", "x-llm-d-inference-fairness-id");
+  request.fairness_id = fairness.empty() ? picker::kDefaultFairnessId : fairness;
+  request.prompt_bytes = scan.prompt_bytes();
+  request.prompt_units = scan.prompt_units();
+  request.cache_salt = scan.cache_salt() ? std::string_view(*scan.cache_salt()) : std::string_view();
+  request.estimated_tokens = scan.estimated_tokens();
+  request.max_tokens = scan.max_tokens().value_or(0);
+  request.multimodal = scan.multimodal();
+  return request;
+}
+
+std::shared_ptr<picker::Picker> make_pool_picker() {
+  auto made = picker::Picker::from_config(kPoolConfiguration, "gateway's configuration of pools");
+  LLMD_ASSERT(made.has_value(), "the compiled-in configuration is valid");
+  return std::move(*made);
+}
+
+}  // namespace llmd::gateway
