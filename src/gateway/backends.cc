@@ -11,7 +11,9 @@ namespace {
 using kube::find_int;
 using kube::find_string;
 
+// Backends are spoken to in HTTP/1.1 without TLS.
 constexpr std::string_view kHttp2Protocol = "kubernetes.io/h2c";
+constexpr std::string_view kSecureWebSocket = "kubernetes.io/wss";
 
 const kube::Object* port_of(const kube::Object& service, std::int64_t wanted) {
   const auto ports = objects_in(service, "spec.ports");
@@ -85,8 +87,7 @@ bool selects(const kube::Object& pool, const kube::Object& pod) {
 
 }  // namespace
 
-ResolvedBackend Backends::resolve(const kube::Object& route, std::string_view route_kind,
-                                  const kube::Object& reference) {
+ResolvedBackend Backends::resolve(const kube::Object& route, const kube::Object& reference) {
   const std::string_view group = find_string(reference, "group");
   const std::string_view kind = string_or(reference, "kind", "Service");
   const std::string_view own = kube::namespace_of(route);
@@ -98,7 +99,7 @@ ResolvedBackend Backends::resolve(const kube::Object& route, std::string_view ro
             fmt::format("backend {} {}/{}: this kind is not supported", kind, name_space, name),
             "InvalidKind"};
   }
-  if (!lookup_.permits({kGatewayGroup, route_kind, own}, {group, kind, name_space, name})) {
+  if (!lookup_.permits({kGatewayGroup, kube::kHttpRoutes.kind, own}, {group, kind, name_space, name})) {
     return {
         {},
         fmt::format("backend {} {}/{} is in another namespace than its route, and no ReferenceGrant there "
@@ -106,12 +107,10 @@ ResolvedBackend Backends::resolve(const kube::Object& route, std::string_view ro
                     kind, name_space, name),
         "RefNotPermitted"};
   }
-  return is_pool ? pool(group, name_space, name)
-                 : service(name_space, name, find_int(reference, "port", 0), route_kind == kGrpcRoutes.kind);
+  return is_pool ? pool(group, name_space, name) : service(name_space, name, find_int(reference, "port", 0));
 }
 
-ResolvedBackend Backends::service(std::string_view name_space, std::string_view name, std::int64_t port,
-                                  bool grpc) {
+ResolvedBackend Backends::service(std::string_view name_space, std::string_view name, std::int64_t port) {
   const kube::Object* service = lookup_.service(name_space, name);
   if (service == nullptr) {
     return {{}, fmt::format("backend Service {}/{} does not exist", name_space, name), "BackendNotFound"};
@@ -122,18 +121,14 @@ ResolvedBackend Backends::service(std::string_view name_space, std::string_view 
         {}, fmt::format("backend Service {}/{} has no port {}", name_space, name, port), "BackendNotFound"};
   }
   const std::string_view protocol = find_string(*found, "appProtocol");
-  if (protocol == "kubernetes.io/wss") {
+  if (protocol == kHttp2Protocol || protocol == kSecureWebSocket) {
     return {{},
             fmt::format("backend Service {}/{}: protocol {} is not supported", name_space, name, protocol),
             "UnsupportedProtocol"};
   }
-  const bool http2 = grpc || protocol == kHttp2Protocol;
-  std::string key =
-      fmt::format("{}/{}:{}{}", name_space, name, find_int(*found, "port", 0), grpc ? "/grpc" : "");
+  std::string key = fmt::format("{}/{}:{}", name_space, name, find_int(*found, "port", 0));
   if (!backends_.contains(key)) {
-    Backend backend = endpoints_of_service(*service, *found);
-    backend.http2 = http2;
-    backends_.emplace(key, std::move(backend));
+    backends_.emplace(key, endpoints_of_service(*service, *found));
   }
   return {std::move(key), {}, {}};
 }
@@ -143,6 +138,12 @@ ResolvedBackend Backends::pool(std::string_view group, std::string_view name_spa
   if (pool == nullptr) {
     return {
         {}, fmt::format("backend InferencePool {}/{} does not exist", name_space, name), "BackendNotFound"};
+  }
+  if (find_string(*pool, "spec.appProtocol") == kHttp2Protocol) {
+    return {{},
+            fmt::format("backend InferencePool {}/{}: protocol {} is not supported", name_space, name,
+                        kHttp2Protocol),
+            "UnsupportedProtocol"};
   }
   pools_.insert(pool);
   std::string key =
@@ -166,8 +167,7 @@ Backend Backends::endpoints_of_service(const kube::Object& service, const kube::
 }
 
 Backend Backends::endpoints_of_pool(const kube::Object& pool) const {
-  Backend backend{
-      .ready = {}, .pool = true, .http2 = find_string(pool, "spec.appProtocol") == kHttp2Protocol};
+  Backend backend{.ready = {}, .pool = true};
   const auto ports = ports_of(pool);
   for (const kube::Object* pod : objects_.pods) {
     const std::string_view address = find_string(*pod, "status.podIP");

@@ -20,15 +20,13 @@ class Backends {
  public:
   Backends(const RouteObjects& objects, const Lookup& lookup) : objects_(objects), lookup_(lookup) {}
 
-  // `route_kind` is HTTPRoute or GRPCRoute; backends of the latter speak HTTP/2.
-  ResolvedBackend resolve(const kube::Object& route, std::string_view route_kind,
-                          const kube::Object& reference);
+  ResolvedBackend resolve(const kube::Object& route, const kube::Object& reference);
   std::map<std::string, Backend> take() { return std::move(backends_); }
   // Pools that the references resolved last lead to, for their status; emptied by the call.
   std::set<const kube::Object*> take_pools() { return std::exchange(pools_, {}); }
 
  private:
-  ResolvedBackend service(std::string_view name_space, std::string_view name, std::int64_t port, bool grpc);
+  ResolvedBackend service(std::string_view name_space, std::string_view name, std::int64_t port);
   ResolvedBackend pool(std::string_view group, std::string_view name_space, std::string_view name);
   Backend endpoints_of_service(const kube::Object& service, const kube::Object& port) const;
   Backend endpoints_of_pool(const kube::Object& pool) const;

@@ -39,10 +39,7 @@ class Builder {
       }
     }
     for (const kube::Object* route : objects_.http_routes) {
-      add_route(kube::kHttpRoutes, *route);
-    }
-    for (const kube::Object* route : objects_.grpc_routes) {
-      add_route(kGrpcRoutes, *route);
+      add_route(*route);
     }
     built_.table.seal();
     built_.table.backends = backends_.take();
@@ -57,26 +54,26 @@ class Builder {
     std::shared_ptr<const Rule> rule;
   };
 
-  void add_route(const kube::Resource& resource, const kube::Object& route) {
+  void add_route(const kube::Object& route) {
     if (kube::is_being_deleted(route)) {
       return;
     }
-    auto parents = listeners_.parents_of(route, resource.kind);
+    auto parents = listeners_.parents_of(route);
     // Without any Gateway there is one listener that takes everything.
     if (objects_.gateways.empty() && options_.alone) {
       auto hostnames = strings_in(route, "spec.hostnames");
       if (hostnames.empty()) {
         hostnames.emplace_back();
       }
-      serve(make_rules(resource, route), {0, {}, std::move(hostnames)});
+      serve(make_rules(route), {0, {}, std::move(hostnames)});
       return;
     }
     if (parents.empty()) {  // not ours, or no longer: entries of earlier parents are taken back
-      add(route_status(resource, route, parents, {}, options_));
+      add(route_status(route, parents, {}, options_));
       return;
     }
     RouteFindings findings;
-    const auto rules = make_rules(resource, route, findings);
+    const auto rules = make_rules(route, findings);
     const auto pools = backends_.take_pools();
     for (const ParentState& parent : parents) {
       for (const auto& attachment : parent.attachments) {
@@ -91,7 +88,7 @@ class Builder {
         }
       }
     }
-    add(route_status(resource, route, parents, findings, options_));
+    add(route_status(route, parents, findings, options_));
   }
 
   void serve(const std::vector<NewRule>& rules, const ParentState::Attachment& attachment) {
@@ -105,20 +102,19 @@ class Builder {
     }
   }
 
-  std::vector<NewRule> make_rules(const kube::Resource& resource, const kube::Object& route) {
+  std::vector<NewRule> make_rules(const kube::Object& route) {
     RouteFindings unused;
-    return make_rules(resource, route, unused);
+    return make_rules(route, unused);
   }
 
-  std::vector<NewRule> make_rules(const kube::Resource& resource, const kube::Object& route,
-                                  RouteFindings& findings) {
+  std::vector<NewRule> make_rules(const kube::Object& route, RouteFindings& findings) {
     std::vector<NewRule> rules;
     std::size_t order = 0;
     std::size_t broken = 0;
     for (const kube::Object* object : objects_in(route, "spec.rules")) {
-      auto parsed = parse_matches(*object, resource.kind);
+      auto parsed = parse_matches(*object);
       NewRule made;
-      made.rule = make_rule(resource, route, *object, findings, parsed.problem);
+      made.rule = make_rule(route, *object, findings, parsed.problem);
       for (Match& match : parsed.matches) {
         match.created = find_string(route, "metadata.creationTimestamp");
         match.order = order++;
@@ -142,13 +138,12 @@ class Builder {
   }
 
   // `problem` is set when the filters cannot be followed: the rule answers 500 then.
-  std::shared_ptr<const Rule> make_rule(const kube::Resource& resource, const kube::Object& route,
-                                        const kube::Object& object, RouteFindings& findings,
-                                        std::string& problem) {
+  std::shared_ptr<const Rule> make_rule(const kube::Object& route, const kube::Object& object,
+                                        RouteFindings& findings, std::string& problem) {
     auto rule = std::make_shared<Rule>();
     rule->route = kube::key_of(route).to_string();
     const auto parsed = parse_filters(object);
-    static_cast<Filters&>(*rule) = filters_of(resource, route, parsed, findings);
+    static_cast<Filters&>(*rule) = filters_of(route, parsed, findings);
     rule->problem = parsed.problem;
     if (!parsed.problem.empty()) {
       problem = parsed.problem;
@@ -157,7 +152,7 @@ class Builder {
       }
     }
     for (const kube::Object* reference : objects_in(object, "backendRefs")) {
-      rule->backends.push_back(backend_of(resource, route, *reference, findings));
+      rule->backends.push_back(backend_of(route, *reference, findings));
     }
     if (rule->backends.empty() && rule->problem.empty() && !rule->redirect) {
       rule->problem = "the rule has no backend";
@@ -167,11 +162,10 @@ class Builder {
     return rule;
   }
 
-  Filters filters_of(const kube::Resource& resource, const kube::Object& route, const ParsedFilters& parsed,
-                     RouteFindings& findings) {
+  Filters filters_of(const kube::Object& route, const ParsedFilters& parsed, RouteFindings& findings) {
     Filters filters = parsed.filters;
     for (const auto& [mirror, reference] : parsed.mirrors) {
-      auto resolved = resolve(resource, route, *reference, findings);
+      auto resolved = resolve(route, *reference, findings);
       if (!resolved.key.empty()) {  // a copy that has nowhere to go is not missed by the client
         filters.mirrors.push_back(mirror);
         filters.mirrors.back().key = std::move(resolved.key);
@@ -180,16 +174,15 @@ class Builder {
     return filters;
   }
 
-  BackendRef backend_of(const kube::Resource& resource, const kube::Object& route,
-                        const kube::Object& reference, RouteFindings& findings) {
+  BackendRef backend_of(const kube::Object& route, const kube::Object& reference, RouteFindings& findings) {
     BackendRef backend;
     backend.weight = static_cast<int>(find_int(reference, "weight", 1));
-    auto resolved = resolve(resource, route, reference, findings);
+    auto resolved = resolve(route, reference, findings);
     backend.key = std::move(resolved.key);
     backend.problem = std::move(resolved.problem);
     if (kube::find_array(reference, "filters") != nullptr) {
       const auto parsed = parse_filters(reference);
-      backend.filters = std::make_shared<const Filters>(filters_of(resource, route, parsed, findings));
+      backend.filters = std::make_shared<const Filters>(filters_of(route, parsed, findings));
       if (!parsed.problem.empty()) {
         backend.key.clear();
         backend.problem = parsed.problem;
@@ -198,9 +191,8 @@ class Builder {
     return backend;
   }
 
-  ResolvedBackend resolve(const kube::Resource& resource, const kube::Object& route,
-                          const kube::Object& reference, RouteFindings& findings) {
-    auto resolved = backends_.resolve(route, resource.kind, reference);
+  ResolvedBackend resolve(const kube::Object& route, const kube::Object& reference, RouteFindings& findings) {
+    auto resolved = backends_.resolve(route, reference);
     if (!resolved.problem.empty() && findings.resolved.holds) {
       findings.resolved = {"ResolvedRefs", false, resolved.reason, resolved.problem};
     }

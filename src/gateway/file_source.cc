@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "gateway/fields.h"
 #include "json/yaml.h"
+#include "kube/resource.h"
 
 namespace llmd::gateway {
 namespace {
@@ -79,7 +80,9 @@ Result<std::deque<kube::Object>> read(const std::vector<Seen>& files) {
   }
   // Where kubectl would put it.
   for (kube::Object& object : objects) {
-    if (kube::namespace_of(object).empty()) {
+    const auto kind = kube::kind_of(object);
+    const bool namespaced = kind != kube::kNamespaces.kind && kind != kube::kGatewayClasses.kind;
+    if (namespaced && kube::namespace_of(object).empty()) {
       kube::at(object, "metadata.namespace") = "default";
     }
   }

@@ -146,9 +146,10 @@ std::string Redirect::location(const http::RequestHead& request, std::string_vie
   return text + path.apply(request.target, matched_prefix);
 }
 
-// Multiples of the golden ratio fall evenly into the interval, whatever the steps of `turn`.
+// Multiples of an irrational number fall evenly into the interval. It is another one than the one that
+// spreads weights, so that no backend's requests are copied more often than others'.
 bool Mirror::chooses(unsigned turn) const {
-  const double place = turn * 0.6180339887498949;
+  const double place = turn * 0.4142135623730951;
   return denominator > 0 && (place - std::floor(place)) * denominator < numerator;
 }
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "gateway/lane.h"
 #include "gateway/model_directory.h"
+#include "gateway/picker_request.h"
 #include "net/tls_names.h"
 
 namespace llmd::gateway {
@@ -211,7 +212,9 @@ void Gateway::update(RouteTable table) {
   auto next = std::make_shared<Routing>();
   for (auto& [key, backend] : table.backends) {
     const auto known = current->pickers.find(key);
-    auto picker = known != current->pickers.end() ? known->second : std::make_shared<picker::Picker>();
+    auto picker = known != current->pickers.end() ? known->second
+                  : backend.pool                  ? make_pool_picker()
+                                                  : std::make_shared<picker::Picker>();
     picker->update(backend.ready);
     next->pickers.emplace(key, std::move(picker));
   }

@@ -268,6 +268,38 @@ TEST_F(Gateways, SplitByWeight) {
   EXPECT_NEAR(served[0], 350, 10);
 }
 
+TEST_F(Gateways, PoolsSendAPromptWhereItsBeginningIsKnown) {
+  serve();
+  std::map<std::string, std::set<int>> served;  // by conversation
+  RouteTable pools = table({});
+  pools.backends.clear();
+  Backend& backend = pools.backends["default/svc:8000"];
+  backend.pool = true;
+  for (int i = 0; i < 4; ++i) {
+    const auto address = upstream([&served, i](http::Exchange& exchange) -> Task<void> {
+      const auto body = co_await http::read_all(exchange.body(), 1 << 20);
+      served[body->substr(body->find("user"), 6)].insert(i);
+      co_await exchange.respond(200, "text/plain", "ok");
+    });
+    backend.ready.push_back({.address = address, .name = "pod-" + std::to_string(i), .labels = {}});
+  }
+  gateway_->update(std::move(pools));
+  std::map<char, std::string> conversations;
+  std::set<int> used;
+  for (int turn = 0; turn < 4; ++turn) {
+    for (const char user : {'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'}) {
+      std::string& text = conversations[user];
+      text += "user " + std::string(2000, user);
+      ask("/default/m/v1/completions", R"({"model":"m","prompt":")" + text + R"("})");
+    }
+  }
+  for (const auto& [conversation, endpoints] : served) {
+    EXPECT_EQ(endpoints.size(), 1U) << conversation;
+    used.insert(endpoints.begin(), endpoints.end());
+  }
+  EXPECT_GT(used.size(), 1U);
+}
+
 TEST_F(Gateways, BoundTheMemoryOfBodies) {
   serve({.endpoint_wait = milliseconds(50), .held_body_bytes = 1000});
   async::Event go_on(loop_.executor());

@@ -9,7 +9,6 @@ inline constexpr std::string_view kGatewayGroup = "gateway.networking.k8s.io";
 inline constexpr std::string_view kPoolGroup = "inference.networking.k8s.io";
 inline constexpr std::string_view kOlderPoolGroup = "inference.networking.x-k8s.io";
 
-inline constexpr kube::Resource kGrpcRoutes{kGatewayGroup, "v1", "grpcroutes", "GRPCRoute"};
 inline constexpr kube::Resource kReferenceGrants{kGatewayGroup, "v1beta1", "referencegrants",
                                                  "ReferenceGrant"};
 inline constexpr kube::Resource kPools{kPoolGroup, "v1", "inferencepools", "InferencePool"};

@@ -32,7 +32,6 @@ constexpr std::array kWatched{
     Watched{kPools, &RouteObjects::pools},
     Watched{kOlderPools, &RouteObjects::older_pools},
     Watched{kReferenceGrants, &RouteObjects::reference_grants},
-    Watched{kGrpcRoutes, &RouteObjects::grpc_routes},
     Watched{kube::kLlmServices, &RouteObjects::llm_services},
 };
 

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "gateway/filter_chain.h"
 #include "gateway/held_body.h"
+#include "gateway/picker_request.h"
 #include "gateway/service_targets.h"
 #include "openai/error_body.h"
 #include "proxy/forwarding.h"
@@ -147,13 +148,14 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
                                              const Match& match, const Door& door) {
   Answer& exchange = visit.answer();
   const Rule& rule = *match.rule;
-  if (auto answer = answer_of(rule, exchange.request(), match.path, door.scheme, door.listener_port)) {
-    co_return co_await answer_here(exchange, std::move(*answer));
-  }
   if (!rule.problem.empty()) {
     co_return co_await refuse(exchange, 500, fmt::format("route {}: {}", rule.route, rule.problem));
   }
-  const BackendRef* backend = choose_backend(rule, shared_.turn++);
+  if (auto answer = answer_of(rule, exchange.request(), match.path, door.scheme, door.listener_port)) {
+    co_return co_await answer_here(exchange, std::move(*answer));
+  }
+  const unsigned turn = turn_++;
+  const BackendRef* backend = choose_backend(rule, turn);
   if (backend == nullptr || backend->key.empty()) {
     const std::string problem = backend == nullptr ? "all backends have weight 0" : backend->problem;
     co_return co_await refuse(exchange, 500, fmt::format("route {}: {}", rule.route, problem));
@@ -190,14 +192,20 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
   request.body = body.bytes();
   request.edit_response = response_edits({&rule, backend->filters.get()}, arrived);
   for (const Mirror& mirror : rule.mirrors) {
-    if (scope_ != nullptr && mirror.chooses(shared_.turn)) {
+    if (scope_ != nullptr && mirror.chooses(turn)) {
       mirrors_.send(*scope_, routing, mirror.key, request.head, request.body);
     }
   }
 
-  ServiceTargets targets(shared_, changed_, *routing->pickers.find(backend->key)->second,
-                         {.model = model, .stream = scan.stream(), .body_bytes = request.body.size()},
+  const http::Headers stripped = request.head.headers;  // the request itself is given away
+  picker::Request wanted = request_of(scan, stripped);
+  wanted.model = model;
+  wanted.id = visit.notes().request_id;
+  wanted.path = arrived.path();
+  wanted.body_bytes = request.body.size();
+  ServiceTargets targets(shared_, changed_, *routing->pickers.find(backend->key)->second, wanted,
                          backend->key);
+  targets.end_by(total);
   const proxy::RelayOptions relaying{.connect = options.connect_timeout,
                                      .first_byte = options.first_byte_timeout,
                                      .idle = options.idle_timeout,

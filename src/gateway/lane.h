@@ -62,6 +62,7 @@ class Lane {
   async::Event changed_;
   UnifiedApi unified_;
   std::unordered_map<std::string, Series> series_;
+  unsigned turn_ = 0;  // spreads weights evenly
 };
 
 }  // namespace llmd::gateway

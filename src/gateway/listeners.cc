@@ -15,7 +15,7 @@ using kube::find_int;
 using kube::find_object;
 using kube::find_string;
 
-constexpr std::string_view kRouteKinds[] = {kube::kHttpRoutes.kind, kGrpcRoutes.kind};
+constexpr std::string_view kRouteKinds[] = {kube::kHttpRoutes.kind};
 
 // The hosts both accept: nullopt when there are none.
 std::optional<std::string> intersection(std::string_view listener, std::string_view route) {
@@ -117,8 +117,8 @@ ListenerState Listeners::evaluate(const kube::Object& gateway, const kube::Objec
   const auto [kinds, others] = kinds_of(listener);
   state.kinds = kinds;
   if (others) {
-    set(state.conditions, {"ResolvedRefs", false, "InvalidRouteKinds",
-                           "allowedRoutes.kinds: HTTPRoute and GRPCRoute are served"});
+    set(state.conditions,
+        {"ResolvedRefs", false, "InvalidRouteKinds", "allowedRoutes.kinds: HTTPRoute is served"});
     state.usable = !kinds.empty();
   }
   if (state.protocol == "HTTPS") {
@@ -192,7 +192,7 @@ void Listeners::conclude(ListenerState& listener) {
   set(listener.conditions, {"Programmed", listener.usable, listener.usable ? "Programmed" : "Invalid", {}});
 }
 
-std::vector<ParentState> Listeners::parents_of(const kube::Object& route, std::string_view route_kind) {
+std::vector<ParentState> Listeners::parents_of(const kube::Object& route) {
   std::vector<ParentState> parents;
   for (const kube::Object* reference : objects_in(route, "spec.parentRefs")) {
     if (string_or(*reference, "kind", "Gateway") != "Gateway" ||
@@ -210,14 +210,13 @@ std::vector<ParentState> Listeners::parents_of(const kube::Object& route, std::s
     ParentState parent;
     parent.reference = reference;
     parent.gateway = &*gateway;
-    attach(route, route_kind, *gateway, parent);
+    attach(route, *gateway, parent);
     parents.push_back(std::move(parent));
   }
   return parents;
 }
 
-void Listeners::attach(const kube::Object& route, std::string_view route_kind, GatewayState& gateway,
-                       ParentState& parent) {
+void Listeners::attach(const kube::Object& route, GatewayState& gateway, ParentState& parent) {
   const std::string_view section = find_string(*parent.reference, "sectionName");
   const std::int64_t port = find_int(*parent.reference, "port", 0);
   auto hostnames = strings_in(route, "spec.hostnames");
@@ -231,7 +230,7 @@ void Listeners::attach(const kube::Object& route, std::string_view route_kind, G
       continue;
     }
     named = true;
-    if (!allows(*gateway.object, listener, route, route_kind)) {
+    if (!allows(*gateway.object, listener, route)) {
       continue;
     }
     allowed = true;
@@ -261,9 +260,9 @@ void Listeners::attach(const kube::Object& route, std::string_view route_kind, G
   }
 }
 
-bool Listeners::allows(const kube::Object& gateway, const ListenerState& listener, const kube::Object& route,
-                       std::string_view route_kind) const {
-  if (std::ranges::find(listener.kinds, route_kind) == listener.kinds.end()) {
+bool Listeners::allows(const kube::Object& gateway, const ListenerState& listener,
+                       const kube::Object& route) const {
+  if (listener.kinds.empty()) {
     return false;
   }
   const std::string_view from = string_or(*listener.object, "allowedRoutes.namespaces.from", "Same");

@@ -47,7 +47,7 @@ class Listeners {
   Listeners(const RouteObjects& objects, const Lookup& lookup, const BuildOptions& options);
 
   // Every parent of the route that is a Gateway of ours. Counts the route at its listeners.
-  std::vector<ParentState> parents_of(const kube::Object& route, std::string_view route_kind);
+  std::vector<ParentState> parents_of(const kube::Object& route);
   const std::vector<GatewayState>& gateways() const { return gateways_; }
   std::vector<ListenerDoor> doors() const;
 
@@ -57,10 +57,8 @@ class Listeners {
   Condition certificate_of(const kube::Object& gateway, ListenerState& state) const;
   static void mark_conflicts(std::vector<ListenerState>& listeners);
   static void conclude(ListenerState& listener);
-  void attach(const kube::Object& route, std::string_view route_kind, GatewayState& gateway,
-              ParentState& parent);
-  bool allows(const kube::Object& gateway, const ListenerState& listener, const kube::Object& route,
-              std::string_view route_kind) const;
+  void attach(const kube::Object& route, GatewayState& gateway, ParentState& parent);
+  bool allows(const kube::Object& gateway, const ListenerState& listener, const kube::Object& route) const;
 
   const Lookup& lookup_;
   const BuildOptions& options_;

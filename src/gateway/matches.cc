@@ -4,7 +4,6 @@
 
 #include "base/strings.h"
 #include "gateway/fields.h"
-#include "gateway/kinds.h"
 
 namespace llmd::gateway {
 namespace {
@@ -56,33 +55,16 @@ Result<Match> http_match(const kube::Object& object) {
   return match;
 }
 
-// gRPC's path is /SERVICE/METHOD; what is not named may be anything.
-Result<Match> grpc_match(const kube::Object& object) {
-  const std::string service(find_string(object, "method.service"));
-  const std::string method(find_string(object, "method.method"));
-  if (string_or(object, "method.type", "Exact") == kRegex) {
-    const auto part = [](const std::string& text) {
-      return text.empty() ? std::string("[^/]+") : "(?:" + text + ")";
-    };
-    return set_path({}, kRegex, "/" + part(service) + "/" + part(method));
-  }
-  if (!service.empty() && !method.empty()) {
-    return set_path({}, "Exact", "/" + service + "/" + method);
-  }
-  return method.empty() ? set_path({}, "PathPrefix", "/" + service)
-                        : set_path({}, kRegex, "/[^/]+/" + method);
-}
-
 }  // namespace
 
-ParsedMatches parse_matches(const kube::Object& rule, std::string_view route_kind) {
+ParsedMatches parse_matches(const kube::Object& rule) {
   ParsedMatches parsed;
   const auto written = objects_in(rule, "matches");
   if (written.empty()) {
     parsed.matches.emplace_back();
   }
   for (const kube::Object* object : written) {
-    auto match = route_kind == kGrpcRoutes.kind ? grpc_match(*object) : http_match(*object);
+    auto match = http_match(*object);
     auto headers = values_of(*object, "headers");
     if (!match || !headers) {
       parsed.problem = !match ? match.error().text() : headers.error().text();

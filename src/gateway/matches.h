@@ -1,4 +1,4 @@
-// The matches of one rule of an HTTPRoute or GRPCRoute. Private to gateway.
+// The matches of one rule of an HTTPRoute. Private to gateway.
 #pragma once
 
 #include <string>
@@ -17,6 +17,6 @@ struct ParsedMatches {
 
 // Without `matches` a rule takes every path. A match that cannot be evaluated matches nothing: serving it
 // wider than it was written would be worse.
-ParsedMatches parse_matches(const kube::Object& rule, std::string_view route_kind);
+ParsedMatches parse_matches(const kube::Object& rule);
 
 }  // namespace llmd::gateway

@@ -70,7 +70,6 @@ struct Backend {
   std::vector<picker::Endpoint> ready;
   std::size_t not_ready = 0;  // endpoints that may become ready
   bool pool = false;          // an InferencePool
-  bool http2 = false;         // appProtocol kubernetes.io/h2c
 };
 
 // Where requests come in, of all Gateways: to be opened by those who open listeners.

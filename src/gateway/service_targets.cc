@@ -44,7 +44,10 @@ Task<Result<net::Address>> ServiceTargets::next() {
     }
     // Nobody is ready: the backend is starting, scaled to zero or gone. Somebody may come.
     changed_.reset();
-    const bool changed = co_await changed_.wait_until(deadline_);
+    const bool changed = co_await changed_.wait_until(deadline_.or_earlier(total_));
+    if (!changed && total_.expired()) {
+      co_return deadline_exceeded("total deadline: {}: no endpoint became ready", backend_);
+    }
     if (!changed) {
       co_return unavailable(
           "{}: no endpoint became ready within {} s", backend_,
@@ -58,11 +61,17 @@ void ServiceTargets::note(const proxy::RelayOutcome& outcome) {
   if (!decision_.lease) {
     return;
   }
-  const bool blameless = !outcome.error || outcome.error->kind == ErrorKind::Cancelled;
+  const net::Address endpoint = decision_.endpoint().address;  // complete() gives the lease back
+  const bool left = outcome.error && outcome.error->kind == ErrorKind::Cancelled;
+  decision_.complete({.cause = left               ? picker::EndCause::ClientGone
+                               : outcome.complete ? picker::EndCause::Natural
+                                                  : picker::EndCause::Failed,
+                      .status = outcome.status});
+  const bool blameless = !outcome.error || left;
   if (!blameless) {
-    shared_.outliers.failed(decision_.endpoint().address);
+    shared_.outliers.failed(endpoint);
   } else if (outcome.complete) {
-    shared_.outliers.succeeded(decision_.endpoint().address);
+    shared_.outliers.succeeded(endpoint);
   }
 }
 

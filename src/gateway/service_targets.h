@@ -18,6 +18,8 @@ class ServiceTargets final : public proxy::Targets {
   ServiceTargets(Shared& shared, async::Event& changed, const picker::Picker& picker, picker::Request request,
                  std::string_view backend);
 
+  // Nobody waits for an endpoint longer than the whole request may take.
+  void end_by(async::Deadline total) { total_ = total; }
   Task<Result<net::Address>> next() override;
   // The request is over: what became of it is remembered of its endpoint.
   void note(const proxy::RelayOutcome& outcome);
@@ -33,6 +35,7 @@ class ServiceTargets final : public proxy::Targets {
   picker::Request request_;
   std::string_view backend_;
   async::Deadline deadline_;
+  async::Deadline total_ = async::Deadline::never();
   RetryBudget::Request budget_;
   picker::Decision decision_;
   std::vector<picker::EndpointPtr> tried_;

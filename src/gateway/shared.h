@@ -46,7 +46,7 @@ struct Shared {
   std::atomic<std::size_t> held_bytes{0};
   Outliers outliers{options.outliers};
   RetryBudget retry_budget;
-  std::atomic<unsigned> turn{0};  // differs between requests; spreads shares evenly
+  std::atomic<unsigned> turn{0};  // differs between tries
   metrics::Registry registry;
   Metrics metrics{registry};
 };

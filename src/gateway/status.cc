@@ -115,8 +115,7 @@ std::optional<StatusChange> class_status(const kube::Object& gateway_class, cons
   return change_if_new(kube::kGatewayClasses, gateway_class, std::move(status));
 }
 
-std::optional<StatusChange> route_status(const kube::Resource& resource, const kube::Object& route,
-                                         const std::vector<ParentState>& parents,
+std::optional<StatusChange> route_status(const kube::Object& route, const std::vector<ParentState>& parents,
                                          const RouteFindings& findings, const BuildOptions& options) {
   std::vector<kube::Object> references;
   for (const ParentState& parent : parents) {
@@ -145,7 +144,7 @@ std::optional<StatusChange> route_status(const kube::Resource& resource, const k
   if (!after_all.empty() || status.contains("parents")) {
     status["parents"] = std::move(after_all);
   }
-  return change_if_new(resource, route, std::move(status));
+  return change_if_new(kube::kHttpRoutes, route, std::move(status));
 }
 
 std::optional<StatusChange> pool_status(const kube::Resource& resource, const kube::Object& pool,

@@ -18,8 +18,7 @@ struct RouteFindings {
   std::optional<Condition> accepted;           // set: the route cannot be served by any parent
   std::optional<Condition> partially_invalid;  // some rules are left out
 };
-std::optional<StatusChange> route_status(const kube::Resource& resource, const kube::Object& route,
-                                         const std::vector<ParentState>& parents,
+std::optional<StatusChange> route_status(const kube::Object& route, const std::vector<ParentState>& parents,
                                          const RouteFindings& findings, const BuildOptions& options);
 
 // `gateways`: those whose routes lead to the pool.

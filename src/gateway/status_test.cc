@@ -16,7 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 
 const kube::Resource& resource_of(const kube::Object& object) {
-  static const kube::Resource kinds[] = {kGrpcRoutes, kReferenceGrants, kPools};
+  static const kube::Resource kinds[] = {kReferenceGrants, kPools};
   for (const kube::Resource& kind : kinds) {
     if (kind.kind == kube::kind_of(object)) {
       return kind;
@@ -178,6 +178,8 @@ TEST_F(Statuses, OfEveryWayARouteCanBeWrong) {
        "Accepted=True Accepted; ResolvedRefs=False InvalidKind"},
       {"far", "{parentRefs: [{name: front}], rules: [{backendRefs: [{name: e, namespace: other, port: 1}]}]}",
        "Accepted=True Accepted; ResolvedRefs=False RefNotPermitted"},
+      {"protocol", "{parentRefs: [{name: front}], rules: [{backendRefs: [{name: grpc, port: 9000}]}]}",
+       "Accepted=True Accepted; ResolvedRefs=False UnsupportedProtocol"},
       {"section",
        "{parentRefs: [{name: front, sectionName: x}], rules: [{backendRefs: [{name: engine, port: 8000}]}]}",
        "Accepted=False NoMatchingParent; ResolvedRefs=True ResolvedRefs"},
@@ -201,6 +203,11 @@ TEST_F(Statuses, OfEveryWayARouteCanBeWrong) {
   given(kGateway);
   given(kService);
   given(R"(
+apiVersion: v1
+kind: Service
+metadata: {name: grpc, namespace: default}
+spec: {ports: [{port: 9000, appProtocol: kubernetes.io/h2c}]}
+---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: narrow, namespace: default}

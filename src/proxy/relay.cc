@@ -28,7 +28,8 @@ class Relaying {
   Task<RelayOutcome> run();
 
  private:
-  Task<Result<void>> try_one(const net::Address& address);
+  Task<Result<void>> try_one(const net::Address& address, async::Deadline end);
+  Error with_deadline_named(Error error, async::Deadline attempt_end) const;
   Task<Result<void>> not_ready(http::ClientResponse& response, const net::Address& address);
   Task<Result<void>> forward(http::ClientResponse& response);
   Task<Result<void>> forward_rest(http::BodyReader& body);
@@ -43,6 +44,7 @@ class Relaying {
   const RelayOptions& options_;
   http::Abort abort_;
   bool gone_ = false;
+  bool answered_ = false;  // the upstream has sent the head of its answer
   bool events_ = false;
   bool at_event_end_ = true;  // the bytes sent so far end between two events
   RelayOutcome outcome_;
@@ -69,12 +71,17 @@ Task<RelayOutcome> Relaying::run() {
       break;
     }
     ++outcome_.attempts;
-    auto tried = co_await try_one(*target);
+    const auto end = options_.attempt ? options_.total.or_after(*options_.attempt) : options_.total;
+    auto tried = co_await try_one(*target, end);
     if (tried) {
       outcome_.complete = true;
       co_return outcome_;
     }
-    failure = std::move(tried).error();
+    failure = with_deadline_named(std::move(tried).error(), end);
+    const std::string name = target->to_string();
+    if (!failure->message.contains(name)) {  // a reset connection no longer knows its peer
+      failure = std::move(*failure).within(name);
+    }
     if (!may_retry(*failure)) {
       break;
     }
@@ -92,21 +99,34 @@ Task<RelayOutcome> Relaying::run() {
   co_return outcome_;
 }
 
-Task<Result<void>> Relaying::try_one(const net::Address& address) {
+// Which of the deadlines it was decides what to do about it.
+Error Relaying::with_deadline_named(Error error, async::Deadline attempt_end) const {
+  if (error.kind != ErrorKind::DeadlineExceeded) {
+    return error;
+  }
+  const std::string_view name = options_.total.expired() ? "total"
+                                : attempt_end.expired()  ? "attempt"
+                                : !abort_.connected()    ? "connect"
+                                : !answered_             ? "first byte"
+                                                         : "idle";
+  return std::move(error).within(fmt::format("{} deadline", name));
+}
+
+Task<Result<void>> Relaying::try_one(const net::Address& address, async::Deadline end) {
   if (gone_) {
     co_return cancelled("the client has left");
   }
   abort_ = {};
+  answered_ = false;
   http::ClientRequest call;
   call.address = address;
   call.head = request_.head;
   call.content = request_.body;
-  call.timeouts = {.connect = options_.connect,
-                   .first_byte = options_.first_byte,
-                   .idle = options_.idle,
-                   .total = options_.attempt ? options_.total.or_after(*options_.attempt) : options_.total};
+  call.timeouts = {
+      .connect = options_.connect, .first_byte = options_.first_byte, .idle = options_.idle, .total = end};
   call.abort = &abort_;
   LLMD_CO_TRY(const auto response, co_await pool_.send(std::move(call)));
+  answered_ = true;
   if (response->status() == kNotReady && outcome_.attempts < options_.attempts) {
     co_return co_await not_ready(*response, address);
   }

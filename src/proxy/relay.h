@@ -4,7 +4,8 @@
 // What can go wrong, and what the client sees (openai::error_body):
 //   before the first byte of the answer went to the client: the next target is tried, up to `attempts`; then
 //   one typed
-//     error: 503 refused, reset or closed; 504 a deadline, named; 502 an answer that is no HTTP.
+//     error: 503 refused, reset or closed; 502 an answer that is no HTTP; 504 a deadline: connect, first
+//     byte, idle, attempt or total, by name.
 //   after it: server-sent events end with `data: {"error":...}` and `data: [DONE]`; anything else is cut off.
 //   the client leaves: the upstream connection is closed at once.
 // The answer's head is held back until the first event, so that an upstream that dies in between is still

@@ -68,9 +68,14 @@ class Echo(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """Clients may leave in the middle of an answer."""
+
+
 class Upstream:
     def __init__(self, name, handler=Echo):
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = QuietServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
         self.server.name = name
         self.server.requests = self.requests = []
@@ -186,18 +191,23 @@ class Answer:
 class Gateway:
     """One `llmd gateway` process and the folder of objects it reads."""
 
-    def __init__(self, objects, *arguments):
+    def __init__(self, objects, *arguments, config=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="llmd-gateway-"))
         self.objects = self.folder / "objects"
         self.objects.mkdir()
         self.write(objects)
+        if config:
+            (self.folder / "gateway.yaml").write_text(json.dumps(
+                {"apiVersion": "config.llmd.dev/v1alpha1", "kind": "GatewayConfiguration", **config}))
+            arguments = (*arguments, "--config", str(self.folder / "gateway.yaml"))
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(
-            [LLMD, "gateway", "-f", str(self.objects), "--port", "0", *arguments],
+            [LLMD, "gateway", "-f", str(self.objects), "--port", "0", "--admin", "none", *arguments],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         if not line.startswith("gateway "):
-            raise AssertionError(f"no gateway: {line!r} {(self.folder / 'log').read_text()}")
+            self.process.kill()
+            raise AssertionError(f"no gateway: {line!r} {self.log_text()}")
         self.url = line.split()[1]
         host, port = self.url.split("//")[1].rsplit(":", 1)
         self.address = (host, int(port))
