@@ -17,7 +17,8 @@ BOOST_DESCRIBE_STRUCT(LimitsConfiguration, (), (maxBodyBytes, heldBodyBytes, max
 BOOST_DESCRIBE_STRUCT(TimeoutsConfiguration, (), (connect, firstByte, idle, endpointWait))
 BOOST_DESCRIBE_STRUCT(RetriesConfiguration, (), (attempts))
 BOOST_DESCRIBE_STRUCT(UnifiedConfiguration, (),
-                      (enabled, strict, defaultOwner, aliases, probeInterval, probeTimeout, progressInterval))
+                      (enabled, strict, defaultOwner, aliases, sessionHeader, probeInterval, probeTimeout,
+                       progressInterval))
 BOOST_DESCRIBE_STRUCT(ApiKeyConfiguration, (),
                       (name, hash, models, requestsPerMinute, tokensPerMinute, concurrency, trusted))
 BOOST_DESCRIBE_STRUCT(AdminConfiguration, (), (listen, tokenFile, allowedNetworks))

@@ -36,6 +36,7 @@ struct UnifiedConfiguration {
   bool strict = false;       // sources that name different owners: 400 instead of the first one
   std::string defaultOwner;  // for models that several owners serve
   std::map<std::string, std::string> aliases;  // name that clients use: model that is meant
+  std::string sessionHeader;  // requests with the same value go to the same endpoint; empty: no sessions
   Duration probeInterval = std::chrono::seconds(30);
   Duration probeTimeout = std::chrono::seconds(2);
   Duration progressInterval = std::chrono::seconds(5);  // between SSE comments while a model starts

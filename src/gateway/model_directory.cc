@@ -8,6 +8,7 @@
 #include "async/snapshot.h"
 #include "base/log.h"
 #include "gateway/catalog_builder.h"
+#include "gateway/picker_request.h"
 #include "http/client.h"
 
 namespace llmd::gateway {
@@ -117,7 +118,7 @@ std::shared_ptr<const picker::Picker> ModelDirectory::State::picker_of(const Mod
   }
   auto& own = pickers[target.key];
   if (!own) {
-    own = std::make_shared<picker::Picker>();
+    own = target.via == Via::Pool ? make_pool_picker() : std::make_shared<picker::Picker>();
   }
   own->update(target.endpoints);
   return own;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <tuple>
 
+#include "crypto/hash.h"
+
 namespace llmd::gateway {
 namespace {
 
@@ -33,7 +35,12 @@ UnifiedTargets::UnifiedTargets(Shared& shared, async::Event& changed, Visit& vis
       model_(model),
       owner_(owner),
       deadline_(async::Deadline::after(shared.options.endpoint_wait)),
-      budget_(shared.retry_budget) {}
+      budget_(shared.retry_budget) {
+  const std::string& header = shared.traffic.configuration.unified.sessionHeader;
+  if (!header.empty()) {
+    session_ = visit.answer().request().headers.find(header).value_or("");
+  }
+}
 
 std::vector<UnifiedTargets::Candidate> UnifiedTargets::candidates(const ModelCatalog& catalog) {
   std::vector<Candidate> all;
@@ -84,9 +91,58 @@ std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(
   return candidate.serving->picker->pick(request_, exclude);
 }
 
+void UnifiedTargets::accept(const Candidate& candidate, picker::Decision decision) {
+  decision_ = std::move(decision);
+  picker_ = candidate.serving->picker;
+  RequestNotes& notes = visit_.notes();
+  notes.owner = candidate.mapping->card.owned_by;
+  notes.via = to_string(candidate.serving->target->via);
+  visit_.set_upstream(decision_.endpoint().address.to_string());
+}
+
+// The endpoint with the highest random weight for this session: one that comes or goes moves only the
+// sessions it gets or had.
+bool UnifiedTargets::take_of_session(const std::vector<Candidate>& all) {
+  const std::uint64_t seed = crypto::xxh64(session_);
+  const Candidate* best = nullptr;
+  picker::EndpointPtr chosen;
+  std::uint64_t heaviest = 0;
+  for (const Candidate& candidate : all) {
+    const auto snapshot = candidate.serving->picker->endpoints();
+    const auto avoided = shared_.outliers.avoided(snapshot->endpoints, shared_.turn++);
+    for (const picker::EndpointPtr& endpoint : snapshot->endpoints) {
+      const net::Address& address = endpoint->endpoint.address;
+      const std::uint64_t weight = crypto::xxh64(endpoint->destination, seed);
+      const bool usable = candidate.preferred && !contains(tried_, address) &&
+                          !contains(candidate.serving->not_serving, address) &&
+                          std::ranges::find(avoided, endpoint) == avoided.end();
+      if (usable && (best == nullptr || weight > heaviest)) {
+        best = &candidate;
+        chosen = endpoint;
+        heaviest = weight;
+      }
+    }
+  }
+  if (best == nullptr) {
+    return false;
+  }
+  const auto snapshot = best->serving->picker->endpoints();
+  std::vector<picker::EndpointPtr> others = snapshot->endpoints;
+  std::erase(others, chosen);
+  auto decided = best->serving->picker->pick(request_, others);
+  if (decided) {
+    accept(*best, std::move(*decided));
+  }
+  return decided.has_value();
+}
+
 bool UnifiedTargets::take_one() {
   const auto catalog = shared_.directory->catalog();
-  for (const Candidate& candidate : candidates(*catalog)) {
+  const auto all = candidates(*catalog);
+  if (!session_.empty() && take_of_session(all)) {
+    return true;
+  }
+  for (const Candidate& candidate : all) {
     auto decided = pick_from(candidate);
     if (!decided) {
       if (decided.error().status != 503) {
@@ -94,12 +150,7 @@ bool UnifiedTargets::take_one() {
       }
       continue;
     }
-    decision_ = std::move(*decided);
-    picker_ = candidate.serving->picker;
-    RequestNotes& notes = visit_.notes();
-    notes.owner = candidate.mapping->card.owned_by;
-    notes.via = to_string(candidate.serving->target->via);
-    visit_.set_upstream(decision_.endpoint().address.to_string());
+    accept(candidate, std::move(*decided));
     return true;
   }
   return false;

@@ -38,6 +38,8 @@ class UnifiedTargets final : public proxy::Targets {
   // The answer, or why this target has none.
   std::expected<picker::Decision, picker::Rejection> pick_from(const Candidate& candidate) const;
   bool take_one();
+  bool take_of_session(const std::vector<Candidate>& all);
+  void accept(const Candidate& candidate, picker::Decision decision);
   Task<Result<void>> wait();
 
   Shared& shared_;
@@ -46,6 +48,7 @@ class UnifiedTargets final : public proxy::Targets {
   picker::Request request_;
   std::string_view model_;
   std::string_view owner_;
+  std::string_view session_;  // empty: none
   async::Deadline deadline_;
   RetryBudget::Request budget_;
   picker::Decision decision_;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <deque>
+#include <set>
 
 #include "async/event.h"
 #include "async/scope.h"
@@ -340,6 +341,32 @@ TEST_F(UnifiedApis, TryAnotherEndpointOfTheModelWhenOneCannotBeReached) {
   dying.server.reset();
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(chat(R"({"model":"m"})").status, 200);
+  }
+}
+
+TEST_F(UnifiedApis, ASessionStaysWithItsEndpointAndMovesWhenThatIsGone) {
+  std::vector<net::Address> addresses;
+  for (int i = 0; i < 4; ++i) {
+    FakeEngine& made = engine("m", "vllm");
+    made.answer = "engine " + std::to_string(i);
+    addresses.push_back(made.address);
+  }
+  serve_gateway({target("all", addresses)}, "unified: {sessionHeader: x-session-id}\n");
+  const auto engine_of = [&](int session) {
+    return chat(R"({"model":"m"})", {{"x-session-id", std::to_string(session)}}).body;
+  };
+  std::vector<std::string> before;
+  for (int session = 0; session < 20; ++session) {
+    before.push_back(engine_of(session));
+    EXPECT_EQ(engine_of(session), before.back());
+  }
+  EXPECT_GT(std::set(before.begin(), before.end()).size(), 2u);
+  gateway_->update_models({target("all", {addresses.begin(), addresses.begin() + 3})});
+  loop_.block_on(gateway_->models().discover());
+  for (int session = 0; session < 20; ++session) {
+    const std::string now = engine_of(session);
+    EXPECT_EQ(now == before[static_cast<std::size_t>(session)],
+              before[static_cast<std::size_t>(session)] != "engine 3");
   }
 }
 
