@@ -3,6 +3,7 @@ streamed.
 
     CPU     32 clients in a closed loop; CPU time of the proxy's process tree per request
     latency 200 requests/s in an open loop; time to the first token
+    large   prompts of 220 KB and 450 KB, answers of 4,000 tokens: CPU as above, and memory with 100 clients
 """
 
 import contextlib
@@ -20,9 +21,16 @@ from plan import Missing
 ADDRESSES = [f"127.33.0.{i}" for i in range(1, 9)]  # not of the network that pods draw from
 ENGINE_PORT = 8000
 MODEL = "bench"
-REQUEST = ["--prompt-bytes", "1024", "--max-tokens", "16", "--ignore-eos", "--stream", "--model", MODEL, "--output", "json"]
+REQUEST = {"--prompt-bytes": 1024, "--max-tokens": 16, "--model": MODEL, "--output": "json"}
 CLIENTS = 32
 RATE = 200
+# title, arguments that replace those of REQUEST, the goal as a ratio to Envoy
+LARGE = [
+    ("220 KB prompts, 20 clients", {"--prompt-bytes": 220 << 10, "--concurrency": 20}, 1.2),
+    ("450 KB prompts, 90 % shared, 8 clients",
+     {"--prompt-bytes": 45 << 10, "--prefix-groups": 1, "--prefix-bytes": 405 << 10, "--concurrency": 8}, 1.0),
+    ("answers of 4,000 tokens, 8 clients", {"--max-tokens": 4000, "--concurrency": 8}, 0.7),
+]
 
 
 @contextlib.contextmanager
@@ -31,7 +39,7 @@ def engines(plan):
         started = []
         for address in ADDRESSES:
             command = [plan.llmd, "serve", MODEL, "--simulate", "--host", address, "--port", ENGINE_PORT]
-            command += ["--max-num-seqs", "64"]
+            command += ["--max-num-seqs", "64", "--max-model-len", "200000"]
             log = plan.build / "bench" / f"engine-{address}.log"
             started.append((address, stack.enter_context(processes.running(command, log))))
         for address, process in started:
@@ -54,6 +62,7 @@ def proxies(plan, folder):
         manifests = gateway_config.write_manifests(folder / "manifests", ADDRESSES, ENGINE_PORT)
         envoy = [peers.envoy(), "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
         llmd = [plan.llmd, "gateway", "-f", manifests, "--host", "127.0.0.1", "--port", ports[1], "--loops", "1"]
+        llmd += ["--admin", "none"]
         yield {
             "envoy": start("envoy", envoy, ports[0]),
             "llmd": start("llmd", llmd, ports[1]),
@@ -63,7 +72,8 @@ def proxies(plan, folder):
 
 def load(plan, target, arguments, seconds):
     url, pid = target
-    command = [plan.llmd, "bench", "load", "--url", url, *REQUEST, *arguments, "--warmup", "1s"]
+    options = [word for pair in (REQUEST | arguments).items() for word in pair]
+    command = [plan.llmd, "bench", "load", "--url", url, "--ignore-eos", "--stream", *options, "--warmup", "1s"]
     command += ["--duration", f"{seconds}s"] + (["--pid", f"proxy={pid}"] if pid else [])
     answer = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
     result = json.loads(answer.stdout)
@@ -79,7 +89,7 @@ def measure_cpu(plan, targets):
     rates = {name: [] for name in targets}
     for _ in range(plan.rounds):
         for name, target in targets.items():
-            result = load(plan, target, ["--concurrency", CLIENTS], plan.seconds)
+            result = load(plan, target, {"--concurrency": CLIENTS}, plan.seconds)
             rates[name].append(result["requests_per_second"])
             if target[1]:
                 runs[name].append(result["processes"][0]["cpu_ms_per_request"])
@@ -94,7 +104,7 @@ def measure_latency(plan, targets):
     runs = {name: [] for name in targets}
     for _ in range(1 if plan.quick else 3):
         for name, target in targets.items():
-            result = load(plan, target, ["--rate", RATE, "--concurrency", "256"], plan.long_seconds)
+            result = load(plan, target, {"--rate": RATE, "--concurrency": 256}, plan.long_seconds)
             runs[name].append(result["first_token_ms"])
             print(f"open loop, {name}: first token p50 {runs[name][-1]['p50']:.3f} p99 {runs[name][-1]['p99']:.3f} ms", flush=True)
     for percentile in ("p50", "p99"):
@@ -105,10 +115,37 @@ def measure_latency(plan, targets):
         yield figure
 
 
+def measure_large(plan, targets):
+    for title, arguments, goal in LARGE:
+        runs = {"llmd": [], "envoy": []}
+        for _ in range(plan.rounds):
+            for name in runs:
+                result = load(plan, targets[name], arguments, plan.seconds)
+                runs[name].append(result["processes"][0]["cpu_ms_per_request"])
+                print(f"{title}, {name}: {runs[name][-1]:.4f} ms CPU", flush=True)
+        yield report.Figure(f"CPU per request, {title}", "ms", runs["llmd"], runs["envoy"], "Envoy", at_most=goal)
+
+
+def resident_mib(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+
+
+def measure_memory(plan, targets):
+    """The highest resident set of each proxy after 100 clients with large prompts."""
+    peaks = {}
+    for name in ("llmd", "envoy"):
+        load(plan, targets[name], {"--prompt-bytes": 220 << 10, "--concurrency": 100}, plan.seconds)
+        peaks[name] = [resident_mib(targets[name][1])]
+        print(f"memory, {name}: {peaks[name][0]:.0f} MiB", flush=True)
+    yield report.Figure("peak memory, 220 KB prompts, 100 clients", "MiB", peaks["llmd"], peaks["envoy"], "Envoy")
+
+
 def run(plan):
     plan.need_commands("serve", "bench", "gateway")
     with tempfile.TemporaryDirectory(prefix="llmd-bench-") as folder, engines(plan):
         with proxies(plan, Path(folder)) as targets:
-            figures = [*measure_cpu(plan, targets), *measure_latency(plan, targets)]
+            figures = [*measure_cpu(plan, targets), *measure_latency(plan, targets), *measure_large(plan, targets),
+                       *measure_memory(plan, targets)]
     details = {"engines": len(ADDRESSES), "clients": CLIENTS, "peer": f"Envoy {peers.envoy_version()}, one worker"}
     report.write(plan, "gateway", figures, details)

@@ -41,10 +41,10 @@ def socket_address(address, port):
 
 
 def write_manifests(folder, addresses, engine_port):
-    """A Gateway, a route for every path, and a Service with its slice."""
+    """A Gateway, a route for every path, and an InferencePool with its pods: the gateway picks by prompt and load."""
     folder.mkdir()
     meta = {"name": "bench", "namespace": "default"}
-    backend = {"name": "bench", "port": 80}
+    backend = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "bench"}
     objects = [
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
@@ -64,20 +64,19 @@ def write_manifests(folder, addresses, engine_port):
             },
         },
         {
-            "apiVersion": "v1",
-            "kind": "Service",
+            "apiVersion": "inference.networking.k8s.io/v1",
+            "kind": "InferencePool",
             "metadata": meta,
-            "spec": {"ports": [{"name": "http", "port": 80, "targetPort": engine_port, "protocol": "TCP"}]},
-        },
-        {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": meta | {"labels": {"kubernetes.io/service-name": "bench"}},
-            "addressType": "IPv4",
-            "ports": [{"name": "http", "port": engine_port, "protocol": "TCP"}],
-            "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
+            "spec": {"selector": {"matchLabels": {"app": "bench"}}, "targetPorts": [{"number": engine_port}]},
         },
     ]
+    for address in addresses:
+        objects.append({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"engine-{address}", "namespace": "default", "labels": {"app": "bench"}},
+            "status": {"podIP": address, "conditions": [{"type": "Ready", "status": "True"}]},
+        })
     # JSON is YAML: one document each.
     (folder / "bench.yaml").write_text("\n---\n".join(json.dumps(each, indent=1) for each in objects) + "\n")
     return folder
