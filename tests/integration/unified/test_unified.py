@@ -235,6 +235,17 @@ class Operations(unittest.TestCase):
         self.assertEqual(gateway.admin("PUT", "/admin/log-level", {"level": "loud"})[0], 400)
         self.assertEqual(gateway.admin("GET", "/admin/connections"), (200, {"requests": []}))
 
+    def test_a_decision_can_be_explained_by_the_id_of_its_request(self):
+        llama = self.engine(LLAMA)
+        self.folder.put("llama", *service("llama", [llama.port], UNIFIED))
+        gateway = self.start(Gateway(self.folder, more=["--loops", "2"]))
+        status, _ = ask(gateway.port, "POST", "/v1/chat/completions", words(LLAMA), {"X-Request-Id": "asked-why"})
+        self.assertEqual(status, 200)
+        _, explained = gateway.admin("GET", "/admin/explain?request_id=asked-why")
+        self.assertEqual(explained["default/llama:8000"]["request"]["model"], LLAMA)
+        self.assertEqual(explained["default/llama:8000"]["candidates"], 1)
+        self.assertEqual(gateway.admin("GET", "/admin/explain?request_id=another"), (200, {}))
+
     def test_drain_ends_the_gateway_when_nothing_runs_any_more(self):
         gateway = self.start(Gateway(self.folder))
         self.assertEqual(gateway.admin("POST", "/admin/drain")[0], 202)
