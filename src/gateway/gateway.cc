@@ -107,6 +107,9 @@ struct Gateway::State {
         writer.sample("llmd_gateway_running_requests", metrics::label_text(labels), endpoint->running());
       }
     }
+    writer.family("llmd_gateway_ejected_endpoints", "Endpoints left alone because they fail time and again.",
+                  metrics::Type::Gauge);
+    writer.sample("llmd_gateway_ejected_endpoints", "", shared.outliers.ejected());
   }
 
   // Ports of listeners are opened once and stay open: without listeners they answer 404.

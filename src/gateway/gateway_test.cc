@@ -300,6 +300,21 @@ TEST_F(Gateways, PoolsSendAPromptWhereItsBeginningIsKnown) {
   EXPECT_GT(used.size(), 1U);
 }
 
+TEST_F(Gateways, LeaveAnEndpointAloneThatFailsTimeAndAgain) {
+  serve({.outliers = {.failures = 2, .pause = seconds(1000)}});
+  net::Address dead;
+  {
+    const auto closed = net::Listener::open(loop_, {"127.0.0.1", 0}, {}).value();
+    dead = closed->address();
+  }
+  gateway_->update(table({dead, upstream(show_request)}));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(ask("/default/m/x").status, 200);
+  }
+  EXPECT_NE(metric("llmd_gateway_ejected_endpoints 1"), "");
+  EXPECT_NE(metric("llmd_gateway_retries_total 2"), "");
+}
+
 TEST_F(Gateways, BoundTheMemoryOfBodies) {
   serve({.endpoint_wait = milliseconds(50), .held_body_bytes = 1000});
   async::Event go_on(loop_.executor());

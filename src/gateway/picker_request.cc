@@ -7,11 +7,14 @@ namespace {
 
 // An endpoint that knows the whole prompt wins over others until it runs four times as many requests as they
 // do; up to four requests do not count as load.
+// Blocks of 1 KiB tell conversations apart and keep prompts of hundreds of kilobytes cheap.
 constexpr std::string_view kPoolConfiguration = R"(apiVersion: llm-d.ai/v1alpha1
 kind: EndpointPickerConfig
 plugins:
 - type: active-request-scorer
   parameters: {idleThreshold: 4}
+- type: approx-prefix-cache-producer
+  parameters: {blockSizeTokens: 256}
 - type: prefix-cache-scorer
 schedulingProfiles:
 - name: default
