@@ -40,6 +40,9 @@ http::Handler debug_handler(const picker::Picker& picker, const metrics::Registr
       co_await exchange.respond(200, metrics::kTextContentType, registry.write_text());
     } else if (path == "/healthz" || path == "/readyz" || path == "/livez") {
       co_await exchange.respond(200, "text/plain; charset=utf-8", "ok\n");
+    } else if (path.starts_with("/debug") && !exchange.peer().is_loopback()) {
+      co_await exchange.respond(403, "text/plain; charset=utf-8",
+                                "/debug is for this machine only; use kubectl port-forward\n");
     } else if (path == "/debug" || path == "/debug/plugins/state") {
       co_await exchange.respond(200, kJson, json::write_pretty(picker.debug_state()));
     } else if (path == "/debug/explain") {

@@ -1,5 +1,6 @@
 // What the picker's HTTP port answers: /metrics, /healthz, /debug, /debug/plugins/state,
-// /debug/explain?id=… or ?last=…, /debug/explanations (for replay). Private to extproc.
+// /debug/explain?id=… or ?last=…, /debug/explanations (for replay). What is below /debug tells about prompts
+// and endpoints, so it answers loopback peers only (`kubectl port-forward` is one). Private to extproc.
 #pragma once
 
 #include "http/server.h"
