@@ -18,7 +18,7 @@ struct UpOptions {
   std::uint16_t port = 8080;       // gateway; 0: any
   std::uint16_t api_port = 6443;   // API server; 0: any
   GatewaySettings gateway;
-  int shutdown_seconds = 10;       // what engines get between SIGTERM and SIGKILL
+  int shutdown_seconds = 10;  // what engines get between SIGTERM and SIGKILL
 };
 
 // nullopt: help was asked for and printed.
