@@ -75,11 +75,38 @@ bool claims_devices(const Service& service) {
   return json::string_at(metadata, "annotations[serving.kserve.io/exp-dra-device-class]").has_value();
 }
 
+constexpr long long kPods = 2;  // a leader and a worker: how the guide draws a group
+
+// Rule 3 for a group that says only how wide its tensors are; what each of its pods needs.
+std::optional<long long> share_of_tensor(json::Object& owner, const Workload& workload,
+                                         std::optional<long long> stated, Findings& findings) {
+  const Parallelism& p = workload.parallelism;
+  if (!workload.worker || !p.tensor || p.pipeline || p.is_data_parallel()) {
+    return std::nullopt;
+  }
+  const bool is_even = *p.tensor % kPods == 0;
+  const long long share = stated.value_or(is_even ? *p.tensor / kPods : *p.tensor);
+  object_in(owner, "parallelism")["pipeline"] = 1;
+  findings.push_back(
+      {.code = "tensor-across-pods",
+       .severity = Severity::Warning,
+       .path = workload.path + ".parallelism",
+       .sentence =
+           fmt::format("tensor {} over pods of {} GPUs{} makes groups of {} pods; every layer waits "
+                       "for the network between them",
+                       *p.tensor, share, stated ? "" : " (not stated: a leader and a worker share it)",
+                       std::max(1LL, *p.tensor / std::max(1LL, share))),
+       .fix = fmt::format("add pipeline: 1 if that is meant; pipeline: {} with tensor: {} needs less of the "
+                          "network",
+                          std::max(1LL, *p.tensor / std::max(1LL, share)), share)});
+  return share;
+}
+
 void set_workload(json::Object& owner, const Workload& workload, bool claims, Findings& findings) {
   Parallelism p = workload.parallelism;
   const auto stated = workload.pod ? accelerators_of(*workload.pod) : std::nullopt;
+  const auto share = share_of_tensor(owner, workload, stated, findings);
   if (workload.worker && p.pipeline && !p.tensor && stated && !p.is_data_parallel()) {
-    constexpr long long kPods = 2;
     p.tensor = std::max(1LL, kPods * *stated / *p.pipeline);
     object_in(owner, "parallelism")["tensor"] = *p.tensor;
     findings.push_back(
@@ -94,7 +121,7 @@ void set_workload(json::Object& owner, const Workload& workload, bool claims, Fi
   const bool in_one_pod = !workload.worker;
   const bool says_something = p.tensor || p.data_local || (p.pipeline && in_one_pod);
   const auto needed = says_something && !claims
-                          ? std::optional<long long>(p.accelerators_per_pod(!in_one_pod))
+                          ? std::optional<long long>(share.value_or(p.accelerators_per_pod(!in_one_pod)))
                           : std::nullopt;
   for (const char* pod : {"template", "worker"}) {
     auto* spec = owner.if_contains(pod);

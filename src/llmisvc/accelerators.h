@@ -3,6 +3,8 @@
 //  1. Nothing requested, parallelism stated: each pod requests what its share needs.
 //  2. Requests and limits of accelerators are made equal (Kubernetes allows nothing else).
 //  3. A group with pipeline stages has pipeline x tensor / accelerators per pod pods.
+//     A tensor alone that is wider than a pod is a pipeline of one stage: where no pod states its
+//     accelerators, a leader and one worker share it, as the guide draws groups (a warning says so).
 //  4. Without a tensor size, a group of stated accelerators per pod is a leader and one worker, and the
 //  tensor size is
 //     what fills it (a warning says so).

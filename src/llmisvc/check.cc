@@ -75,10 +75,10 @@ void check_parallelism(const Workload& workload, Findings& findings) {
         fmt::format("data {} is not a multiple of dataLocal {}", *p.data, *p.data_local),
         "let every pod run the same number of copies");
   }
-  if (workload.worker && !p.pipeline && !p.is_data_parallel()) {
+  if (workload.worker && !p.pipeline && !p.tensor && !p.is_data_parallel()) {
     add(findings, "parallelism", workload.path + ".worker",
         "a group of pods needs to know how the model is spread over it",
-        "add parallelism.pipeline, or parallelism.data with dataLocal");
+        "add parallelism.pipeline, parallelism.data with dataLocal, or a tensor wider than a pod");
   }
 }
 
@@ -165,36 +165,32 @@ Findings check(const Service& service, const Facts& facts) {
 
 namespace {
 
-// Kubernetes' group of a workload has so many pods; nullopt where it is no group.
-std::optional<long long> total_size(const Workload& workload) {
-  const Parallelism& p = workload.parallelism;
-  if (p.is_data_parallel()) {
-    return std::max(1LL, p.data.value_or(1) / std::max(1LL, p.data_local.value_or(1)));
-  }
-  return p.pipeline;
+std::optional<long long> group_size(const Workload& workload) {
+  return workload.worker ? std::optional(group_size_of(workload)) : std::nullopt;
 }
 
-void check_size(const Workload& before, const Workload& after, Findings& findings) {
-  const auto old_size = total_size(before);
-  const auto new_size = total_size(after);
-  if (old_size != new_size) {
-    const auto text = [](const std::optional<long long>& size) {
-      return size ? fmt::format("{} pods", *size) : std::string("no group");
-    };
+void check_size(std::optional<long long> before, const Workload& after, Findings& findings) {
+  const auto now = group_size(after);
+  if (before && now && *before != *now) {
     add(findings, "group-size-changed", after.path + ".parallelism",
-        fmt::format("the size of a group cannot be changed in place: {} before, {} now", text(old_size),
-                    text(new_size)),
+        fmt::format("the size of a group cannot be changed in place: {} pods before, {} pods now", *before,
+                    *now),
         "delete the service and create it anew, or create one of another name");
   }
 }
 
 }  // namespace
 
-Findings check_update(const Service& before, const Service& after) {
+GroupSizes group_sizes_of(const Service& service) {
+  return {.main = group_size(service.main),
+          .prefill = service.prefill ? group_size(*service.prefill) : std::nullopt};
+}
+
+Findings check_update(const GroupSizes& before, const Service& after) {
   Findings findings;
   check_size(before.main, after.main, findings);
-  if (before.prefill && after.prefill) {
-    check_size(*before.prefill, *after.prefill, findings);
+  if (after.prefill) {
+    check_size(before.prefill, *after.prefill, findings);
   }
   return findings;
 }

@@ -21,8 +21,15 @@ Findings check(const Service& service, const Facts& facts);
 // Rules over the object as its author wrote it: schema, name, contradictions that merging would hide.
 Findings check_object(const json::Object& object);
 
-// An update must not change the size of a group, which Kubernetes cannot do in place.
-Findings check_update(const Service& before, const Service& after);
+// Pods per group of a service's halves; nullopt where there are no groups.
+struct GroupSizes {
+  std::optional<long long> main = {};
+  std::optional<long long> prefill = {};
+};
+GroupSizes group_sizes_of(const Service& service);
+
+// An update must not change the size of a group, which Kubernetes cannot do in place. Groups may come and go.
+Findings check_update(const GroupSizes& before, const Service& after);
 
 // A config's templates, tried with services of several topologies: one pod, prefill and decode, groups. An
 // error where none of them works, a warning where some do not.

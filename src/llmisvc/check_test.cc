@@ -218,6 +218,10 @@ std::vector<Row> rows() {
       {"syntax", Severity::Error, "a: [1\nb: 2\n", "did not find"},
       {"template", Severity::Error, std::string(kConfig) + "  model: {name: \"{{.Nam}}\"}\n",
        "unknown variable .Nam", "did you mean 'name'?"},
+      {"tensor-across-pods", Severity::Warning,
+       with("  parallelism: {tensor: 16}\n  worker: {containers: []}\n"),
+       "tensor 16 over pods of 8 GPUs (not stated: a leader and a worker share it) makes groups of 2 pods",
+       "pipeline: 2 with tensor: 8"},
       {"tensor-derived", Severity::Warning, with("  parallelism: {pipeline: 4}\n" + std::string(kGroup)),
        "give tensor 4"},
       {"tensor-heads", Severity::Warning,
@@ -285,13 +289,43 @@ TEST(CheckUpdate, RefusesAnotherGroupSizeButNotOtherChanges) {
         "a.yaml");
     return compile(manifest->services.front().value.get_object(), {}).service;
   };
-  const Service before = compiled("{data: 8, dataLocal: 4, tensor: 1}");
+  const GroupSizes before = group_sizes_of(compiled("{data: 8, dataLocal: 4, tensor: 1}"));
   EXPECT_TRUE(check_update(before, compiled("{data: 4, dataLocal: 2, tensor: 2}")).empty());
   const auto findings = check_update(before, compiled("{data: 8, dataLocal: 2, tensor: 1}"));
   ASSERT_EQ(findings.size(), 1U);
   EXPECT_EQ(findings[0].code, "group-size-changed");
   EXPECT_EQ(findings[0].sentence,
             "the size of a group cannot be changed in place: 2 pods before, 4 pods now");
+}
+
+TEST(CheckManifest, ItemsOfAListHaveTheirOwnLines) {
+  EXPECT_EQ(check_text("apiVersion: v1\nkind: List\nitems:\n- apiVersion: serving.kserve.io/v1alpha2\n"
+                       "  kind: LLMInferenceService\n  metadata: {name: a}\n  spec:\n"
+                       "    model: {uri: hf://a/b}\n    replicsa: 2\n"
+                       "- apiVersion: serving.kserve.io/v1alpha2\n  kind: LLMInferenceService\n"
+                       "  metadata: {name: b}\n  spec:\n    model: {uri: hf://a/b}\n    replicas: two\n"
+                       "- {apiVersion: v1, kind: ConfigMap, metadata: {name: x}}\n"),
+            "service.yaml:9:5: error: spec.replicsa: unknown field [unknown-field]\n"
+            "  fix: did you mean 'replicas'?\n"
+            "service.yaml:15:5: error: spec.replicas: expected an integer, got a string [wrong-type]\n");
+}
+
+TEST(CheckManifest, AnEmptyListHasNothingToSay) {
+  EXPECT_EQ(check_text("apiVersion: v1\nkind: List\nitems: []\n"), "");
+}
+
+// As an API server does with the generated CustomResourceDefinitions (tests/kubernetes/test_crds.py).
+TEST(CheckManifest, NullRemovesWhatIsOptionalAndIsRefusedElsewhere) {
+  EXPECT_EQ(
+      check_text(service("  model: {uri: hf://a/b}\n  template: {nodeSelector: null, containers: [{name: "
+                         "main, livenessProbe: null}]}\n")),
+      "");
+  for (const char* spec :
+       {"  model: null\n", "  model: {uri: hf://a/b}\n  template: {containers: [{name: null}]}\n",
+        "  model: {uri: hf://a/b}\n  template: {containers: [{name: main, args: [null]}]}\n",
+        "  model: {uri: hf://a/b, criticality: null}\n", "  model: {uri: hf://a/b}\n  replicas: null\n"}) {
+    EXPECT_THAT(check_text(service(spec)), testing::HasSubstr("null cannot stand here [wrong-type]")) << spec;
+  }
 }
 
 TEST(CheckManifests, AConfigOfOneFileServesAnother) {

@@ -81,8 +81,38 @@ void settle_namespaces(std::vector<json::YamlDocument>& documents) {
   }
 }
 
+namespace {
+
+// The items of a List, which is how kubectl writes several objects, as documents of their own with their
+// places in the file.
+void add_items(json::YamlDocument document, std::vector<json::YamlDocument>& result) {
+  const auto kind = json::string_at(document.value, "kind").value_or("");
+  const auto* items = json::array_at(document.value, "items");
+  if (items == nullptr || kind != "List") {
+    result.push_back(std::move(document));
+    return;
+  }
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    const std::string path = json::path_index("items", i);
+    json::YamlDocument item{.value = (*items)[i], .source_name = document.source_name, .positions = {}};
+    for (auto place = document.positions.lower_bound(path);
+         place != document.positions.end() && place->first.starts_with(path); ++place) {
+      std::string_view rest = std::string_view(place->first).substr(path.size());
+      rest.remove_prefix(rest.starts_with('.') ? 1 : 0);
+      item.positions.emplace(rest, place->second);
+    }
+    add_items(std::move(item), result);
+  }
+}
+
+}  // namespace
+
 Result<Manifest> parse_manifest(std::string_view yaml, std::string_view source_name) {
-  LLMD_TRY(auto documents, json::parse_yaml(yaml, source_name));
+  LLMD_TRY(auto texts, json::parse_yaml(yaml, source_name));
+  std::vector<json::YamlDocument> documents;
+  for (json::YamlDocument& text : texts) {
+    add_items(std::move(text), documents);
+  }
   Manifest manifest;
   settle_namespaces(documents);
   for (json::YamlDocument& document : documents) {

@@ -26,7 +26,8 @@ struct Compiled {
 // One LLMInferenceService of any dialect.
 Compiled compile(const json::Object& service, const Facts& facts);
 
-// A file: its services, the configs they use (added to the facts), and everything else as it is.
+// A file: its services, the configs they use (added to the facts), and everything else as it is. A List
+// counts as its items, each with its lines.
 struct Manifest {
   std::vector<json::YamlDocument> services;
   std::vector<json::YamlDocument> configs;

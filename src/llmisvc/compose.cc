@@ -64,8 +64,8 @@ void find_bases(const json::Object& spec, std::string_view name_space, const Fac
   }
 }
 
-void find_presets(const json::Object& own, std::string_view name_space, const Facts& facts, Layers& layers,
-                  Findings& findings) {
+void find_presets(const json::Object& service, const json::Object& own, std::string_view name_space,
+                  const Facts& facts, Layers& layers, Findings& findings) {
   // The same merge that gives the result decides which presets apply; presets never switch on another preset.
   json::Object merged;
   for (const FoundConfig& base : layers.bases) {
@@ -73,7 +73,17 @@ void find_presets(const json::Object& own, std::string_view name_space, const Fa
   }
   merged = merge(merged, own);
   for (const std::string& suffix : presets_for(merged)) {
-    auto found = find_config(facts.config_prefix + suffix, name_space, facts);
+    const std::string name = config_name_of(suffix, service, facts);
+    auto found = find_config(name, name_space, facts);
+    if (!found && name != facts.config_prefix + suffix) {
+      findings.push_back({.code = "config-not-found",
+                          .path = "spec",
+                          .sentence = found.error().message + "; the service was first rendered with it",
+                          .fix = fmt::format("bring it back, or remove the annotation serving.kserve.io/{} "
+                                             "from the service's status to go on with {}{}",
+                                             suffix, facts.config_prefix, suffix)});
+      continue;
+    }
     if (!found) {
       findings.push_back({.code = "config-not-found",
                           .path = "spec",
@@ -94,7 +104,7 @@ Composition compose(const json::Object& service, const Facts& facts) {
   const json::Object own = spec_of(service);
   Layers layers;
   find_bases(own, name_space, facts, layers, result.findings);
-  find_presets(own, name_space, facts, layers, result.findings);
+  find_presets(service, own, name_space, facts, layers, result.findings);
 
   std::vector<TemplateOrigin> origins;
   json::Object merged;

@@ -6,6 +6,7 @@
 #include "llmisvc/accelerators.h"
 #include "llmisvc/child_name.h"
 #include "llmisvc/convert_version.h"
+#include "llmisvc/labels.h"
 #include "llmisvc/route_group.h"
 #include "llmisvc/service.h"
 
@@ -13,10 +14,6 @@ namespace llmd::llmisvc {
 namespace {
 
 using Text = std::string_view;
-
-json::Value text_value(Text text) {
-  return json::Value(json::String(text.data(), text.size()));
-}
 
 json::Object* object_in(json::Object& object, Text path) {
   json::Object* current = &object;
@@ -180,6 +177,24 @@ void add_adapter_matches(json::Array& rules, const Service& service, const std::
   }
 }
 
+// The wish stands with the pods that know their model by its long name; a Gateway may not want to route so.
+bool routes_by_model(const json::Object& spec, const json::Object& route, const Service& service,
+                     const Facts& facts) {
+  const auto wish =
+      json::string_at(json::Value(spec), fmt::format("annotations[{}]", kModelRouting)).value_or("");
+  if (wish != "true" || facts.model_header.empty() || facts.model_routing != ModelRouting::Enabled) {
+    return wish == "true" && !facts.model_header.empty() && facts.model_routing == ModelRouting::Forced;
+  }
+  const json::Value value(route);
+  const auto* parents = json::array_at(value, "parentRefs");
+  return parents == nullptr || std::ranges::none_of(*parents, [&](const json::Value& parent) {
+           const std::string key =
+               fmt::format("{}/{}", json::string_at(parent, "namespace").value_or(service.name_space),
+                           json::string_at(parent, "name").value_or(""));
+           return facts.gateways_without_model_routing.contains(key);
+         });
+}
+
 void route_defaults(json::Object& spec, const Service& service, const Facts& facts) {
   json::Object* route = object_in(spec, "router.route.http.spec");
   if (route == nullptr || !service.router) {
@@ -192,14 +207,10 @@ void route_defaults(json::Object& spec, const Service& service, const Facts& fac
   if (rules == nullptr || !rules->is_array()) {
     return;
   }
-  const json::Object* annotations = object_in(spec, "annotations");
-  const auto* enabled = annotations == nullptr
-                            ? nullptr
-                            : annotations->if_contains("serving.kserve.io/model-based-routing-enabled");
-  if (!facts.model_routing || enabled == nullptr || *enabled != json::Value("true")) {
-    drop_model_matches(rules->get_array(), facts.model_header);
-  } else {
+  if (routes_by_model(spec, *route, service, facts)) {
     add_adapter_matches(rules->get_array(), service, facts.model_header);
+  } else {
+    drop_model_matches(rules->get_array(), facts.model_header);
   }
   for (json::Value& rule : rules->get_array()) {
     if (!rule.is_object()) {

@@ -22,6 +22,7 @@ spec:
   router: {route: {}, gateway: {}, scheduler: {pool: {ref: {name: shared}}}}
   template: {terminationGracePeriodSeconds: 120, containers: []}
   kvCacheOffloading: {cpu: 1k}
+  prefill: {template: {containers: []}, parallelism: {pipeline: 2, tensor: 1}, worker: {terminationGracePeriodSeconds: 10}}
 )";
 
 // What `text`, the value of a variable in a config's container, becomes; findings where it fails.
@@ -39,7 +40,13 @@ std::string expanded(std::string_view text) {
   if (has_errors(compiled.findings)) {
     return "error: " + error_of(compiled.findings).text();
   }
-  const json::Value deployment(compiled.objects.front());
+  const auto found = std::ranges::find_if(compiled.objects, [](const json::Object& object) {
+    return object.at("kind") == "Deployment" && object.at("metadata").at("name") == "chat-kserve";
+  });
+  if (found == compiled.objects.end()) {
+    return "no deployment";
+  }
+  const json::Value deployment(*found);
   for (const json::Value& variable : *json::array_at(deployment, "spec.template.spec.containers[0].env")) {
     if (json::string_at(variable, "name") == "RESULT") {
       return std::string(json::string_at(variable, "value").value_or("absent"));
@@ -63,6 +70,8 @@ TEST_P(Expand, GivesTheValue) {
 INSTANTIATE_TEST_SUITE_P(
     Variables, Expand,
     testing::Values(
+        Case{"RouterValue", "{{ if .Spec.Router.Route }}routed{{ end }}", "routed"},
+        Case{"OneVariableTwice", "{{ .Name }}{{ .Name }}-{{ .Namespace }}", "chatchat-team"},
         Case{"Name", "{{ .Name }}", "chat"}, Case{"Namespace", "{{.Namespace}}", "team"},
         Case{"Several", "{{.Namespace}}/{{.Name}}:{{.Spec.Parallelism.Tensor}}", "team/chat:2"},
         // Placed as data: nothing in it can break out.
@@ -76,14 +85,16 @@ INSTANTIATE_TEST_SUITE_P(
              "{{ ChildName `llama-3-1-405b-instruct-fp8-disaggregated-production` `-inference-pool` }}",
              "llama-3-1-405b-i56ff44559d67db0fe9dab4d46043f486-inference-pool"},
         Case{"DefaultForWhatIsNotSet", "{{ or .Spec.Parallelism.Pipeline 1 }}", "1"},
-        Case{"ConditionOnWhatIsNotSet", "{{ if .Spec.Prefill }}split{{ else }}whole{{ end }}", "whole"},
+        Case{"ConditionOnWhatIsNotSet", "{{ if .Spec.Tracing }}traced{{ else }}silent{{ end }}", "silent"},
         Case{"Global", "{{ .GlobalConfig.IngressGatewayName }}", "kserve-ingress-gateway"},
         Case{"GlobalPool", "{{ .GlobalConfig.InferencePoolNamespacedName }}", "team/shared"},
         Case{"Comparison", "{{ if gt .Spec.Parallelism.Tensor 1 }}many{{ end }}", "many"},
         // 120 seconds of grace, 15 of them in the hook, 5 spare.
         Case{"ShutdownTimeout", "{{ shutdownTimeout .Spec.Template 15 }}", "100"},
         Case{"ShutdownTimeoutOfNoPod", "{{ shutdownTimeout .Spec.Worker 15 }}", "40"},
-        Case{"NoTiers", "[{{ kvTransferConfig .Spec.Prefill }}]", "[]"},
+        Case{"ShutdownTimeoutWithoutAGracePeriod", "{{ shutdownTimeout .Spec.Prefill.Template 15 }}", "40"},
+        Case{"ShutdownTimeoutOfAShortGracePeriod", "{{ shutdownTimeout .Spec.Prefill.Worker 15 }}", "0"},
+        Case{"NoTiers", "[{{ kvTransferConfig .Spec.Prefill.KVCacheOffloading }}]", "[]"},
         Case{"Tiers", "{{ kvTransferConfig .Spec.KVCacheOffloading }}",
              R"(--kv-transfer-config {"kv_connector":"OffloadingConnector","kv_role":"kv_both",)"
              R"("kv_connector_extra_config":{"spec_name":"TieringOffloadingSpec","cpu_bytes_to_use":1000}})"},

@@ -2,9 +2,21 @@
 
 #include <fmt/format.h>
 
+#include "base/strings.h"
 #include "json/path.h"
+#include "llmisvc/labels.h"
 
 namespace llmd::llmisvc {
+
+std::optional<ModelRouting> parse_model_routing(std::string_view text) {
+  if (equals_ignoring_case(text, "enabled")) {
+    return ModelRouting::Enabled;
+  }
+  if (equals_ignoring_case(text, "disabled")) {
+    return ModelRouting::Disabled;
+  }
+  return equals_ignoring_case(text, "forced") ? std::optional(ModelRouting::Forced) : std::nullopt;
+}
 
 void remember(Facts& facts, const json::Object& object) {
   const json::Value value(object);
@@ -16,6 +28,9 @@ void remember(Facts& facts, const json::Object& object) {
     facts.service_accounts[key] = object;
   } else if (kind == "Secret") {
     facts.secrets[key] = object;
+  } else if (kind == "Gateway" &&
+             json::string_at(value, fmt::format("metadata.annotations[{}]", kModelRouting)) == "false") {
+    facts.gateways_without_model_routing.insert(key);
   }
 }
 

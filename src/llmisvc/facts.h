@@ -3,6 +3,8 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,10 +39,17 @@ struct Prometheus {
   std::string trigger_kind = "TriggerAuthentication";
 };
 
+// Whether requests find their model by a header (KServe's ingress.modelBasedRoutingMode). Disabled and Forced
+// ask nobody; Enabled leaves it to the Gateways: each may opt out.
+enum class ModelRouting { Enabled, Disabled, Forced };
+std::optional<ModelRouting> parse_model_routing(std::string_view text);
+
 struct Facts {
   Platform platform = Platform::Cluster;
   std::string system_namespace = "kserve";
   std::string config_prefix = "kserve-";  // of preset names
+  // A service keeps the presets it was first rendered with (presets.h), also under another prefix.
+  bool pins_presets = true;
   // Key "namespace/name". A preset of the same name in the service's or the system namespace replaces the
   // built-in one.
   std::map<std::string, ConfigObject, std::less<>> configs = {};
@@ -57,7 +66,8 @@ struct Facts {
 
   bool tls = false;  // between gateway, scheduler and model servers (never on one machine)
   std::string model_header = "X-Gateway-Model-Name";
-  bool model_routing = true;
+  ModelRouting model_routing = ModelRouting::Enabled;
+  std::set<std::string, std::less<>> gateways_without_model_routing = {};  // "namespace/name"
 
   std::string storage_initializer_image = "kserve/storage-initializer:latest";
   std::string cluster_domain = "cluster.local";
@@ -80,7 +90,7 @@ struct Facts {
   std::map<std::string, std::map<std::string, std::string>, std::less<>> config_maps = {};
 };
 
-// Adds a ServiceAccount or Secret; other kinds are not facts.
+// Adds a ServiceAccount, a Secret or what a Gateway's annotations say; other kinds are not facts.
 void remember(Facts& facts, const json::Object& object);
 
 // What is so on one machine: one Gateway of ours that picks endpoints itself, no pools, no certificates.
@@ -89,6 +99,7 @@ inline Facts local_facts(int gateway_port = 8080) {
   facts.manages_gateway = true;
   facts.gateway_port = gateway_port;
   facts.picks_in_gateway = true;
+  facts.pins_presets = false;  // there is one set of presets: the program's own
   facts.has_inference_pool_v1 = false;
   facts.has_inference_pool_v1alpha2 = false;
   return facts;

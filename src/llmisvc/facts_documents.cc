@@ -23,6 +23,11 @@ void add_operator_settings(Facts& facts, const json::Value& map) {
       facts.gateway_namespace = gateway.substr(0, slash);
       facts.gateway_name = gateway.substr(slash + 1);
     }
+    if (const std::string header = text_at(value, "modelBasedRoutingHeaderName"); !header.empty()) {
+      facts.model_header = header;
+    }
+    facts.model_routing =
+        parse_model_routing(text_at(value, "modelBasedRoutingMode")).value_or(facts.model_routing);
     facts.tls = json::bool_at(value, "enableLLMInferenceServiceTLS").value_or(facts.tls);
   }
   if (const auto storage = json::parse_object(text_at(map, "data.storageInitializer"))) {

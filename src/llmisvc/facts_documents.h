@@ -14,6 +14,7 @@ namespace llmd::llmisvc {
 //   image CustomResourceDefinition                                       which optional kinds exist: one is
 //   enough to mean
 //                                                                  that all of them are listed
+//   Gateway                                                        whether it opts out of routing by model
 Facts with_documents(Facts facts, std::span<const json::YamlDocument> documents);
 
 }  // namespace llmd::llmisvc

@@ -209,6 +209,20 @@ TEST(CacheTiers, TheFlagDependsOnTheVersionTheImageNames) {
               ElementsAre("--kv-transfer-config={}"));
 }
 
+// No shell reads it: quotes arrive as they are.
+TEST(CacheTiers, TheirJsonIsOneWordOfTheCommandLine) {
+  const auto compiled = compile_service(
+      "kvCacheOffloading: {cpu: 1k}, template: {containers: [{name: main, image: "
+      "'vllm/vllm-openai:v0.22.1'}]}");
+  const auto line = words(main_container(compiled), "args");
+  const auto flag = std::ranges::find(line, "--kv-transfer-config");
+  ASSERT_NE(flag, line.end());
+  ASSERT_NE(flag + 1, line.end());
+  const auto config = json::parse_object(*(flag + 1));
+  ASSERT_TRUE(config) << *(flag + 1);
+  EXPECT_EQ(json::int_at(json::Value(*config), "kv_connector_extra_config.cpu_bytes_to_use"), 1000);
+}
+
 struct TransferCase {
   const char* name;
   const char* tiers;

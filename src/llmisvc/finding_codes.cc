@@ -70,6 +70,8 @@ constexpr std::array kCodes{
                 "A template of a config fails: an unknown variable, a wrong function. A warning where it "
                 "fails only for "
                 "some kinds of services."},
+    FindingCode{"tensor-across-pods", "warning",
+                "A group with a tensor size alone: its layers are spread over pods; the sentence says how."},
     FindingCode{"tensor-derived", "warning",
                 "The tensor size of a group was derived from its GPUs and stages."},
     FindingCode{"tensor-heads", "warning",

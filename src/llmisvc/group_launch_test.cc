@@ -83,6 +83,13 @@ TEST(GroupLaunch, ATensorWiderThanAPodIsOneStage) {
               testing::HasSubstr("--tensor-parallel-size 16 --pipeline-parallel-size 1 --nnodes 2"));
 }
 
+TEST(GroupLaunch, ATensorAloneIsSharedByTheGroupsPods) {
+  const Group stated = group_of("vllm/vllm-openai", "tensor: 16", 4);
+  EXPECT_EQ(stated.size, 4);
+  EXPECT_THAT(stated.leader,
+              testing::HasSubstr("--tensor-parallel-size 16 --pipeline-parallel-size 1 --nnodes 4"));
+}
+
 TEST(GroupLaunch, SglangHasWordsOfItsOwn) {
   const Group stages = group_of("lmsysorg/sglang:v0.5.6", "pipeline: 2, tensor: 8", 8);
   EXPECT_EQ(stages.leader, kSglang +

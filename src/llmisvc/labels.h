@@ -11,6 +11,10 @@ namespace llmd::llmisvc {
 
 inline constexpr std::string_view kPartOf = "llminferenceservice";
 
+// "true" on a workload: its pods know their model by publishers/NAMESPACE/models/NAME; "false" on a Gateway:
+// it does not route by that name.
+inline constexpr std::string_view kModelRouting = "serving.kserve.io/model-based-routing-enabled";
+
 // app.kubernetes.io/component values.
 inline constexpr std::string_view kWorkload = "llminferenceservice-workload";
 inline constexpr std::string_view kPrefill = "llminferenceservice-workload-prefill";

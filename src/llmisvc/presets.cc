@@ -98,6 +98,39 @@ std::vector<std::string> presets_for(const json::Object& spec) {
   return names;
 }
 
+namespace {
+
+constexpr std::string_view kRoutePreset = "config-llm-router-route";
+
+std::string pin_of(std::string_view suffix) {
+  return fmt::format("serving.kserve.io/{}", suffix);
+}
+
+}  // namespace
+
+json::Object with_pins(const json::Object& service, const Facts& facts) {
+  const json::Value whole(service);
+  const auto* stored = json::object_at(whole, "status.annotations");
+  json::Object annotations = stored != nullptr ? *stored : json::Object();
+  if (!facts.pins_presets) {
+    return annotations;
+  }
+  for (const PresetFile& file : preset_files()) {
+    if (file.name != kRoutePreset) {
+      annotations.emplace(pin_of(file.name), json::String(config_name_of(file.name, service, facts)));
+    }
+  }
+  return annotations;
+}
+
+std::string config_name_of(std::string_view suffix, const json::Object& service, const Facts& facts) {
+  const json::Value whole(service);
+  const auto pin = suffix == kRoutePreset
+                       ? std::nullopt
+                       : json::string_at(whole, fmt::format("status.annotations[{}]", pin_of(suffix)));
+  return pin && !pin->empty() ? std::string(*pin) : fmt::format("{}{}", facts.config_prefix, suffix);
+}
+
 Result<FoundConfig> find_config(std::string_view name, std::string_view name_space, const Facts& facts) {
   for (const std::string_view where : {name_space, std::string_view(facts.system_namespace)}) {
     if (const auto found = facts.configs.find(fmt::format("{}/{}", where, name));

@@ -13,6 +13,16 @@ namespace llmd::llmisvc {
 // Suffixes ("config-llm-template") of the presets that apply to `spec`, in merge order.
 std::vector<std::string> presets_for(const json::Object& spec);
 
+// KServe's pins: annotations of a service's status, "serving.kserve.io/config-llm-template: NAME", name the
+// config that a preset was first rendered with. An operator that was upgraded and brings presets of another
+// prefix goes on with those, so that running pods stay as they are. Presets of routes are not pinned: they
+// follow the gateway.
+//
+// The status' annotations with a pin for every preset that has none; as they are where pins are switched off.
+json::Object with_pins(const json::Object& service, const Facts& facts);
+// The name of the config behind a suffix: its pin, else the prefix and the suffix.
+std::string config_name_of(std::string_view suffix, const json::Object& service, const Facts& facts);
+
 struct FoundConfig {
   std::string name;
   std::string name_space;

@@ -18,7 +18,7 @@ json::Object service_object(const Service& service, const Facts& facts, std::str
     metadata["labels"].as_object()[member.key()] = member.value();
   }
   json::Object annotations = service.main.annotations;
-  annotations.erase("serving.kserve.io/model-based-routing-enabled");
+  annotations.erase(kModelRouting);
   if (!annotations.empty()) {
     metadata["annotations"] = std::move(annotations);
   }

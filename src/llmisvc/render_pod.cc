@@ -76,6 +76,19 @@ void set_launch_command(json::Object& pod, json::Object& server, const PodReques
   server["command"] = text_list(command);
 }
 
+// What the sidecar needs to speak TLS to both halves, and to be spoken to.
+void add_sidecar_encryption(json::Object& pod) {
+  json::Object* sidecar = find_container(pod, kSidecar, "initContainers");
+  if (sidecar == nullptr) {
+    return;
+  }
+  for (const std::string& flag :
+       {fmt::format("--cert-path={}", kCertificates), std::string("--enable-tls=decoder"),
+        std::string("--enable-tls=prefiller")}) {
+    list_in(*sidecar, "args").push_back(text_value(flag));
+  }
+}
+
 void add_certificates(json::Object& pod, const Service& service) {
   const std::string secret = child_name(service.name, "-kserve-self-signed-certs");
   for (const char* list : {"containers", "initContainers"}) {
@@ -145,6 +158,9 @@ Result<json::Object> render_pod(const PodRequest& request) {
   }
   if (request.facts.platform == Platform::Cluster) {
     add_certificates(pod, request.service);
+    if (request.facts.tls) {
+      add_sidecar_encryption(pod);
+    }
   } else {
     quicken_startup_probe(*find_container(pod, "main"));
     drop_drain_time(*find_container(pod, "main"));

@@ -11,7 +11,6 @@
 namespace llmd::llmisvc {
 namespace {
 
-constexpr std::string_view kRoutingAnnotation = "serving.kserve.io/model-based-routing-enabled";
 // Prefixes of the service's own metadata that go on to workloads and pods.
 constexpr std::string_view kAnnotationPrefixes[] = {"k8s.v1.cni.cncf.io", "kueue.x-k8s.io", "prometheus.io",
                                                     "internal.serving.kserve.io/localmodel"};
@@ -49,7 +48,7 @@ PodMetadata pod_metadata(const Service& service, const Workload& workload, json:
     metadata.labels[member.key()] = member.value();
   }
   for (const auto& member : workload.annotations) {
-    if (key_of(member) != kRoutingAnnotation) {
+    if (key_of(member) != kModelRouting) {
       metadata.annotations[member.key()] = member.value();
     }
   }

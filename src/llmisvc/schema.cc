@@ -34,6 +34,9 @@ class Checker {
 
   void check(const json::Object& schema, const json::Value& value, const std::string& path) {
     if (value.is_null()) {
+      if (!is_set(schema, "nullable")) {
+        add("wrong-type", path, "null cannot stand here", "leave it out, or write a value");
+      }
       return;
     }
     if (is_set(schema, "x-kubernetes-int-or-string")) {

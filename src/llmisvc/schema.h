@@ -14,8 +14,8 @@ const json::Value& service_spec_schema();
 const json::Value& config_spec_schema();
 
 // Appends a finding for every place where `value` does not fit: unknown field (with the nearest known name),
-// wrong type, value out of bounds, missing required field. null is accepted everywhere: it removes what a
-// base set.
+// wrong type, value out of bounds, missing required field. null removes what a base set; it is accepted
+// where an API server accepts it: fields that are `nullable`.
 void check_schema(const json::Value& schema, const json::Value& value, const std::string& path,
                   Findings& findings);
 

@@ -1,5 +1,7 @@
 #include "llmisvc/schema_builder.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace llmd::llmisvc::schema {
@@ -16,6 +18,37 @@ json::Object typed(std::string_view type, std::string_view description) {
   }
   schema["type"] = text(type);
   return schema;
+}
+
+bool is_text_in(const json::Object& schema, std::string_view list, std::string_view name) {
+  const auto* names = schema.if_contains(list);
+  return names != nullptr && std::ranges::any_of(names->get_array(), [&](const json::Value& one) {
+           return std::string_view(one.get_string()) == name;
+         });
+}
+
+// null takes back what a layer below says. An API server compares it with the choices, and fills it in where
+// there is a default.
+void admit_null(json::Value& schema) {
+  json::Object& members = schema.get_object();
+  if (!members.contains("enum") && !members.contains("default")) {
+    members["nullable"] = true;
+  }
+}
+
+// Rules ask whether a member is there, and null is.
+void refuse_null_where_asked(json::Value& schema, std::string_view cel) {
+  auto* properties = schema.get_object().if_contains("properties");
+  if (properties == nullptr) {
+    return;
+  }
+  for (auto& member : properties->get_object()) {
+    const std::string_view name(member.key().data(), member.key().size());
+    if (cel.find(fmt::format(".{}", name)) != std::string_view::npos) {
+      member.value().get_object().erase("nullable");
+      refuse_null_where_asked(member.value(), cel);
+    }
+  }
 }
 
 }  // namespace
@@ -41,12 +74,18 @@ json::Value record(std::string_view description, std::vector<Field> fields,
 json::Value object(std::string_view description, std::vector<Field> fields,
                    std::vector<std::string_view> required) {
   json::Value schema = record(description, std::move(fields), std::move(required));
+  for (auto& member : schema.at("properties").get_object()) {
+    if (!is_text_in(schema.get_object(), "required", {member.key().data(), member.key().size()})) {
+      admit_null(member.value());
+    }
+  }
   schema.at("properties").get_object()["$patch"] = choice({}, {"delete", "replace"});
   return schema;
 }
 
 json::Value map_of(std::string_view description, json::Value values) {
   json::Object schema = typed("object", description);
+  admit_null(values);
   schema["additionalProperties"] = std::move(values);
   return json::Value(std::move(schema));
 }
@@ -56,8 +95,12 @@ json::Value list_of(std::string_view description, json::Value items, std::string
   schema["items"] = std::move(items);
   if (!keys.empty()) {
     json::Array list;
+    auto* properties = schema["items"].get_object().if_contains("properties");
     for (const std::string_view key : split(keys, ' ')) {
       list.push_back(text(key));
+      if (properties != nullptr) {
+        properties->get_object()[key].get_object().erase("nullable");
+      }
     }
     schema["x-kubernetes-list-type"] = "map";
     schema["x-kubernetes-list-map-keys"] = std::move(list);
@@ -137,6 +180,7 @@ json::Value any_object(std::string_view description) {
 json::Value with_rules(json::Value schema, std::vector<Rule> rules) {
   json::Array list;
   for (const Rule& rule : rules) {
+    refuse_null_where_asked(schema, rule.cel);
     list.push_back(json::Object{{"message", text(rule.message)}, {"rule", text(rule.cel)}});
   }
   schema.get_object()["x-kubernetes-validations"] = std::move(list);
@@ -145,6 +189,7 @@ json::Value with_rules(json::Value schema, std::vector<Rule> rules) {
 
 json::Value with_default(json::Value schema, json::Value value) {
   schema.get_object()["default"] = std::move(value);
+  schema.get_object().erase("nullable");
   return schema;
 }
 

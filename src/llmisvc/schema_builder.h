@@ -19,6 +19,8 @@ json::Value record(std::string_view description, std::vector<Field> fields,
                    std::vector<std::string_view> required = {});
 // A record of a spec: also takes `$patch`, with which a layer removes or replaces what the layers below it
 // say.
+// Members that are not required may be null, which removes likewise, unless they have choices or a rule asks
+// about them.
 json::Value object(std::string_view description, std::vector<Field> fields,
                    std::vector<std::string_view> required = {});
 json::Value map_of(std::string_view description, json::Value values);

@@ -21,7 +21,8 @@ std::string hash_annotation(const kube::Object& object) {
 
 }  // namespace
 
-Task<Result<void>> Applier::apply(const kube::Object& service, const std::vector<kube::Object>& objects) {
+Task<Result<void>> Applier::apply(const kube::Object& service, const std::vector<kube::Object>& objects,
+                                  std::function<bool(const kube::Object&)> is_withheld) {
   Result<void> first;
   std::set<std::string> wanted;
   for (const kube::Object& object : objects) {
@@ -31,6 +32,9 @@ Task<Result<void>> Applier::apply(const kube::Object& service, const std::vector
       continue;
     }
     wanted.insert(name_in_set(*resource, object));
+    if (is_withheld(object)) {
+      continue;
+    }
     kube::Object desired = with_hash(object);
     const Result<void> applied = co_await apply_one(std::move(desired));
     if (!applied && first) {
