@@ -2,6 +2,7 @@
 // rendered no longer. One loop.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -18,8 +19,10 @@ class Applier {
   Applier(kube::Client& client, const World& world, llmisvc::Platform platform)
       : client_(client), world_(world), platform_(platform) {}
 
-  // All objects are tried; the first error is returned. Nothing is written that is as it should be.
-  Task<Result<void>> apply(const kube::Object& service, const std::vector<kube::Object>& objects);
+  // All objects are tried; the first error is returned. Nothing is written that is as it should be. Those
+  // that `is_withheld` names are left as they are, there or not.
+  Task<Result<void>> apply(const kube::Object& service, const std::vector<kube::Object>& objects,
+                           std::function<bool(const kube::Object&)> is_withheld);
 
  private:
   Task<Result<void>> apply_one(kube::Object object);

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "llmisvc/route_group.h"
+#include "operator/scaling_condition.h"
 #include "operator/status.h"
 
 namespace llmd::operators {
@@ -29,6 +31,9 @@ Condition presets_combined(const StatusFacts& facts) {
   const auto& findings = facts.compiled->findings;
   if (!llmisvc::has_errors(findings)) {
     return is_true("PresetsCombined");
+  }
+  if (is_stopped(*facts.object)) {
+    return stopped("PresetsCombined");
   }
   const bool missing =
       std::ranges::any_of(findings, [](const auto& f) { return f.code == "config-not-found"; });
@@ -87,21 +92,61 @@ Condition workload_ready(std::string_view type, const kube::Object* workload,
   return is_false(type, reason.empty() ? "MinimumReplicasUnavailable" : reason, progress_of(*workload));
 }
 
+// What keeps a group from being what its manifest says.
+std::optional<Condition> group_obstacle(std::string_view type, const llmisvc::Workload& workload,
+                                        const Obstacles& obstacles) {
+  if (!workload.worker) {
+    return std::nullopt;
+  }
+  if (obstacles.absent_kinds.contains("LeaderWorkerSet")) {
+    return is_false(type, "LeaderWorkerSetCRDNotFound",
+                    "the cluster does not know the kind LeaderWorkerSet: install LeaderWorkerSet, or remove "
+                    "worker");
+  }
+  for (const llmisvc::Finding& finding : obstacles.immutable) {
+    if (finding.path.starts_with(workload.path + ".parallelism")) {
+      return is_false(type, "GroupSizeChanged",
+                      fmt::format("{}; the running groups stay: {}", finding.sentence, finding.fix));
+    }
+  }
+  return std::nullopt;
+}
+
+void add_workload(std::string_view type, const llmisvc::Workload& workload, const StatusFacts& facts,
+                  std::vector<Condition>& parts) {
+  const bool is_main = workload.path == "spec";
+  if (facts.compiled->service.stopped) {
+    parts.push_back(stopped(type));
+  } else if (auto obstacle = group_obstacle(type, workload, facts.obstacles)) {
+    parts.push_back(std::move(*obstacle));
+  } else if (is_main && facts.apply_error) {
+    parts.push_back(is_false(type, "ApplyFailed", facts.apply_error->text()));
+  } else {
+    parts.push_back(is_main ? workload_ready(type, facts.main, facts.main_pods)
+                            : workload_ready(type, facts.prefill, facts.prefill_pods));
+  }
+}
+
+void add_scaling(std::string_view type, const llmisvc::Workload& workload, const kube::Object* scaler,
+                 const StatusFacts& facts, std::vector<Condition>& parts) {
+  // Nobody scales where the gateway picks: on one machine.
+  if (workload.scaling && !facts.compiled->service.stopped && !facts.picks_in_gateway) {
+    const bool by_keda = kube::find_object(*workload.scaling, "wva.keda") != nullptr;
+    parts.push_back(scaling_ready(type, scaler, by_keda, facts.obstacles.absent_kinds));
+  }
+}
+
 std::vector<Condition> workload_conditions(const StatusFacts& facts) {
   const Service& service = facts.compiled->service;
-  const std::string_view main_type = service.main.worker ? "WorkerWorkloadReady" : "MainWorkloadReady";
   std::vector<Condition> parts;
-  if (facts.apply_error) {
-    parts.push_back(is_false(main_type, "ApplyFailed", facts.apply_error->text()));
-  } else {
-    parts.push_back(service.stopped ? stopped(main_type)
-                                    : workload_ready(main_type, facts.main, facts.main_pods));
-  }
+  add_workload(service.main.worker ? "WorkerWorkloadReady" : "MainWorkloadReady", service.main, facts, parts);
   if (service.prefill) {
-    const std::string_view type =
-        service.prefill->worker ? "PrefillWorkerWorkloadReady" : "PrefillWorkloadReady";
-    parts.push_back(service.stopped ? stopped(type)
-                                    : workload_ready(type, facts.prefill, facts.prefill_pods));
+    add_workload(service.prefill->worker ? "PrefillWorkerWorkloadReady" : "PrefillWorkloadReady",
+                 *service.prefill, facts, parts);
+  }
+  add_scaling("ScalingReady", service.main, facts.main_scaler, facts, parts);
+  if (service.prefill) {
+    add_scaling("PrefillScalingReady", *service.prefill, facts.prefill_scaler, facts, parts);
   }
   return parts;
 }
@@ -155,6 +200,11 @@ Condition routes_ready(const StatusFacts& facts) {
   if (!facts.missing_routes.empty()) {
     return is_false(kType, "RefsInvalid",
                     fmt::format("HTTPRoute {} does not exist", facts.missing_routes.front()));
+  }
+  if (facts.obstacles.absent_kinds.contains("HTTPRoute")) {
+    return is_false(kType, "HTTPRouteCRDNotFound",
+                    "the cluster does not know the kind HTTPRoute: install the Gateway API, or remove "
+                    "router.route");
   }
   if (facts.routes.empty()) {
     return is_false(kType, "HTTPRoutesNotReady", "not created yet");
@@ -266,6 +316,44 @@ std::vector<Condition> router_conditions(const StatusFacts& facts) {
   return parts;
 }
 
+// Conditions that people should read and that Ready is not made of.
+std::vector<Condition> notices(const StatusFacts& facts) {
+  const Service& service = facts.compiled->service;
+  std::vector<Condition> list;
+  if (service.stopped) {
+    return list;
+  }
+  if (!llmisvc::routing_group(service).empty()) {
+    list.push_back(facts.routes.empty()
+                       ? is_false("GroupReady", "HTTPRoutesNotReady", "there is no route yet")
+                       : is_true("GroupReady"));
+    const auto& divergent = facts.obstacles.divergent;
+    list.push_back(
+        divergent.empty()
+            ? is_false("GroupDegraded", "", "")
+            : Condition{.type = "GroupDegraded",
+                        .truth = Truth::True,
+                        .reason = "MemberDivergence",
+                        .message = fmt::format("left out, because they serve other models than '{}' and "
+                                               "its adapters: {}",
+                                               service.model.name, join(divergent, ", "))});
+  }
+  if (!facts.obstacles.collisions.empty()) {
+    list.push_back({.type = "ModelNameCollision",
+                    .truth = Truth::True,
+                    .reason = "ModelNameCollision",
+                    .message = fmt::format("{}: requests for that name may reach either",
+                                           join(facts.obstacles.collisions, "; "))});
+  }
+  if (facts.obstacles.monitors_absent) {
+    list.push_back(
+        is_false("MonitoringReady", "MonitoringCRDNotFound",
+                 "monitors are asked for, and the cluster does not know the kind PodMonitor: install "
+                 "the Prometheus operator"));
+  }
+  return list;
+}
+
 // The first part that is not true decides.
 Condition all_of(std::string_view type, const std::vector<Condition>& parts) {
   const auto bad =
@@ -277,6 +365,10 @@ Condition all_of(std::string_view type, const std::vector<Condition>& parts) {
 
 }  // namespace
 
+bool is_stopped(const kube::Object& service) {
+  return equals_ignoring_case(kube::annotation_of(service, "serving.kserve.io/stop"), "true");
+}
+
 std::vector<Condition> conditions_of(const StatusFacts& facts) {
   std::vector<Condition> all{presets_combined(facts)};
   if (all.front().truth == Truth::True) {
@@ -284,6 +376,8 @@ std::vector<Condition> conditions_of(const StatusFacts& facts) {
     const auto router = router_conditions(facts);
     all.insert(all.end(), workloads.begin(), workloads.end());
     all.insert(all.end(), router.begin(), router.end());
+    const auto others = notices(facts);
+    all.insert(all.end(), others.begin(), others.end());
     const Condition workloads_ready = all_of("WorkloadsReady", workloads);
     const Condition router_ready = all_of("RouterReady", router);
     all.push_back(workloads_ready);

@@ -10,12 +10,15 @@
 #include "base/strings.h"
 #include "http/client.h"
 #include "kube/controller.h"
+#include "llmisvc/check.h"
 #include "llmisvc/child_name.h"
 #include "llmisvc/compile.h"
 #include "llmisvc/labels.h"
+#include "llmisvc/presets.h"
 #include "operator/applier.h"
 #include "operator/certificates.h"
 #include "operator/cluster_facts.h"
+#include "operator/neighbours.h"
 #include "operator/resources.h"
 #include "operator/status.h"
 #include "operator/world.h"
@@ -29,7 +32,7 @@ constexpr Duration kAnswerWait = std::chrono::seconds(5);
 
 llmisvc::Facts base_facts(const OperatorOptions& options) {
   if (options.platform == llmisvc::Platform::Cluster) {
-    return {};
+    return {.config_prefix = options.config_prefix};
   }
   const std::size_t colon = options.gateway_url.rfind(':');
   const auto port = colon == std::string::npos
@@ -62,6 +65,8 @@ struct Operator::State {
         client(client_),
         options(std::move(options_)),
         world(loop, client, options.platform),
+        kinds(client),
+        neighbours([this](const kube::ObjectKey& key) { controller.enqueue(key); }),
         applier(client, world, options.platform),
         certificates(client),
         pool(loop),
@@ -71,6 +76,12 @@ struct Operator::State {
 
   Task<void> run();
   Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key);
+  Task<Result<void>> leave(const kube::ObjectKey& key, const kube::Object* leaving);
+  Task<llmisvc::Facts> facts_of(const kube::Object& service);
+  Task<Obstacles> obstacles_of(const kube::Object& service, const llmisvc::Compiled& compiled,
+                               const llmisvc::Facts& facts, std::vector<std::string> divergent);
+  Task<Result<void>> bring_about(const kube::Object& service, const llmisvc::Compiled& compiled,
+                                 const Obstacles& obstacles);
   Task<Result<void>> remove_cluster_objects(const kube::ObjectKey& key);
   Task<Result<void>> set_finalizer(const kube::Object& service, bool wanted);
   StatusFacts status_facts(const kube::Object& service, const llmisvc::Compiled& compiled) const;
@@ -83,6 +94,8 @@ struct Operator::State {
   kube::Client& client;
   const OperatorOptions options;
   World world;
+  ServedKinds kinds;
+  Neighbours neighbours;
   Applier applier;
   Certificates certificates;
   http::ClientPool pool;
@@ -95,7 +108,7 @@ Task<void> Operator::State::run() {
     for (kube::Informer* informer : world.informers()) {
       scope.spawn("informer", informer->run());
     }
-    co_await world.synced();
+    co_await world.synced(kinds);
     co_await controller.run();
   };
   co_await async::with_scope(loop.executor(), body);
@@ -105,12 +118,9 @@ Task<void> Operator::State::run() {
 Task<Result<kube::Outcome>> Operator::State::reconcile(kube::ObjectKey key) {
   const kube::Object* found = world.service(key);
   if (found == nullptr || kube::is_being_deleted(*found)) {
-    // Its children have it as their owner and go with it, except the one object that is not in a namespace.
+    neighbours.forget(key);
     const std::optional<kube::Object> leaving = found != nullptr ? std::optional(*found) : std::nullopt;
-    LLMD_CO_TRY_VOID(co_await remove_cluster_objects(key));
-    if (leaving) {
-      LLMD_CO_TRY_VOID(co_await set_finalizer(*leaving, false));
-    }
+    LLMD_CO_TRY_VOID(co_await leave(key, leaving ? &*leaving : nullptr));
     co_return kube::Outcome{};
   }
   kube::Object service = *found;
@@ -119,29 +129,24 @@ Task<Result<kube::Outcome>> Operator::State::reconcile(kube::ObjectKey key) {
   }
   service["apiVersion"] = kube::kLlmServices.api_version();
   service["kind"] = boost::json::string_view(kube::kLlmServices.kind.data(), kube::kLlmServices.kind.size());
-  llmisvc::Facts facts = base_facts(options);
-  world.add_configs(facts);
-  co_await add_config_map(client, service, facts);
-  world.add_group_members(service, facts);
-  if (options.platform == llmisvc::Platform::Cluster) {
-    facts.has_inference_pool_v1 = world.serves(kPools);
-    facts.has_inference_pool_v1alpha2 = world.serves(kOldPools);
-    co_await add_accounts(client, service, facts);
-  }
-  const llmisvc::Compiled compiled = llmisvc::compile(service, facts);
-
-  Result<void> applied;
+  llmisvc::Facts facts = co_await facts_of(service);
+  llmisvc::Compiled compiled = llmisvc::compile(service, facts);
+  std::vector<std::string> divergent;
   if (!llmisvc::has_errors(compiled.findings)) {
-    if (options.platform == llmisvc::Platform::Cluster && !compiled.service.stopped) {
-      applied = co_await certificates.ensure(compiled.service);
+    neighbours.remember(key, compiled.service);
+    divergent = neighbours.take_out_divergent(compiled.service, facts);
+    if (!divergent.empty()) {
+      compiled = llmisvc::compile(service, facts);
     }
-    const Result<void> objects = co_await applier.apply(service, compiled.objects);
-    applied = applied ? objects : applied;
   }
+  Obstacles obstacles = co_await obstacles_of(service, compiled, facts, std::move(divergent));
+  const Result<void> applied = co_await bring_about(service, compiled, obstacles);
   auto no_answer = co_await answer_of(status_facts(service, compiled));
   // Only now: the copies of live objects may have changed while we waited.
   StatusFacts status = status_facts(service, compiled);
   status.no_answer = std::move(no_answer);
+  status.obstacles = std::move(obstacles);
+  status.annotations = llmisvc::with_pins(service, facts);
   if (!applied) {
     status.apply_error = applied.error();
   }
@@ -153,7 +158,95 @@ Task<Result<kube::Outcome>> Operator::State::reconcile(kube::ObjectKey key) {
   if (!written) {
     co_return std::unexpected(written.error());
   }
-  co_return status.no_answer ? kube::Outcome{.again_after = kAnswerRetry} : kube::Outcome{};
+  const bool waits_for_a_kind = !status.obstacles.absent_kinds.empty() || status.obstacles.monitors_absent;
+  co_return status.no_answer ? kube::Outcome{.again_after = kAnswerRetry}
+  : waits_for_a_kind         ? kube::Outcome{.again_after = ServedKinds::kAbsentFor}
+                             : kube::Outcome{};
+}
+
+// Its children have it as their owner and go with it, except the one object that is not in a namespace.
+Task<Result<void>> Operator::State::leave(const kube::ObjectKey& key, const kube::Object* leaving) {
+  LLMD_CO_TRY_VOID(co_await remove_cluster_objects(key));
+  if (leaving != nullptr) {
+    LLMD_CO_TRY_VOID(co_await set_finalizer(*leaving, false));
+  }
+  co_return Result<void>();
+}
+
+Task<llmisvc::Facts> Operator::State::facts_of(const kube::Object& service) {
+  llmisvc::Facts facts = base_facts(options);
+  world.add_configs(facts);
+  world.add_gateways(facts);
+  world.add_group_members(service, facts);
+  co_await add_config_map(client, service, facts);
+  if (options.platform == llmisvc::Platform::Cluster) {
+    facts.has_inference_pool_v1 = co_await kinds.serves(kPools);
+    facts.has_inference_pool_v1alpha2 = co_await kinds.serves(kOldPools);
+    facts.has_inference_model = co_await kinds.serves(kModels);
+    facts.has_inference_objective = co_await kinds.serves(kObjectives);
+    facts.has_monitors = co_await kinds.serves(kPodMonitors) && co_await kinds.serves(kServiceMonitors);
+    co_await add_accounts(client, service, facts);
+  }
+  co_return facts;
+}
+
+Task<Obstacles> Operator::State::obstacles_of(const kube::Object& service, const llmisvc::Compiled& compiled,
+                                              const llmisvc::Facts& facts,
+                                              std::vector<std::string> divergent) {
+  Obstacles obstacles{.divergent = std::move(divergent)};
+  if (llmisvc::has_errors(compiled.findings) || compiled.service.stopped) {
+    co_return obstacles;
+  }
+  const kube::ObjectKey key{.name_space = compiled.service.name_space, .name = compiled.service.name};
+  obstacles.collisions = neighbours.collisions(key);
+  if (options.platform != llmisvc::Platform::Cluster) {
+    co_return obstacles;
+  }
+  for (const kube::Resource& resource : optional_resources()) {
+    const bool is_rendered = std::ranges::any_of(compiled.objects, [&](const kube::Object& object) {
+      const kube::Resource* known = resource_of(object);
+      return known != nullptr && *known == resource;
+    });
+    if (is_rendered && !co_await kinds.serves(resource)) {
+      obstacles.absent_kinds.emplace(resource.kind);
+    }
+  }
+  obstacles.monitors_absent =
+      !facts.has_monitors && kube::annotation_of(service, "serving.kserve.io/monitoring") == "true";
+  const auto running = [&](std::string_view suffix) -> std::optional<long long> {
+    const auto* group = world.find(kGroups, {key.name_space, llmisvc::child_name(key.name, suffix)});
+    return group == nullptr
+               ? std::nullopt
+               : std::optional<long long>(kube::find_int(*group, "spec.leaderWorkerTemplate.size", 1));
+  };
+  obstacles.immutable = llmisvc::check_update(
+      {.main = running("-kserve-mn"), .prefill = running("-kserve-mn-prefill")}, compiled.service);
+  co_return obstacles;
+}
+
+Task<Result<void>> Operator::State::bring_about(const kube::Object& service,
+                                                const llmisvc::Compiled& compiled,
+                                                const Obstacles& obstacles) {
+  if (llmisvc::has_errors(compiled.findings)) {
+    // What is stopped goes away, also when nobody can say any more what it was made from.
+    const auto nothing = [](const kube::Object&) { return false; };
+    co_return is_stopped(service) ? co_await applier.apply(service, {}, nothing) : Result<void>();
+  }
+  Result<void> certified;
+  if (options.platform == llmisvc::Platform::Cluster && !compiled.service.stopped) {
+    certified = co_await certificates.ensure(compiled.service);
+  }
+  const auto is_withheld = [&](const kube::Object& object) {
+    const std::string kind(kube::kind_of(object));
+    const bool is_prefill = kube::name_of(object).ends_with("-prefill");
+    const bool is_fixed = kind == "LeaderWorkerSet" &&
+                          std::ranges::any_of(obstacles.immutable, [&](const llmisvc::Finding& finding) {
+                            return finding.path.starts_with("spec.prefill") == is_prefill;
+                          });
+    return is_fixed || obstacles.absent_kinds.contains(kind);
+  };
+  const Result<void> objects = co_await applier.apply(service, compiled.objects, is_withheld);
+  co_return certified ? objects : certified;
 }
 
 // Without it a service could vanish while the operator is away, and leave behind what is not in its
@@ -238,6 +331,16 @@ StatusFacts Operator::State::status_facts(const kube::Object& service,
   }
   if (compiled.service.has_managed_scheduler()) {
     facts.scheduler = deployment("-kserve-router-scheduler");
+  }
+  const auto scaler = [&](const llmisvc::Workload& workload, std::string_view middle) -> const kube::Object* {
+    const bool by_keda = workload.scaling && kube::find_object(*workload.scaling, "wva.keda") != nullptr;
+    return world.find(by_keda ? kScaledObjects : kAutoscalers,
+                      {key.name_space, llmisvc::child_name(key.name, fmt::format("-kserve{}-{}", middle,
+                                                                                 by_keda ? "keda" : "hpa"))});
+  };
+  facts.main_scaler = scaler(compiled.service.main, "");
+  if (compiled.service.prefill) {
+    facts.prefill_scaler = scaler(*compiled.service.prefill, "-prefill");
   }
   add_network(facts);
   return facts;

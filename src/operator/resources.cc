@@ -7,25 +7,23 @@
 namespace llmd::operators {
 namespace {
 
-constexpr std::array kUnwatched{kube::kServiceAccounts,
-                                kRoles,
-                                kRoleBindings,
-                                kModels,
-                                kObjectives,
-                                kIngresses,
-                                kVariants,
-                                kAutoscalers,
-                                kScaledObjects,
-                                kClaimTemplates,
-                                kPodMonitors,
-                                kServiceMonitors};
+constexpr std::array kUnwatched{
+    kube::kServiceAccounts, kRoles,       kRoleBindings,   kModels, kObjectives, kIngresses, kVariants,
+    kClaimTemplates,        kPodMonitors, kServiceMonitors};
 // Watched, and not among those of kube/resource.h.
-constexpr std::array kWatched{kGroups, kPools, kOldPools};
+constexpr std::array kWatched{kGroups, kPools, kOldPools, kAutoscalers, kScaledObjects};
+constexpr std::array kOptional{kGroups,      kPools,           kOldPools,        kModels,
+                               kObjectives,  kVariants,        kScaledObjects,   kClaimTemplates,
+                               kPodMonitors, kServiceMonitors, kube::kHttpRoutes};
 
 }  // namespace
 
 std::span<const kube::Resource> unwatched_resources() {
   return kUnwatched;
+}
+
+std::span<const kube::Resource> optional_resources() {
+  return kOptional;
 }
 
 const kube::Resource* resource_of(const kube::Object& object) {

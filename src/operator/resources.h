@@ -39,6 +39,9 @@ inline constexpr kube::Resource kServiceMonitors{"monitoring.coreos.com", "v1", 
 // Namespaced kinds that are not watched: looked up when a service's generation changes.
 std::span<const kube::Resource> unwatched_resources();
 
+// Kinds whose definitions not every cluster installs.
+std::span<const kube::Resource> optional_resources();
+
 // The resource of a rendered object; null when the operator does not know the kind.
 const kube::Resource* resource_of(const kube::Object& object);
 

@@ -152,14 +152,19 @@ Object router_entry(const StatusFacts& facts) {
 kube::Object status_of(const StatusFacts& facts, const std::string& now_rfc3339) {
   const llmisvc::Compiled& compiled = *facts.compiled;
   Object status;
-  if (const auto* before = kube::find_object(*facts.object, "status.annotations")) {
-    status["annotations"] = *before;
+  if (!facts.annotations.empty()) {
+    status["annotations"] = facts.annotations;
   }
   status["conditions"] = condition_list(facts, now_rfc3339);
   status["observedGeneration"] = kube::generation_of(*facts.object);
   if (llmisvc::has_errors(compiled.findings)) {
-    // What runs keeps running and keeps its URL; it is only not what the manifest asks for.
-    for (const char* key : {"url", "addresses", "workloads", "router"}) {
+    // What runs keeps running and keeps its URL; it is only not what the manifest asks for. Of a service that
+    // is stopped nothing runs.
+    const bool stopped = is_stopped(*facts.object);
+    for (const char* key : {"url", "addresses", "workloads", "router", "appliedConfigs"}) {
+      if (stopped != (std::string_view(key) == "appliedConfigs")) {
+        continue;
+      }
       const auto* old = kube::find(*facts.object, std::string("status.") + key);
       if (old != nullptr) {
         status[key] = *old;

@@ -26,10 +26,6 @@ long long weight_of(const kube::Object& service) {
                                                     : kube::find_int(service, "spec.router.route.weight", 0);
 }
 
-std::string served_name(const kube::Resource& resource) {
-  return fmt::format("{}/{}", resource.group, resource.plural);
-}
-
 bool belongs_to_a_service(const kube::Object& object) {
   return kube::label_of(object, kPartOfLabel) == llmisvc::kPartOf;
 }
@@ -47,7 +43,9 @@ World::World(async::EventLoop& loop, kube::Client& client, llmisvc::Platform pla
       pods_(loop, client, kube::kPods),
       groups_(loop, client, kGroups),
       pools_(loop, client, kPools),
-      old_pools_(loop, client, kOldPools) {}
+      old_pools_(loop, client, kOldPools),
+      autoscalers_(loop, client, kAutoscalers),
+      scaled_objects_(loop, client, kScaledObjects) {}
 
 void World::on_change(std::function<void(const kube::ObjectKey&)> changed) {
   services_.on_change([this, changed](const kube::Object* before, const kube::Object* after) {
@@ -68,8 +66,8 @@ void World::on_change(std::function<void(const kube::ObjectKey&)> changed) {
                .name = std::string(kube::label_of(object, kName))});
     }
   };
-  for (kube::Informer* informer :
-       {&deployments_, &core_services_, &routes_, &pods_, &groups_, &pools_, &old_pools_}) {
+  for (kube::Informer* informer : {&deployments_, &core_services_, &routes_, &pods_, &groups_, &pools_,
+                                   &old_pools_, &autoscalers_, &scaled_objects_}) {
     informer->on_change(owner);
   }
 }
@@ -102,20 +100,20 @@ std::vector<kube::Informer*> World::informers() {
   std::vector<kube::Informer*> all{&services_, &configs_,  &deployments_, &core_services_,
                                    &routes_,   &gateways_, &pods_};
   if (has_cluster_kinds_) {
-    all.insert(all.end(), {&groups_, &pools_, &old_pools_});
+    all.insert(all.end(), {&groups_, &pools_, &old_pools_, &autoscalers_, &scaled_objects_});
   }
   return all;
 }
 
-Task<void> World::synced() {
+Task<void> World::synced(ServedKinds& kinds) {
   for (kube::Informer* informer : {&services_, &configs_, &deployments_, &core_services_, &pods_}) {
     co_await informer->synced();
   }
   const auto deadline = async::Deadline::after(kOptionalKindsWait);
   for (const auto& [resource, informer] : table()) {
     const bool is_optional = resource->group.find('.') != std::string_view::npos;
-    if (is_optional && co_await async::finishes_by(deadline, informer->synced())) {
-      served_.insert(served_name(*resource));
+    if (is_optional && co_await kinds.serves(*resource)) {
+      (void)co_await async::finishes_by(deadline, informer->synced());
     }
   }
 }
@@ -126,7 +124,11 @@ std::vector<std::pair<const kube::Resource*, kube::Informer*>> World::table() co
                                                                       {&kube::kHttpRoutes, &routes_},
                                                                       {&kube::kGateways, &gateways_}};
   if (has_cluster_kinds_) {
-    rows.insert(rows.end(), {{&kGroups, &groups_}, {&kPools, &pools_}, {&kOldPools, &old_pools_}});
+    rows.insert(rows.end(), {{&kGroups, &groups_},
+                             {&kPools, &pools_},
+                             {&kOldPools, &old_pools_},
+                             {&kAutoscalers, &autoscalers_},
+                             {&kScaledObjects, &scaled_objects_}});
   }
   return rows;
 }
@@ -187,8 +189,12 @@ void World::add_group_members(const kube::Object& service, llmisvc::Facts& facts
   }
 }
 
-bool World::serves(const kube::Resource& resource) const {
-  return served_.contains(served_name(resource));
+void World::add_gateways(llmisvc::Facts& facts) const {
+  for (const auto& [key, gateway] : gateways_.objects()) {
+    if (kube::annotation_of(gateway, llmisvc::kModelRouting) == "false") {
+      facts.gateways_without_model_routing.insert(key.to_string());
+    }
+  }
 }
 
 void World::add_configs(llmisvc::Facts& facts) const {

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <functional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "kube/client.h"
 #include "kube/informer.h"
 #include "llmisvc/facts.h"
+#include "operator/served_kinds.h"
 
 namespace llmd::operators {
 
@@ -22,8 +22,8 @@ class World {
   void on_change(std::function<void(const kube::ObjectKey&)> changed);
   std::vector<kube::Informer*> informers();
   // Completes when services, configs and their children are known; what a cluster may not serve (Gateway API)
-  // is waited for only briefly.
-  Task<void> synced();
+  // is waited for only where it is served, and briefly.
+  Task<void> synced(ServedKinds& kinds);
 
   const kube::Object* service(const kube::ObjectKey& key) const { return services_.find(key); }
   // The live object of a watched kind; null when absent. `watched` says whether the kind is watched at all.
@@ -42,8 +42,7 @@ class World {
   void add_configs(llmisvc::Facts& facts) const;
   // The other services of the routing group of `service`.
   void add_group_members(const kube::Object& service, llmisvc::Facts& facts) const;
-  // Whether the API server has this optional kind; asked once, when the operator starts.
-  bool serves(const kube::Resource& resource) const;
+  void add_gateways(llmisvc::Facts& facts) const;
 
  private:
   std::vector<std::pair<const kube::Resource*, kube::Informer*>> table() const;
@@ -52,7 +51,6 @@ class World {
                   const std::function<void(const kube::ObjectKey&)>& changed) const;
 
   bool has_cluster_kinds_;
-  std::set<std::string> served_;  // group/plural of optional kinds
   kube::Informer mutable services_;
   kube::Informer mutable configs_;
   kube::Informer mutable deployments_;
@@ -63,6 +61,8 @@ class World {
   kube::Informer mutable groups_;
   kube::Informer mutable pools_;
   kube::Informer mutable old_pools_;
+  kube::Informer mutable autoscalers_;
+  kube::Informer mutable scaled_objects_;
 };
 
 }  // namespace llmd::operators
