@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,24 @@ class FakeKube : public kube::Client {
   explicit FakeKube(async::EventLoop& loop) : changed_(loop.executor()) {}
 
   int writes = 0;  // creates, updates, applies, patches and removals that changed something or not
+  // Kinds whose definitions are not installed: "group/plural".
+  std::set<std::string> absent_kinds = {};
+
+  // Completes when nobody has asked for anything or been told anything for so many turns of the loop that all
+  // who react to this server have: what they do now waits for a clock or for the outside.
+  Task<void> settled(async::EventLoop& loop) {
+    constexpr int kTurns = 100;
+    long long last = traffic_;
+    for (int quiet = 0; quiet < kTurns; ++quiet) {
+      async::Event turn(loop.executor());
+      loop.post([&turn] { turn.set(); });
+      co_await turn.wait();
+      if (traffic_ != last) {
+        last = traffic_;
+        quiet = 0;
+      }
+    }
+  }
 
   // What a user or another controller does; not counted.
   void put(const kube::Resource& resource, kube::Object object) {
@@ -41,6 +60,7 @@ class FakeKube : public kube::Client {
   }
 
   Task<Result<kube::Object>> get(const kube::Resource& resource, kube::ObjectKey key) override {
+    ++traffic_;
     const kube::Object* found = find(resource, key);
     if (found == nullptr) {
       co_return not_found("{} {}", resource.plural, key.to_string());
@@ -49,6 +69,10 @@ class FakeKube : public kube::Client {
   }
   Task<Result<kube::List>> list(const kube::Resource& resource, std::string name_space,
                                 kube::ListOptions /*options*/) override {
+    ++traffic_;
+    if (absent_kinds.contains(name_of(resource))) {
+      co_return not_found("the server could not find the requested resource");
+    }
     kube::List result{.items = {}, .resource_version = std::to_string(version_)};
     for (const auto& [id, object] : objects_) {
       if (id.first == name_of(resource) && (name_space.empty() || id.second.name_space == name_space)) {
@@ -58,18 +82,18 @@ class FakeKube : public kube::Client {
     co_return result;
   }
   Task<Result<kube::Object>> create(const kube::Resource& resource, kube::Object object) override {
-    ++writes;
+    count_write();
     if (find(resource, kube::key_of(object)) != nullptr) {
       co_return already_exists("{}", kube::name_of(object));
     }
     co_return store(resource, std::move(object), false);
   }
   Task<Result<kube::Object>> update(const kube::Resource& resource, kube::Object object) override {
-    ++writes;
+    count_write();
     co_return store(resource, std::move(object), false);
   }
   Task<Result<kube::Object>> update_status(const kube::Resource& resource, kube::Object object) override {
-    ++writes;
+    count_write();
     const kube::Object* live = find(resource, kube::key_of(object));
     if (live == nullptr) {
       co_return not_found("{}", kube::name_of(object));
@@ -83,7 +107,10 @@ class FakeKube : public kube::Client {
   }
   Task<Result<kube::Object>> apply(const kube::Resource& resource, kube::Object object,
                                    std::string /*manager*/) override {
-    ++writes;
+    count_write();
+    if (absent_kinds.contains(name_of(resource))) {
+      co_return not_found("the server could not find the requested resource");
+    }
     const kube::Object* live = find(resource, kube::key_of(object));
     boost::json::value merged(live != nullptr ? *live : kube::Object());
     json::apply_merge_patch(merged, boost::json::value(object));
@@ -95,7 +122,7 @@ class FakeKube : public kube::Client {
   }
   Task<Result<kube::Object>> merge_patch(const kube::Resource& resource, kube::ObjectKey key,
                                          kube::Object patch, std::string /*subresource*/) override {
-    ++writes;
+    count_write();
     const kube::Object* live = find(resource, key);
     if (live == nullptr) {
       co_return not_found("{} {}", resource.plural, key.to_string());
@@ -106,7 +133,7 @@ class FakeKube : public kube::Client {
   }
   Task<Result<void>> remove(const kube::Resource& resource, kube::ObjectKey key, kube::Propagation /*how*/,
                             std::string /*uid*/, std::optional<int> /*grace_period_seconds*/) override {
-    ++writes;
+    count_write();
     if (!drop(resource, key)) {
       co_return not_found("{} {}", resource.plural, key.to_string());
     }
@@ -123,6 +150,7 @@ class FakeKube : public kube::Client {
         if (event.version > seen && event.resource == name_of(resource) &&
             (name_space.empty() || kube::namespace_of(event.object) == name_space)) {
           seen = event.version;
+          ++traffic_;
           on_event({.type = event.type, .object = event.object});
         }
       }
@@ -134,6 +162,11 @@ class FakeKube : public kube::Client {
   }
 
  private:
+  void count_write() {
+    ++writes;
+    ++traffic_;
+  }
+
   struct Logged {
     long long version;
     std::string resource;
@@ -193,6 +226,7 @@ class FakeKube : public kube::Client {
   std::map<std::pair<std::string, kube::ObjectKey>, kube::Object> objects_;
   std::vector<Logged> events_;
   long long version_ = 1;
+  long long traffic_ = 0;  // calls, and events that were delivered
   async::Event changed_;
 };
 
