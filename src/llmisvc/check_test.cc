@@ -193,6 +193,7 @@ std::vector<Row> rows() {
       {"not-converted", Severity::Warning,
        "modelArtifacts: {uri: hf://a/b, name: a/b}\ndecode: {strategy: {type: Recreate}}\n",
        "how Deployments roll"},
+      {"null-dropped", Severity::Warning, with("  replicas: null\n"), "an API server drops null here"},
       {"out-of-range", Severity::Error, with("  replicas: -1\n"), "at least 0, got -1"},
       {"parallelism", Severity::Error, with("  parallelism: {pipeline: 2, data: 2, dataLocal: 1}\n"),
        "exclude each other"},
@@ -315,16 +316,23 @@ TEST(CheckManifest, AnEmptyListHasNothingToSay) {
 }
 
 // As an API server does with the generated CustomResourceDefinitions (tests/kubernetes/test_crds.py).
-TEST(CheckManifest, NullRemovesWhatIsOptionalAndIsRefusedElsewhere) {
+TEST(CheckManifest, NullRemovesWhatIsOptionalAndIsRefusedWhereSomethingIsRequired) {
   EXPECT_EQ(
       check_text(service("  model: {uri: hf://a/b}\n  template: {nodeSelector: null, containers: [{name: "
                          "main, livenessProbe: null}]}\n")),
       "");
   for (const char* spec :
        {"  model: null\n", "  model: {uri: hf://a/b}\n  template: {containers: [{name: null}]}\n",
-        "  model: {uri: hf://a/b}\n  template: {containers: [{name: main, args: [null]}]}\n",
-        "  model: {uri: hf://a/b, criticality: null}\n", "  model: {uri: hf://a/b}\n  replicas: null\n"}) {
+        "  model: {uri: hf://a/b}\n  template: {containers: [{name: main, args: [null]}]}\n"}) {
     EXPECT_THAT(check_text(service(spec)), testing::HasSubstr("null cannot stand here [wrong-type]")) << spec;
+  }
+}
+
+TEST(CheckManifest, NullThatAnApiServerDropsIsAWarning) {
+  for (const char* spec :
+       {"  model: {uri: hf://a/b, criticality: null}\n", "  model: {uri: hf://a/b}\n  replicas: null\n"}) {
+    EXPECT_THAT(check_text(service(spec)), testing::HasSubstr("warning: ")) << spec;
+    EXPECT_THAT(check_text(service(spec)), testing::HasSubstr("[null-dropped]")) << spec;
   }
 }
 

@@ -49,6 +49,8 @@ constexpr std::array kCodes{
     FindingCode{"not-an-object", "error", "A document is neither a Kubernetes object nor a values file."},
     FindingCode{"not-converted", "error, warning or note",
                 "A key of a values file has no counterpart in a LLMInferenceService, or another meaning."},
+    FindingCode{"null-dropped", "warning",
+                "null where an API server drops it: it does not take back what a config says."},
     FindingCode{"out-of-range", "error", "A number is too small or too large."},
     FindingCode{"parallelism", "error",
                 "tensor, pipeline, data and dataLocal contradict each other, or a group lacks them."},

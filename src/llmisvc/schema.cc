@@ -28,6 +28,13 @@ bool is_set(const json::Object& schema, std::string_view key) {
   return flag != nullptr && flag->is_bool() && flag->get_bool();
 }
 
+bool is_required(const json::Object& schema, std::string_view name) {
+  const auto* names = schema.if_contains("required");
+  return names != nullptr && std::ranges::any_of(names->get_array(), [&](const json::Value& one) {
+           return view(one.get_string()) == name;
+         });
+}
+
 class Checker {
  public:
   explicit Checker(Findings& findings) : findings_(findings) {}
@@ -91,7 +98,12 @@ class Checker {
       const std::string inner = json::path_member(path, name);
       const auto* known =
           properties != nullptr ? properties->get_object().if_contains(member.key()) : nullptr;
-      if (known != nullptr) {
+      if (known != nullptr && member.value().is_null() && !is_set(known->get_object(), "nullable") &&
+          !is_required(schema, name)) {
+        add("null-dropped", inner, "an API server drops null here: what a config says stays",
+            "write a value, or put $patch: delete into what is around it");
+        findings_.back().severity = Severity::Warning;
+      } else if (known != nullptr) {
         check(known->get_object(), member.value(), inner);
       } else if (additional != nullptr) {
         check(additional->get_object(), member.value(), inner);

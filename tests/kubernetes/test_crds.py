@@ -38,6 +38,10 @@ BAD = {
                       "scaling"),
     "idle not below min": ("  model: {uri: hf://a/b}\n  scaling: {minReplicas: 2, maxReplicas: 3, "
                            "wva: {keda: {idleReplicaCount: 2}}}\n", "scaling"),
+    "no model but null": ("  model: null\n", "wrong-type"),
+    "null for a key": ("  model: {uri: hf://a/b}\n  template: {containers: [{name: null}]}\n", "wrong-type"),
+    "null in a list": ("  model: {uri: hf://a/b}\n  template: {containers: [{name: main, args: [null]}]}\n",
+                       "wrong-type"),
     "prefill scaled twice": ("  model: {uri: hf://a/b}\n  prefill: {replicas: 1, scaling: {maxReplicas: 2, "
                              "wva: {hpa: {}}}}\n", "scaling"),
 }
@@ -48,6 +52,11 @@ GOOD = {
     "the guide's spellings": "  model: {uri: \"gs://a/b\", criticality: Normal}\n",
     "removal by $patch": "  model: {uri: hf://a/b}\n  template: {containers: [{name: main}, "
                          "{name: side, $patch: delete}]}\n",
+    "null that is dropped": "  model: {uri: hf://a/b, criticality: null}\n  replicas: null\n  scaling: {minReplicas: 2, "
+                            "maxReplicas: 3, wva: {keda: {idleReplicaCount: null}}}\n",
+    "removal by null": "  model: {uri: hf://a/b}\n  router: null\n  template: {nodeSelector: null, tolerations: null, "
+                       "containers: [{name: main, livenessProbe: null, lifecycle: null, args: null, resources: "
+                       "{limits: {memory: null}}, env: [{name: A, value: null}]}]}\n",
     "one port for two protocols": "  model: {uri: hf://a/b}\n  template: {containers: [{name: main, ports: "
                                   "[{containerPort: 1, protocol: TCP}, {containerPort: 1, protocol: UDP}]}]}\n",
     "scaled by KEDA": "  model: {uri: hf://a/b}\n  scaling: {minReplicas: 2, maxReplicas: 3, wva: {keda: "
@@ -115,6 +124,16 @@ class Definitions(unittest.TestCase):
                 done = self.dry_run(GROUP + spec)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual(check(GROUP + spec), set())
+
+    def test_null_stays_where_it_removes_and_is_dropped_elsewhere(self):
+        text = GROUP + ("  model: {uri: hf://a/b, criticality: null}\n  replicas: null\n"
+                        "  template: {nodeSelector: null, containers: [{name: main, livenessProbe: null}]}\n")
+        made = json.loads(self.plane.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", text=text).stdout)
+        self.assertEqual(made["spec"], {"model": {"uri": "hf://a/b"}, "template": {
+            "nodeSelector": None, "containers": [{"name": "main", "livenessProbe": None}]}})
+        done = subprocess.run([LLMD, "check", "-o", "json", "-"], input=text, capture_output=True, text=True, check=False)
+        self.assertEqual({(one["code"], one["path"]) for one in json.loads(done.stdout)},
+                         {("null-dropped", "spec.model.criticality"), ("null-dropped", "spec.replicas")})
 
     def test_examples_and_the_services_of_the_guides_are_accepted(self):
         files = sorted((ROOT / "examples").glob("*.yaml")) + sorted((ROOT / "src/llmisvc/testdata/inputs").glob("*.yaml"))
