@@ -1,6 +1,11 @@
 #include "net/watchdog.h"
 
 namespace llmd::net {
+namespace {
+
+constexpr auto kCancelAgain = std::chrono::milliseconds(10);
+
+}  // namespace
 
 void Watchdog::set(async::Deadline deadline, std::string_view waited_for) {
   deadline_ = deadline;
@@ -25,7 +30,11 @@ void Watchdog::arm() {
   if (deadline_.is_never() || armed_for_ <= deadline_.time()) {
     return;  // an early timer finds the later deadline when it fires
   }
-  armed_for_ = deadline_.time();
+  arm_for(deadline_.time());
+}
+
+void Watchdog::arm_for(TimePoint time) {
+  armed_for_ = time;
   timer_.expires_at(armed_for_);
   timer_.async_wait([self = shared_from_this()](const async::ErrorCode& error) {
     if (!error && self->alive()) {
@@ -42,6 +51,7 @@ void Watchdog::fired() {
   if (deadline_.expired()) {
     expired_ = true;
     cancel_();
+    arm_for(std::chrono::steady_clock::now() + kCancelAgain);
   } else {
     arm();
   }

@@ -16,7 +16,9 @@ using Socket = asio::basic_stream_socket<Tcp, Executor>;
 
 class Watchdog : public std::enable_shared_from_this<Watchdog> {
  public:
-  // `cancel` aborts the operations in flight; it is not called after disarm().
+  // `cancel` aborts the operations in flight; it is not called after disarm(). It is called again until they
+  // have ended: a TLS operation is several of the socket's, and a cancellation between two of them meets
+  // nothing.
   Watchdog(Executor executor, std::function<void()> cancel) : timer_(executor), cancel_(std::move(cancel)) {}
 
   void set(async::Deadline deadline, std::string_view waited_for);
@@ -31,6 +33,7 @@ class Watchdog : public std::enable_shared_from_this<Watchdog> {
 
  private:
   void arm();
+  void arm_for(TimePoint time);
   void fired();
 
   async::Timer timer_;
