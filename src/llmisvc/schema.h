@@ -14,8 +14,9 @@ const json::Value& service_spec_schema();
 const json::Value& config_spec_schema();
 
 // Appends a finding for every place where `value` does not fit: unknown field (with the nearest known name),
-// wrong type, value out of bounds, missing required field. null removes what a base set; an API server keeps it
-// in fields that are `nullable`, drops it in others (a warning), and refuses it where something is required.
+// wrong type, value out of bounds, missing required field. null removes what a base set; an API server keeps
+// it in fields that are `nullable`, drops it in others (a warning), and refuses it where something is
+// required.
 void check_schema(const json::Value& schema, const json::Value& value, const std::string& path,
                   Findings& findings);
 
