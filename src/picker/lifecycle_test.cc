@@ -19,6 +19,11 @@ void* operator new(std::size_t size) {
   }
   throw std::bad_alloc();
 }
+// ASan has one of its own, whose memory the operator delete below must not get.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(size);
+}
 void operator delete(void* memory) noexcept {
   std::free(memory);
 }
