@@ -336,6 +336,26 @@ TEST(CheckManifest, NullThatAnApiServerDropsIsAWarning) {
   }
 }
 
+struct BadConfig {
+  const char* name;
+  const char* spec;
+  const char* finding;
+};
+class RefusedConfig : public testing::TestWithParam<BadConfig> {};
+
+TEST_P(RefusedConfig, HasAFinding) {
+  EXPECT_THAT(check_text(std::string(kConfig) + GetParam().spec), testing::HasSubstr(GetParam().finding));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, RefusedConfig,
+    testing::Values(BadConfig{"UnknownField", "  modle: {name: a}\n", "error: spec.modle: unknown field"},
+                    BadConfig{"BadSyntax", "  model: {name: '{{ .Name'}\n", "[template]"},
+                    BadConfig{"UnknownVariable", "  model: {name: '{{ .Spec.Nothing }}'}\n", "[template]"},
+                    BadConfig{"ConfigsOfItsOwn", "  baseRefs: [{name: b}]\n", "[nested-base-refs]"},
+                    BadConfig{"NoPickers", "  router: {scheduler: {replicas: 0}}\n", "[out-of-range]"}),
+    [](const auto& param) { return std::string(param.param.name); });
+
 TEST(CheckManifests, AConfigOfOneFileServesAnother) {
   const std::string config = std::string(kConfig) + "  replicas: 2\n";
   const std::string user = service("  model: {uri: hf://a/b}\n  baseRefs: [{name: c}]\n");

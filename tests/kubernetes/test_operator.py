@@ -31,6 +31,14 @@ spec:
   parallelism: {data: 4, dataLocal: 2}
   worker: {containers: []}
 """
+SCALED = """
+apiVersion: serving.kserve.io/v1alpha2
+kind: LLMInferenceService
+metadata: {name: scaled, namespace: team}
+spec:
+  model: {uri: hf://o/m, name: m}
+  scaling: {minReplicas: 1, maxReplicas: 3, wva: {keda: {}}}
+"""
 NOW = "2026-01-01T00:00:00Z"
 
 
@@ -124,6 +132,28 @@ class OnACluster(unittest.TestCase):
         self.plane.kubectl("delete", "llmisvc", "split", "-n", "team", "--timeout=60s")
         self.assertNotEqual(self.plane.kubectl(*binding, check=False).returncode, 0)
         self.until(lambda: self.get("deployment", "split-kserve") is None, "the garbage collector took the children")
+
+    def reason(self, name, condition):
+        service = self.get("llmisvc", name) or {}
+        return {one["type"]: one.get("reason") for one in service.get("status", {}).get("conditions", [])}.get(condition)
+
+    def test_a_kind_that_is_installed_later_is_found(self):
+        self.plane.kubectl("apply", "-f", "-", text=SCALED)
+        self.until(lambda: self.reason("scaled", "ScalingReady") == "ScalingCRDNotFound", "KEDA is missed")
+        self.assertIsNotNone(self.get("deployment", "scaled-kserve"))
+        self.assertEqual(self.get("llmisvc", "scaled")["status"]["annotations"]
+                         ["serving.kserve.io/config-llm-template"], "kserve-config-llm-template")
+        self.plane.install(PROGRAMS / "crds/keda.sh_scaledobjects.yaml")
+        self.until(lambda: self.get("scaledobjects.keda.sh", "scaled-kserve-keda"), "KEDA is found")
+        self.until(lambda: self.reason("scaled", "ScalingReady") == "ScaledObjectProgressing", "KEDA is waited for")
+
+    def test_another_group_size_says_what_to_do(self):
+        self.plane.kubectl("apply", "-f", "-", text=GROUPS.replace("name: groups", "name: sized"))
+        self.until(lambda: self.get("leaderworkerset", "sized-kserve-mn"), "there is a LeaderWorkerSet")
+        self.plane.kubectl("patch", "llmisvc", "sized", "-n", "team", "--type=merge", "-p",
+                           '{"spec":{"parallelism":{"dataLocal":1}}}')
+        self.until(lambda: self.reason("sized", "WorkerWorkloadReady") == "GroupSizeChanged", "the change is refused")
+        self.assertEqual(self.get("leaderworkerset", "sized-kserve-mn")["spec"]["leaderWorkerTemplate"]["size"], 2)
 
     def test_groups_are_counted(self):
         self.plane.kubectl("apply", "-f", "-", text=GROUPS)
