@@ -4,7 +4,20 @@
 
 #include <set>
 
+#include "llmisvc/facts_documents.h"
+
 namespace llmd::operators {
+
+Task<void> add_settings(kube::Client& client, llmisvc::Facts& facts) {
+  kube::ObjectKey key{.name_space = facts.system_namespace, .name = "inferenceservice-config"};
+  auto found = co_await client.get(kube::kConfigMaps, std::move(key));
+  if (!found) {
+    co_return;
+  }
+  const json::YamlDocument document{
+      .value = json::Value(std::move(*found)), .source_name = "cluster", .positions = {}};
+  facts = llmisvc::with_documents(std::move(facts), {&document, 1});
+}
 
 Task<void> add_config_map(kube::Client& client, const kube::Object& service, llmisvc::Facts& facts) {
   const std::string name(kube::find_string(service, "spec.router.scheduler.config.ref.name"));

@@ -7,6 +7,9 @@
 
 namespace llmd::operators {
 
+// KServe's settings, which clusters that had it keep: the ConfigMap inferenceservice-config.
+Task<void> add_settings(kube::Client& client, llmisvc::Facts& facts);
+
 // The scheduler's configuration may stand in a ConfigMap.
 Task<void> add_config_map(kube::Client& client, const kube::Object& service, llmisvc::Facts& facts);
 

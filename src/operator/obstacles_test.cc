@@ -170,6 +170,43 @@ TEST_F(ClusterOperatorTest, AppliedConfigsStayWhileAServiceIsStopped) {
   });
 }
 
+// ---- Settings of the cluster.
+
+TEST_F(ClusterOperatorTest, KServesSettingsAreFollowed) {
+  kube_.put(kube::kConfigMaps,
+            object_of(R"({apiVersion: v1, kind: ConfigMap, metadata: {name: inferenceservice-config,
+    namespace: kserve}, data: {ingress: '{"kserveIngressGateway": "net/edge", "enableLLMInferenceServiceTLS": true}'}})"));
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    const auto text = [this](const kube::Resource& resource, const char* name) {
+      const auto* found = kube_.find(resource, {"default", name});
+      return found == nullptr ? std::string() : json::write(boost::json::value(*found));
+    };
+    EXPECT_THAT(text(kube::kDeployments, "smollm2-kserve"), HasSubstr("--ssl-certfile"));
+    EXPECT_THAT(text(kube::kHttpRoutes, "smollm2-kserve-route"),
+                HasSubstr(R"("name":"edge","namespace":"net")"));
+  });
+}
+
+TEST_F(ClusterOperatorTest, AGatewayThatOptsOutGetsNoRulesByModel) {
+  kube_.put(kube::kLlmServices, object_of(kService));
+  play([this]() -> Task<void> {
+    co_await settled();
+    const auto rules = [this] {
+      return json::write(boost::json::value(
+          *kube_.find(kube::kHttpRoutes, {"default", "smollm2-kserve-route"})->if_contains("spec")));
+    };
+    EXPECT_THAT(rules(), HasSubstr("v1-catch-all-model-routing"));
+    kube_.put(kube::kGateways,
+              object_of("{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: "
+                        "kserve-ingress-gateway, namespace: kserve, annotations: "
+                        "{serving.kserve.io/model-based-routing-enabled: 'false'}}, spec: {}}"));
+    co_await settled();
+    EXPECT_THAT(rules(), ::testing::Not(HasSubstr("v1-catch-all-model-routing")));
+  });
+}
+
 // ---- Autoscalers.
 
 struct ScalerCase {

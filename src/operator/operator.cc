@@ -23,7 +23,7 @@ constexpr Duration kAnswerWait = std::chrono::seconds(5);
 
 llmisvc::Facts base_facts(const OperatorOptions& options) {
   if (options.platform == llmisvc::Platform::Cluster) {
-    return {.config_prefix = options.config_prefix};
+    return {.config_prefix = options.config_prefix, .pins_presets = options.pins_presets};
   }
   const std::size_t colon = options.gateway_url.rfind(':');
   const auto port = colon == std::string::npos
@@ -122,6 +122,9 @@ Task<Result<void>> Operator::State::leave(const kube::ObjectKey& key, const kube
 
 Task<llmisvc::Facts> Operator::State::facts_of(const kube::Object& service) {
   llmisvc::Facts facts = base_facts(options);
+  if (options.platform == llmisvc::Platform::Cluster) {
+    co_await add_settings(client, facts);
+  }
   world.add_configs(facts);
   world.add_gateways(facts);
   world.add_group_members(service, facts);

@@ -19,6 +19,7 @@ struct OperatorOptions {
   // What the names of presets begin with. Services that were rendered under another prefix keep their
   // presets.
   std::string config_prefix = "kserve-";
+  bool pins_presets = true;  // on a cluster; false: every service follows the newest presets
   llmisvc::Platform platform = llmisvc::Platform::Local;
   // Where the default Gateway is reached: http://127.0.0.1:8080. Services are shown below it; empty: the
   // Gateway's status says.
