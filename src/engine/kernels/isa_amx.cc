@@ -20,8 +20,9 @@ namespace {
 using modelfile::TensorType;
 
 constexpr int kTileTokens = 16;
-constexpr int kLeastTokens = 9;   // below, spreading the weights does not pay
-constexpr int kPanelBlocks = 18;  // a panel and a tile of tokens fit into the first cache
+constexpr int kLeastTokens = 9;  // below, spreading the weights does not pay
+constexpr int kPanelBlocks =
+    9;  // a panel, tokens and products leave half of the first cache to the stream of tokens
 constexpr int kStripTokens = 256;
 constexpr int kLine = 64;
 
@@ -124,90 +125,135 @@ LLMD_INLINE void spread(const std::byte* block, int count, Panel& panel) {
   }
 }
 
-// The products of a panel with a tile of tokens. They go through memory; from the first load of a part to its
-// sums takes over a hundred cycles, so parts overlap: each of four registers is stored just before its next
-// use, and scaled (the caller's business) some parts later.
+// The products of a panel with some tiles of tokens, in the order they are scaled in: all parts of the first
+// tile, all of the second ... They go through memory, and from the first load of a product to its last sum
+// take over a hundred cycles. So products overlap, also those of different tiles: each is stored some steps
+// after it was started and scaled (the caller's business) some steps after that.
 template <TensorType kType>
-class PanelProduct {
+class PanelProducts {
  public:
   static constexpr int kParts = parts_per_block(kType);
-  static constexpr int kLag = 6;
+  static constexpr int kStoreLag = 2;
+  static constexpr int kLag = 4;
+  static constexpr int kSlots = 4;
+  using Slots = __m512[kSlots][kTileTokens];
 
   // `at`: the first token's place (QuantRows::at) in the panel's first block.
-  LLMD_INLINE PanelProduct(const QuantRows& x, std::ptrdiff_t at, const Panel& panel, int blocks)
-      : wide_(x.wide + at * 32), panel_(panel), parts_(blocks * kParts) {}
+  LLMD_INLINE PanelProducts(const QuantRows& x, std::ptrdiff_t at, const Panel& panel, int blocks, int tiles,
+                            Slots& slots)
+      : tokens_(x.wide + at * 32),
+        tile_step_(static_cast<std::ptrdiff_t>(x.blocks - blocks) * kQuantRowGroup * 32),
+        panel_(panel),
+        parts_(blocks * kParts),
+        all_(parts_ * tiles),
+        slots_(slots) {}
 
-  // Call with part = 0, 1, 2 ..: after step(part), products(part - kLag) are there.
-  LLMD_INLINE void step(int part) {
-    switch (part % kSumTiles) {
+  // After n + kLag + 1 calls, product(n) is there.
+  LLMD_INLINE void step() {
+    switch (step_ % kSumTiles) {
       case 0:
-        return step_of<0>(part);
+        step_of<0>();
+        break;
       case 1:
-        return step_of<1>(part);
+        step_of<1>();
+        break;
       case 2:
-        return step_of<2>(part);
+        step_of<2>();
+        break;
       default:
-        return step_of<3>(part);
+        step_of<3>();
     }
+    ++step_;
   }
-  LLMD_INLINE __m512* products(int part) { return products_[part % (2 * kSumTiles)]; }
+  LLMD_INLINE const __m512* product(int index) const { return slots_[index % kSlots]; }
 
  private:
   template <int kTile>
-  LLMD_INLINE void step_of(int part) {
+  LLMD_INLINE void step_of() {
     constexpr int kTokens = 4 + kTile % 2;
     constexpr int kWeights = 6 + kTile % 2;
-    if (part >= kSumTiles && part < parts_ + kSumTiles) {
-      _tile_stored(kTile, products(part - kSumTiles), kLine);
-    }
-    if (part < parts_) {
-      const std::ptrdiff_t block = part / kParts;
-      const std::ptrdiff_t half = part % kParts;
-      _tile_loadd(kTokens, wide_ + block * kQuantRowGroup * 32 + half * 16, kLine);
+    constexpr int kDone = (kTile + kSumTiles - kStoreLag) % kSumTiles;
+    if (step_ < all_) {
+      const std::ptrdiff_t block = part_ / kParts;
+      const std::ptrdiff_t half = part_ % kParts;
+      _tile_loadd(kTokens, tokens_ + half * 16, kLine);
       _tile_loadd(kWeights, panel_.codes[block][half * 8], kLine);
       _tile_zero(kTile);
       _tile_dpbf16ps(kTile, kTokens, kWeights);
+      if (half + 1 == kParts) {
+        tokens_ += kQuantRowGroup * 32;
+      }
+      if (++part_ == parts_) {
+        part_ = 0;
+        tokens_ += tile_step_;
+      }
+    }
+    if (step_ >= kStoreLag && step_ < all_ + kStoreLag) {
+      _tile_stored(kDone, slots_[(step_ - kStoreLag) % kSlots], kLine);
     }
   }
 
-  const std::uint16_t* const wide_;
+  const std::uint16_t* tokens_;  // of the next product
+  const std::ptrdiff_t tile_step_;
   const Panel& panel_;
   const int parts_;
-  __m512 products_[2 * kSumTiles][kTileTokens];
+  const int all_;
+  Slots& slots_;
+  int part_ = 0;
+  int step_ = 0;
 };
 
-// Adds the panel's products to the sums of a tile of tokens.
+// Fetches the weights of the next tile, a few lines with each product: reading them from memory or the last
+// cache takes as long as computing, and more at once would keep tokens from being read.
+class Prefetch {
+ public:
+  LLMD_INLINE Prefetch(const std::byte* from, std::size_t bytes, int products)
+      : next_(from),
+        end_(from + bytes),
+        lines_((static_cast<int>(bytes) / kLine + products - 1) / products) {}
+
+  LLMD_INLINE void step() {
+    for (int i = 0; i < lines_ && next_ < end_; ++i, next_ += kLine) {
+      __builtin_prefetch(next_, 0, 2);
+    }
+  }
+
+ private:
+  const std::byte* next_;
+  const std::byte* const end_;
+  const int lines_;
+};
+
+// Adds the panel's products with one tile of tokens, the next that `products` gives, to the tile's sums.
 template <TensorType kType>
 LLMD_INLINE void add_panel(const QuantRows& x, std::ptrdiff_t at, const Panel& panel, int blocks,
-                           __m512 (&sum)[kTileTokens]) {
-  using Product = PanelProduct<kType>;
-  Product product(x, at, panel, blocks);
-  for (int ahead = 0; ahead < Product::kLag; ++ahead) {
-    product.step(ahead);
+                           PanelProducts<kType>& products, int& next, Prefetch& prefetch,
+                           __m512 (&sums)[kTileTokens]) {
+  constexpr int kParts = parts_per_block(kType);
+  __m512 sum[kTileTokens];  // in registers, unlike the caller's
+#pragma clang loop unroll(full)
+  for (int t = 0; t < kTileTokens; ++t) {
+    sum[t] = sums[t];
   }
-  for (int part = 0; part < blocks * Product::kParts; ++part) {
-    const std::ptrdiff_t here = at + static_cast<std::ptrdiff_t>(part) / Product::kParts * kQuantRowGroup;
+  for (int part = 0; part < blocks * kParts; ++part) {
+    const std::ptrdiff_t here = at + static_cast<std::ptrdiff_t>(part) / kParts * kQuantRowGroup;
     const float* const x_scale = x.scale + here;
     const float* const scaled_sum = x.scaled_sum + here;
-    product.step(part + Product::kLag);
+    products.step();
+    prefetch.step();
     const __m512 scale = panel.scale[part];
-    const __m512* const products = product.products(part);
+    const __m512* const product = products.product(next++);
     for (int t = 0; t < kTileTokens; ++t) {
       const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x_scale[t]));
-      sum[t] = _mm512_fmadd_ps(both, products[t], sum[t]);
+      sum[t] = _mm512_fmadd_ps(both, product[t], sum[t]);
       if constexpr (block_layout(kType).mins != 0) {
         sum[t] = _mm512_fmadd_ps(panel.min[part], _mm512_set1_ps(scaled_sum[t]), sum[t]);
       }
     }
   }
-}
-
-// The weights of the next tile, a share of them with each tile of tokens: reading them from memory or the
-// last cache takes as long as computing.
-LLMD_INLINE void prefetch_share(const std::byte* from, std::size_t bytes, int share, int shares) {
-  const int lines = static_cast<int>(bytes / kLine);
-  for (int line = lines * share / shares; line < lines * (share + 1) / shares; ++line) {
-    __builtin_prefetch(from + static_cast<std::ptrdiff_t>(line) * kLine, 0, 2);
+#pragma clang loop unroll(full)
+  for (int t = 0; t < kTileTokens; ++t) {
+    sums[t] = sum[t];
   }
 }
 
@@ -222,34 +268,35 @@ LLMD_INLINE void put_token(const GemmCall& call, int token, __m512 value) {
 // are multiplied too: their group has memory, and nobody looks at the result.
 template <TensorType kType>
 LLMD_INLINE void multiply_strip(const GemmCall& call, int first, int count) {
+  using Products = PanelProducts<kType>;
   const QuantRows& x = call.quantised;
   constexpr int kBlockBytes = block_layout(kType).bytes();
   const int panels = (x.blocks + kPanelBlocks - 1) / kPanelBlocks;
   const int token_tiles = (count + kTileTokens - 1) / kTileTokens;
   Panel panel;
   __m512 sums[kStripTokens / kTileTokens][kTileTokens];
+  typename Products::Slots slots;
+  Prefetch prefetch(call.tile + call.tile_bytes, call.tile_bytes, token_tiles * x.blocks * Products::kParts);
   for (int p = 0; p < panels; ++p) {
     const int block = x.blocks * p / panels;
     const int blocks = x.blocks * (p + 1) / panels - block;
     spread<kType>(call.tile + static_cast<std::ptrdiff_t>(block) * kBlockBytes, blocks, panel);
+    Products products(x, x.at(first, block), panel, blocks, token_tiles, slots);
+    for (int ahead = 0; ahead < Products::kLag; ++ahead) {
+      products.step();
+    }
+    int next = 0;
     for (int tile = 0; tile < token_tiles; ++tile) {
       if (p == 0) {
-        prefetch_share(call.tile + call.tile_bytes, call.tile_bytes, tile, token_tiles);
-      }
-      __m512 sum[kTileTokens];
-      for (int t = 0; t < kTileTokens; ++t) {
-        sum[t] = p == 0 ? _mm512_setzero_ps() : sums[tile][t];
-      }
-      add_panel<kType>(x, x.at(first + tile * kTileTokens, block), panel, blocks, sum);
-      if (p + 1 < panels) {
-        for (int t = 0; t < kTileTokens; ++t) {
-          sums[tile][t] = sum[t];
+        for (__m512& sum : sums[tile]) {
+          sum = _mm512_setzero_ps();
         }
-        continue;
       }
-      const int left = count - tile * kTileTokens;
+      add_panel<kType>(x, x.at(first + tile * kTileTokens, block), panel, blocks, products, next, prefetch,
+                       sums[tile]);
+      const int left = p + 1 < panels ? 0 : count - tile * kTileTokens;
       for (int t = 0; t < kTileTokens && t < left; ++t) {
-        put_token(call, first + tile * kTileTokens + t, sum[t]);
+        put_token(call, first + tile * kTileTokens + t, sums[tile][t]);
       }
     }
   }
