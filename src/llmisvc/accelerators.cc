@@ -84,21 +84,22 @@ std::optional<long long> share_of_tensor(json::Object& owner, const Workload& wo
   if (!workload.worker || !p.tensor || p.pipeline || p.is_data_parallel()) {
     return std::nullopt;
   }
-  const bool is_even = *p.tensor % kPods == 0;
-  const long long share = stated.value_or(is_even ? *p.tensor / kPods : *p.tensor);
+  const long long share =
+      std::max(1LL, stated.value_or(*p.tensor % kPods == 0 ? *p.tensor / kPods : *p.tensor));
+  const long long pods = std::max(1LL, *p.tensor / share);
   object_in(owner, "parallelism")["pipeline"] = 1;
   findings.push_back(
       {.code = "tensor-across-pods",
        .severity = Severity::Warning,
        .path = workload.path + ".parallelism",
        .sentence =
-           fmt::format("tensor {} over pods of {} GPUs{} makes groups of {} pods; every layer waits "
-                       "for the network between them",
-                       *p.tensor, share, stated ? "" : " (not stated: a leader and a worker share it)",
-                       std::max(1LL, *p.tensor / std::max(1LL, share))),
-       .fix = fmt::format("add pipeline: 1 if that is meant; pipeline: {} with tensor: {} needs less of the "
-                          "network",
-                          std::max(1LL, *p.tensor / std::max(1LL, share)), share)});
+           fmt::format("tensor {} over pods of {} GPUs{} makes groups of {}; every layer waits for the "
+                       "network between them",
+                       *p.tensor, share, stated ? "" : " (not stated: a leader and a worker share it)", pods),
+       .fix =
+           fmt::format("pipeline: {} with tensor: {} needs less of the network; if the tensor is meant, add "
+                       "pipeline: 1 and request {} GPUs in leader and worker",
+                       pods, share, share)});
   return share;
 }
 

@@ -221,7 +221,7 @@ std::vector<Row> rows() {
        "unknown variable .Nam", "did you mean 'name'?"},
       {"tensor-across-pods", Severity::Warning,
        with("  parallelism: {tensor: 16}\n  worker: {containers: []}\n"),
-       "tensor 16 over pods of 8 GPUs (not stated: a leader and a worker share it) makes groups of 2 pods",
+       "tensor 16 over pods of 8 GPUs (not stated: a leader and a worker share it) makes groups of 2;",
        "pipeline: 2 with tensor: 8"},
       {"tensor-derived", Severity::Warning, with("  parallelism: {pipeline: 4}\n" + std::string(kGroup)),
        "give tensor 4"},

@@ -86,6 +86,26 @@ TEST(ContainerCounts, AreTheGuides) {
   EXPECT_THAT(scheduler.containers, ElementsAre("main"));
 }
 
+// As the guide draws a group: a leader and a worker of 8 GPUs each.
+TEST(ContainerCounts, ATensorAcrossPodsIsSharedByALeaderAndAWorker) {
+  const Plan wide =
+      plan_of(compiled(std::string(kModel) + "  replicas: 2\n  parallelism: {tensor: 16}\n  worker: {}\n"));
+  ASSERT_EQ(wide.workloads.size(), 1U);
+  EXPECT_EQ(wide.workloads[0].pods, 4);
+  EXPECT_EQ(wide.workloads[0].accelerators_per_pod, 8);
+  EXPECT_EQ(wide.accelerators(), 32);
+}
+
+// What its warning advises says the same without one.
+TEST(ContainerCounts, TheAdviceForATensorAcrossPodsKeepsItsGroups) {
+  const std::string said =
+      "  parallelism: {tensor: 16, pipeline: 1}\n  template: " + pod(8) + "\n  worker: " + pod(8) + "\n";
+  const Compiled result = compiled(std::string(kModel) + said);
+  EXPECT_THAT(result.findings, IsEmpty());
+  EXPECT_EQ(plan_of(result).pods(), 2);
+  EXPECT_EQ(plan_of(result).accelerators(), 16);
+}
+
 TEST(PodsOfAService, AreFoundByItsName) {
   const Compiled result = compiled(std::string(kModel) + "  prefill: {replicas: 1}\n" + kScheduler);
   int workloads = 0;
