@@ -107,6 +107,19 @@ TEST(Volumes, MountedPathsInArgumentsBecomeTheFoldersBehindThem) {
   EXPECT_EQ(to_host_path("--served-model-name", *mounts), "--served-model-name");
 }
 
+TEST(Volumes, AFileOfTheMachineBelowAMountStaysUnlessTheVolumeHasItToo) {
+  const TemporaryFolder machine;
+  const TemporaryFolder volume;
+  const std::string model = (machine.path() / "model").string();
+  const std::vector<Mount> mounts{{machine.path().string(), volume.path()}};
+  const std::string inside = (volume.path() / "model").string();
+  EXPECT_EQ(to_host_path(model, mounts), inside) << "nowhere: the program will make it";
+  std::filesystem::create_directory(model);
+  EXPECT_EQ(to_host_path("--model=" + model, mounts), "--model=" + model);
+  std::filesystem::create_directory(inside);
+  EXPECT_EQ(to_host_path(model, mounts), inside);
+}
+
 TEST(Volumes, AMountWithoutItsVolumeIsRefusedByName) {
   const TemporaryFolder data;
   const auto container =

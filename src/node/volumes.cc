@@ -139,6 +139,7 @@ Result<std::vector<Mount>> container_mounts(const kube::Object& pod, const kube:
 }
 
 std::string to_host_path(std::string_view text, const std::vector<Mount>& mounts) {
+  std::error_code ignored;
   std::string_view flag;
   std::string_view path = text;
   if (text.starts_with("--")) {
@@ -154,8 +155,9 @@ std::string to_host_path(std::string_view text, const std::vector<Mount>& mounts
       return std::string(flag) + mount.host_path.string();
     }
     if (path.starts_with(mount.container_path) && path[mount.container_path.size()] == '/') {
-      return std::string(flag) + mount.host_path.string() +
-             std::string(path.substr(mount.container_path.size()));
+      const auto host = mount.host_path.string() + std::string(path.substr(mount.container_path.size()));
+      const bool meant = std::filesystem::exists(host, ignored) || !std::filesystem::exists(path, ignored);
+      return std::string(flag) + (meant ? host : std::string(path));
     }
   }
   return std::string(text);

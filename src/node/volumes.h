@@ -29,7 +29,9 @@ Result<void> prepare_volumes(const kube::Object& pod, const EnvironmentSources& 
 Result<std::vector<Mount>> container_mounts(const kube::Object& pod, const kube::Object& container,
                                             const PodFolder& folder, const std::filesystem::path& data);
 
-// Rewrites a text that is a mounted path, lies below one, or has the form --flag=/mounted/path.
+// Rewrites a text that is a mounted path, lies below one, or has the form --flag=/mounted/path. What lies
+// below stays when the machine has it and the volume does not: presets mount /tmp, and a user's model may be
+// there.
 std::string to_host_path(std::string_view text, const std::vector<Mount>& mounts);
 
 }  // namespace llmd::node

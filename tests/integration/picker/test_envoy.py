@@ -260,9 +260,10 @@ class Failing(World):
         statuses = []
         threads = [threading.Thread(target=lambda: statuses.append(self.complete("x", 200, stream=True).status))
                    for _ in range(4)]
+        before = self.picker.metric("llmd_extproc_streams_total")  # of the question whether Envoy is ready
         for thread in threads:
             thread.start()
-        wait_for(lambda: self.picker.metric("llmd_extproc_streams_total") >= 4, "requests to begin")
+        wait_for(lambda: self.picker.metric("llmd_extproc_streams_total") >= before + 4, "requests to begin")
         self.assertEqual(self.picker.stop(), 0)
         for thread in threads:
             thread.join(timeout=60)
