@@ -75,9 +75,9 @@ const bool kRegistered = [] {
         benchmark::RegisterBenchmark(fmt::format("{}/{}", to_string(set), to_string(type)).c_str(), multiply,
                                      type, set)
             ->Args({8, 576, 1536, 3072})
-            ->Args({64, 576, 128, 128})
+            ->Args({16, 576, 1536, 3072})
+            ->Args({32, 576, 1536, 3072})
             ->Args({64, 576, 1536, 3072})
-            ->Args({64, 576, 1536, 1536 + 16})
             ->Args({64, 1536, 576, 576})
             ->Args({256, 576, 1536, 3072})
             ->Args({256, 1536, 576, 576});
