@@ -180,10 +180,10 @@ void add_adapter_matches(json::Array& rules, const Service& service, const std::
 // The wish stands with the pods that know their model by its long name; a Gateway may not want to route so.
 bool routes_by_model(const json::Object& spec, const json::Object& route, const Service& service,
                      const Facts& facts) {
-  const auto wish =
-      json::string_at(json::Value(spec), fmt::format("annotations[{}]", kModelRouting)).value_or("");
-  if (wish != "true" || facts.model_header.empty() || facts.model_routing != ModelRouting::Enabled) {
-    return wish == "true" && !facts.model_header.empty() && facts.model_routing == ModelRouting::Forced;
+  const bool wished =
+      json::string_at(json::Value(spec), fmt::format("annotations[{}]", kModelRouting)) == "true";
+  if (!wished || facts.model_header.empty() || facts.model_routing != ModelRouting::Enabled) {
+    return wished && !facts.model_header.empty() && facts.model_routing == ModelRouting::Forced;
   }
   const json::Value value(route);
   const auto* parents = json::array_at(value, "parentRefs");
