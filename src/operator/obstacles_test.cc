@@ -1,5 +1,5 @@
 // What stands between a service and its objects on a cluster, and which presets it keeps.
-#include "operator/operator_fixture.h"
+#include "operator/testing_operator.h"
 
 namespace llmd::operators {
 namespace {

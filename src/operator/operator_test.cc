@@ -1,5 +1,5 @@
 // What the operator makes of a service, on one machine and on a cluster.
-#include "operator/operator_fixture.h"
+#include "operator/testing_operator.h"
 
 namespace llmd::operators {
 namespace {
