@@ -80,7 +80,22 @@ Task<void> Http2Connection::read_loop(std::string already_read) {
     co_await flushed_.wait();
   }
   if (!broken_) {
-    co_await stream_->shutdown();
+    if (!said_goodbye_) {
+      co_await stream_->shutdown();
+    }
+    co_await read_the_rest({buffer.get(), kReadBytes});
+  }
+}
+
+// Closing a socket with unread bytes makes the kernel send a reset, which overtakes what we wrote last: the
+// peer would lose the ends of its answers.
+Task<void> Http2Connection::read_the_rest(std::span<char> buffer) {
+  stream_->set_deadline(Deadline::after(kFarewell), "the peer closing the connection");
+  while (true) {
+    const auto size = co_await stream_->read_some(buffer);
+    if (!size || *size == 0) {
+      co_return;
+    }
   }
 }
 
@@ -120,8 +135,13 @@ Task<void> Http2Connection::write_loop() {
   }
   writing_ = false;
   flushed_.resume_all();
+  if (broken_) {
+    stream_->close();  // ends the reader, too
+    co_return;
+  }
+  said_goodbye_ = true;
   co_await stream_->shutdown();
-  stream_->close();  // ends the reader, too
+  stream_->set_deadline(Deadline::after(kFarewell), "the peer closing the connection");
 }
 
 // Finds peers that are gone without a word: the leases behind their streams must not wait for TCP to notice.

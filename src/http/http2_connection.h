@@ -40,6 +40,7 @@ class Http2Connection {
 
  private:
   Task<void> read_loop(std::string already_read);
+  Task<void> read_the_rest(std::span<char> buffer);
   Task<void> write_loop();
   Task<void> watch();
   void flush();
@@ -52,6 +53,7 @@ class Http2Connection {
   async::Scope* tasks_ = nullptr;
   bool writing_ = false;
   bool broken_ = false;
+  bool said_goodbye_ = false;  // our half is shut down
   TimePoint last_read_;
   TimePoint last_stream_;
 };
