@@ -15,6 +15,8 @@ namespace {
 // longest wait that is cheaper than a sleep is about 100 µs.
 constexpr int kLeastPatience = 16;
 constexpr int kMostPatience = 2000;
+// Sleeps before a thread looks whether it shares its core with the team.
+constexpr unsigned kLateBeforeLeaving = 16;
 // Between two steps the scheduler samples and talks to its queues: worth a short wait, never a long one.
 constexpr int kIdlePatience = 1000;
 // With few cores the kernel places threads better than we do: a pinned thread cannot leave a core that others
@@ -43,6 +45,20 @@ void pin(std::thread& thread, int index) {
   }
 }
 
+// Moves the calling thread to another core than `core`, without keeping it there.
+void leave(int core) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (core < 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+    return;
+  }
+  cpu_set_t others = allowed;
+  CPU_CLR(core, &others);
+  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0) {
+    sched_setaffinity(0, sizeof allowed, &allowed);
+  }
+}
+
 }  // namespace
 
 int Worker::take(int grain) {
@@ -55,12 +71,26 @@ void Worker::barrier() {
     // All others wait: nobody touches these until the generation changes.
     pool_.arrived_.store(0, std::memory_order_relaxed);
     pool_.next_unit_.store(0, std::memory_order_relaxed);
+    pool_.last_core_.store(sched_getcpu(), std::memory_order_relaxed);
     pool_.announce(pool_.generation_);
     return;
   }
   const bool in_time = pool_.await_change(pool_.generation_, generation, patience_);
   patience_ = in_time ? std::min(kMostPatience, patience_ + patience_ / 8 + 1)
                       : std::max(kLeastPatience, patience_ / 2);
+  if (!in_time && ++late_ % kLateBeforeLeaving == 0) {
+    part();
+  }
+}
+
+// A woken thread is often put on the core of the one that woke it. There the two take turns: nobody's
+// patience can ever be rewarded, and the other core stays empty.
+void Worker::part() {
+  const int core = pool_.last_core_.load(std::memory_order_relaxed);
+  if (core == sched_getcpu()) {
+    leave(core);
+    patience_ = kFirstPatience;
+  }
 }
 
 ComputePool::ComputePool(int threads) : threads_(std::max(1, threads)), caller_(*this, 0) {

@@ -38,10 +38,14 @@ class Worker {
   friend class ComputePool;
   int take(int grain);
   void barrier();
+  void part();
+
+  static constexpr int kFirstPatience = 256;
 
   ComputePool& pool_;
   const int index_;
-  int patience_ = 256;  // pauses before sleeping
+  int patience_ = kFirstPatience;  // pauses before sleeping
+  unsigned late_ = 0;              // waits that ended in sleep
 };
 
 class ComputePool {
@@ -76,6 +80,7 @@ class ComputePool {
   alignas(64) std::atomic<std::uint32_t> generation_{0};  // of the barrier
   alignas(64) std::atomic<std::uint32_t> job_{0};         // counts run() calls
   std::atomic<int> sleepers_{0};
+  std::atomic<int> last_core_{-1};  // of whoever came to the barrier last
   alignas(64) Step step_ = nullptr;
   void* context_ = nullptr;
   bool stopping_ = false;
