@@ -16,6 +16,7 @@ import gateway_config
 import peers
 import processes
 import report
+import simulators
 from plan import Missing
 
 ADDRESSES = [f"127.33.0.{i}" for i in range(1, 9)]  # not of the network that pods draw from
@@ -33,18 +34,9 @@ LARGE = [
 ]
 
 
-@contextlib.contextmanager
 def engines(plan):
-    with contextlib.ExitStack() as stack:
-        started = []
-        for address in ADDRESSES:
-            command = [plan.llmd, "serve", MODEL, "--simulate", "--host", address, "--port", ENGINE_PORT]
-            command += ["--max-num-seqs", "64", "--max-model-len", "200000"]
-            log = plan.build / "bench" / f"engine-{address}.log"
-            started.append((address, stack.enter_context(processes.running(command, log))))
-        for address, process in started:
-            processes.wait_ready(f"http://{address}:{ENGINE_PORT}/health", process)
-        yield
+    options = ["--max-num-seqs", "64", "--max-model-len", "200000"]
+    return simulators.running(plan, ADDRESSES, ENGINE_PORT, MODEL, options)
 
 
 @contextlib.contextmanager

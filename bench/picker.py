@@ -19,6 +19,7 @@ import peers
 import picker_config
 import processes
 import report
+import simulators
 from plan import Missing
 
 ADDRESSES = [f"127.34.0.{i}" for i in range(1, 9)]
@@ -52,18 +53,9 @@ LOADS = [
 ]
 
 
-@contextlib.contextmanager
 def engines(plan):
-    with contextlib.ExitStack() as stack:
-        started = []
-        for address in ADDRESSES:
-            command = [plan.llmd, "serve", MODEL, "--simulate", "--host", address, "--port", ENGINE_PORT]
-            command += ["--max-num-seqs", "64", "--max-model-len", "1000000"]
-            log = plan.build / "bench" / f"engine-{address}.log"
-            started.append((address, stack.enter_context(processes.running(command, log))))
-        for address, process in started:
-            processes.wait_ready(f"http://{address}:{ENGINE_PORT}/health", process)
-        yield
+    options = ["--max-num-seqs", "64", "--max-model-len", "1000000"]
+    return simulators.running(plan, ADDRESSES, ENGINE_PORT, MODEL, options)
 
 
 @contextlib.contextmanager

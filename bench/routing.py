@@ -19,6 +19,7 @@ import picker_config
 import processes
 import report
 import routing_plot
+import simulators
 from plan import Missing
 
 ADDRESSES = [f"127.35.0.{i}" for i in range(1, 9)]
@@ -56,20 +57,11 @@ POLICIES = {
 }
 
 
-@contextlib.contextmanager
 def engines(plan):
-    with contextlib.ExitStack() as stack:
-        started = []
-        for address in ADDRESSES:
-            command = [plan.llmd, "serve", MODEL, "--simulate", "--host", address, "--port", ENGINE_PORT]
-            command += ["--prefill-time-per-token", 1000 / 20_480, "--inter-token-latency", 44, "--max-num-seqs", 256]
-            command += ["--enable-prefix-caching", "--kv-cache-size", CACHE_TOKENS // BLOCK_TOKENS]
-            command += ["--block-size", BLOCK_TOKENS, "--max-model-len", 32_768, "--stream-interval", 10]
-            log = plan.build / "bench" / f"engine-{address}.log"
-            started.append((address, stack.enter_context(processes.running(command, log))))
-        for address, process in started:
-            processes.wait_ready(f"http://{address}:{ENGINE_PORT}/health", process)
-        yield
+    options = ["--prefill-time-per-token", 1000 / 20_480, "--inter-token-latency", 44, "--max-num-seqs", 256]
+    options += ["--enable-prefix-caching", "--kv-cache-size", CACHE_TOKENS // BLOCK_TOKENS]
+    options += ["--block-size", BLOCK_TOKENS, "--max-model-len", 32_768, "--stream-interval", 10]
+    return simulators.running(plan, ADDRESSES, ENGINE_PORT, MODEL, options)
 
 
 @contextlib.contextmanager
