@@ -56,9 +56,11 @@ void Exchange::stream_ended() {
 }
 
 void Exchange::half_closed() {
+  half_closed_ = true;
   if (step_ == Step::Deciding) {
-    return;  // the decision will be sent; the proxy hears no more
+    return;  // decided() comes back here
   }
+  send_rest_of_body();
   stream_ended();
   call_->finish({});
 }

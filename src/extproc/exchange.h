@@ -69,7 +69,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   void rewrite_model();
   void send_decision();
-  void send_request_body();
+  void send_request_body(std::size_t queue_at_most);
+  void send_rest_of_body();
   void send_answer();
   void complete();
   void stream_ended();
@@ -91,6 +92,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool headers_only_ = false;
   bool body_complete_ = false;
   bool trailers_pending_ = false;
+  bool half_closed_ = false;
   std::string metadata_;  // the last metadata_context that came with the request
   std::vector<std::string_view> subset_;
 

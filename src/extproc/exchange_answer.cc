@@ -97,6 +97,7 @@ void Exchange::response_trailers() {
 
 // The answer is over: the endpoint is free again, though the stream may stay for a moment.
 void Exchange::complete() {
+  send_rest_of_body();
   if (decision_) {
     decision_->complete({.cause = picker::EndCause::Natural,
                          .status = status_,

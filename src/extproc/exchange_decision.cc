@@ -1,6 +1,7 @@
 // The half of an exchange that understands the request, decides, and tells the proxy.
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "base/strings.h"
 #include "extproc/exchange.h"
@@ -152,6 +153,9 @@ void Exchange::decided(picker::PickResult<picker::Decision> result) {
   step_ = Step::Decided;
   rewrite_model();
   send_decision();
+  if (half_closed_) {
+    half_closed();
+  }
 }
 
 // The engine is asked for the target model: only that value changes in the body.
@@ -256,14 +260,14 @@ void Exchange::send_decision() {
     send_answer();
     release_body();
   } else if (!headers_only_) {
-    send_request_body();
+    send_request_body(kQueuedEnough);
   }
 }
 
 // As much as the proxy takes; drained() goes on.
-void Exchange::send_request_body() {
+void Exchange::send_request_body(std::size_t queue_at_most) {
   bool more = true;
-  while (more && call_->queued() < kQueuedEnough) {
+  while (more && call_->queued() < queue_at_most) {
     const std::string_view piece = std::string_view(body_).substr(body_sent_, kPieceBytes);
     body_sent_ += piece.size();
     more = body_sent_ < body_.size();
@@ -284,8 +288,17 @@ void Exchange::send_request_body() {
 }
 
 void Exchange::drained() {
-  if (step_ == Step::Decided && !headers_only_ && duplex_request() && !body_.empty()) {
-    send_request_body();
+  if (step_ == Step::Decided && body_sent_ > 0) {
+    send_request_body(kQueuedEnough);
+  }
+}
+
+// An engine may answer before it has read everything, and a proxy may say that it is done while it still
+// reads: the stream ends with the whole body all the same. It is in memory already, so it costs no more in
+// the queue.
+void Exchange::send_rest_of_body() {
+  if (call_ != nullptr && step_ == Step::Decided && body_sent_ > 0) {
+    send_request_body(std::numeric_limits<std::size_t>::max());
   }
 }
 
