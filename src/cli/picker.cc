@@ -15,12 +15,26 @@
 #include "picker/datalayer/scraper.h"
 #include "picker/datalayer/sources.h"
 #include "picker/plan.h"
+#include "picker/replay.h"
 #include "process/signals.h"
 
 namespace llmd::cli {
 namespace {
 
 constexpr auto kLastRequests = std::chrono::seconds(30);  // after a drain window, or without one
+
+struct ConfigText {
+  std::string text;
+  std::string name;
+};
+
+Result<ConfigText> config_of(const PickerArguments& arguments) {
+  if (arguments.config_file.empty()) {
+    return ConfigText{arguments.config_text, "--config-text"};
+  }
+  LLMD_TRY(std::string text, read_file(arguments.config_file, std::size_t{16} << 20));
+  return ConfigText{std::move(text), arguments.config_file};
+}
 
 Result<std::unique_ptr<picker::Picker>> load_picker(const PickerArguments& arguments,
                                                     metrics::Registry& registry) {
@@ -31,12 +45,21 @@ Result<std::unique_ptr<picker::Picker>> load_picker(const PickerArguments& argum
   options.emit_scores = arguments.emit_scores;
   options.subset_filter = !arguments.subset_filter_disabled;
   options.shed_status = arguments.compatible_shedding ? 503 : 429;
-  std::string text = arguments.config_text;
-  if (!arguments.config_file.empty()) {
-    LLMD_TRY(text, read_file(arguments.config_file, std::size_t{16} << 20));
+  LLMD_TRY(const ConfigText config, config_of(arguments));
+  return picker::Picker::from_config(config.text, config.name, options);
+}
+
+// `--replay FILE`: what the configuration would have done with remembered requests.
+Result<int> replay_decisions(const PickerArguments& arguments) {
+  constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+  LLMD_TRY(const std::string recorded, read_file(arguments.replay_file, kMostBytes));
+  LLMD_TRY(const ConfigText config, config_of(arguments));
+  auto report = picker::replay(recorded, config.text, config.name);
+  if (!report) {
+    return std::unexpected(std::move(report).error().within(arguments.replay_file));
   }
-  const std::string source = arguments.config_file.empty() ? "--config-text" : arguments.config_file;
-  return picker::Picker::from_config(text, source, options);
+  fmt::print("{}", arguments.output == "json" ? json::write_pretty(report->to_json()) : report->to_text());
+  return 0;
 }
 
 struct EndpointSource {
@@ -161,6 +184,9 @@ Result<int> run_picker(Arguments words) {
     return 0;
   }
   const PickerArguments& arguments = *parsed;
+  if (!arguments.replay_file.empty()) {
+    return replay_decisions(arguments);
+  }
   log::configure(arguments.verbosity >= 4 ? log::Level::Debug : log::Level::Info);
   metrics::Registry registry;
   LLMD_TRY(const auto picker, load_picker(arguments, registry));

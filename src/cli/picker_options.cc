@@ -177,10 +177,13 @@ void apply_environment(PickerArguments& out) {
 }
 
 void describe(Options& line, PickerArguments& out, Texts& texts) {
-  line.add("--config-file", out.config_file, "EndpointPickerConfig");
+  line.add("--config-file,--config", out.config_file, "EndpointPickerConfig");
   line.add("--config-text", out.config_text, "the same, as text");
   line.add("--endpoints-file", out.endpoints_file,
            "endpoints without Kubernetes; overrides the configuration's");
+  line.add("--replay", out.replay_file,
+           "decide again what /debug/explanations wrote to this file, with --config or as it was, and end");
+  line.add("-o,--o,--output", out.output, "of --replay: table or json").one_of({"table", "json"});
   line.add("--host", out.host, "address to listen on");
   line.add("--grpc-port", out.grpc_port, "ext_proc; 0 takes a free port");
   line.add("--grpc-health-port", out.health_port, "grpc.health.v1");

@@ -16,6 +16,8 @@ struct PickerArguments {
   std::string config_file;
   std::string config_text;
   std::string endpoints_file;
+  std::string replay_file;  // decide what stands there again, instead of serving
+  std::string output;       // of the replay: empty, table or json
 
   std::string host = "0.0.0.0";
   std::uint16_t grpc_port = 9002;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <set>
@@ -152,6 +153,16 @@ std::string destination(const Recorded& recorded, std::optional<Row> row) {
   return row ? recorded.snapshot->endpoints[*row]->destination : std::string();
 }
 
+std::optional<double> score_of(const Evaluation& evaluation, std::span<const Row> rows) {
+  const ProfileTrace* trace = evaluation.trace_of(evaluation.stages().primary_profile);
+  if (trace == nullptr || rows.empty()) {
+    return std::nullopt;
+  }
+  const auto found = std::ranges::find(trace->rows, rows.front());
+  const auto at = static_cast<std::size_t>(found - trace->rows.begin());
+  return at < trace->totals.size() ? std::optional(trace->totals[at]) : std::nullopt;
+}
+
 ReplayedDecision decide_again(const Plan& plan, const Recorded& recorded, Cycle& cycle,
                               Evaluation& evaluation) {
   const RecordedHeaders headers{plan.headers, recorded.headers};
@@ -170,6 +181,8 @@ ReplayedDecision decide_again(const Plan& plan, const Recorded& recorded, Cycle&
   if (evaluated) {
     again.now = destination(recorded, stages.primary);
     again.now_prefill = destination(recorded, stages.prefill);
+    again.then_score = score_of(evaluation, recorded.primary);
+    again.now_score = score_of(evaluation, stages.primary);
   }
   return again;
 }
@@ -194,29 +207,6 @@ std::vector<std::string> missing_data(const json::Array& decisions, const Plan& 
 }
 
 }  // namespace
-
-json::Value ReplayReport::to_json() const {
-  json::Array changed;
-  for (const ReplayedDecision& decision : decisions) {
-    if (!decision.same()) {
-      changed.push_back(json::Value{{"id", decision.id},
-                                    {"request", decision.request_id},
-                                    {"then", decision.then},
-                                    {"now", decision.now},
-                                    {"thenPrefill", decision.then_prefill},
-                                    {"nowPrefill", decision.now_prefill}});
-    }
-  }
-  json::Array unknown;
-  for (const std::string& name : missing) {
-    unknown.emplace_back(name);
-  }
-  return json::Value{{"decisions", decisions.size()},
-                     {"same", same},
-                     {"different", different},
-                     {"missingData", std::move(unknown)},
-                     {"changed", std::move(changed)}};
-}
 
 Result<ReplayReport> replay(std::string_view explanations, std::string_view configuration,
                             std::string_view configuration_name) {
@@ -247,6 +237,7 @@ Result<ReplayReport> replay(std::string_view explanations, std::string_view conf
     }
     const auto again = decide_again(*plan, *recorded, cycle, evaluation);
     ++(again.same() ? report.same : report.different);
+    report.rejected += recorded->primary.empty() ? 1 : 0;
     report.decisions.push_back(again);
   }
   return report;

@@ -44,6 +44,7 @@ class MetricsEngine:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # a picker that ends in the middle of a page
         self.address = f"127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
