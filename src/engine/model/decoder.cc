@@ -11,6 +11,14 @@ namespace {
 constexpr int kPiecesPerWorker = 4;
 constexpr int kMostTilesAtOnce = 64;
 
+// Rows one by one. Quantised rows of one group share cache lines, so a group is one worker's where there are
+// enough of them.
+template <typename Body>
+void share_rows(Worker& worker, int rows, Body body) {
+  const int even = (rows + worker.threads() - 1) / worker.threads();
+  worker.share(rows, std::clamp(even, 1, kQuantRowGroup), body);
+}
+
 }  // namespace
 
 Decoder::Decoder(const DecoderParts& parts, Scratch& scratch, const PagedCache& cache, const Piece& piece,
@@ -38,7 +46,7 @@ void Decoder::run(Worker& worker) const {
 void Decoder::embed(Worker& worker) const {
   const auto& embedding = parts_.weights.embedding;
   const std::size_t row_bytes = embedding.bytes.size() / static_cast<std::size_t>(config_.vocab_size);
-  worker.share(tokens(), 1, [&](int row) {
+  share_rows(worker, tokens(), [&](int row) {
     const auto token = static_cast<std::size_t>(piece_.tokens[static_cast<std::size_t>(row)]);
     dequantise_row(embedding.type, embedding.bytes.data() + token * row_bytes,
                    {scratch_.hidden.row(row), static_cast<std::size_t>(config_.hidden_size)});
@@ -54,7 +62,7 @@ void Decoder::embed(Worker& worker) const {
 
 void Decoder::normalise(Worker& worker, const std::vector<float>& norm) const {
   const QuantRows quantised = scratch_.quantised(config_.hidden_size);
-  worker.share(tokens(), 1, [&](int row) {
+  share_rows(worker, tokens(), [&](int row) {
     float* const out = scratch_.normal.row(row);
     kernels_.rms_norm(scratch_.hidden.row(row), norm.data(), config_.hidden_size, padded(config_.hidden_size),
                       config_.norm_epsilon, out);
@@ -79,11 +87,11 @@ void Decoder::layer(Worker& worker, int index) const {
                                  {LoraTarget::Value, v, q.stride}};
   adapt(worker, index, adapted_qkv, scratch_.normal);
 
-  worker.share(tokens(), 1, [&](int row) { rotate_and_store(index, row); });
+  share_rows(worker, tokens(), [&](int row) { rotate_and_store(index, row); });
   worker.share(static_cast<int>(attention_units_.size()), 1,
                [&](int unit) { attend(worker, index, attention_units_[static_cast<std::size_t>(unit)]); });
   const Input attended = input(scratch_.attention, queries);
-  worker.share(tokens(), 1,
+  share_rows(worker, tokens(),
                [&](int row) { kernels_.quantise(scratch_.attention.row(row), attended.quantised, row); });
   const Product output[] = {{&weights.output, x.data, x.stride, true}};
   multiply(worker, output, attended);
@@ -99,7 +107,7 @@ void Decoder::layer(Worker& worker, int index) const {
   adapt(worker, index, adapted_gate_up, scratch_.normal);
 
   const Input activated = input(scratch_.product, config_.feed_forward);
-  worker.share(tokens(), 1, [&](int row) {
+  share_rows(worker, tokens(), [&](int row) {
     float* const out = scratch_.product.row(row);
     kernels_.silu_multiply(g.row(row), g.row(row) + scratch_.up_offset, padded(config_.feed_forward), out);
     kernels_.quantise(out, activated.quantised, row);
@@ -114,7 +122,7 @@ void Decoder::head(Worker& worker) const {
   // A row of logits is wanted for few of the tokens: those rows are gathered first.
   const int count = static_cast<int>(piece_.logit_rows.size());
   const QuantRows quantised = scratch_.quantised(config_.hidden_size);
-  worker.share(count, 1, [&](int i) {
+  share_rows(worker, count, [&](int i) {
     float* const out = scratch_.normal.row(i);
     kernels_.rms_norm(scratch_.hidden.row(piece_.logit_rows[static_cast<std::size_t>(i)].row),
                       parts_.weights.final_norm.data(), config_.hidden_size, padded(config_.hidden_size),
