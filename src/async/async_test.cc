@@ -38,6 +38,27 @@ TEST(EventLoopTest, GivesTheResultOfATaskThatWaited) {
   EXPECT_EQ(loop.block_on(task()), 7);
 }
 
+TEST(EventTest, AWaiterThatWasWokenHasNotMissedItsDeadlineThoughAnotherWokenOneResetsTheEvent) {
+  EventLoop loop;
+  Event changed(loop.executor());
+  int woken = 0;
+  const auto waiting = [&]() -> Task<void> {
+    changed.reset();
+    if (co_await changed.wait_until(Deadline::after(std::chrono::hours(1)))) {
+      ++woken;
+    }
+    changed.reset();
+  };
+  loop.block_on(with_scope(loop.executor(), [&](Scope& scope) -> Task<void> {
+    scope.spawn("one", waiting());
+    scope.spawn("other", waiting());
+    co_await sleep(milliseconds(0));  // both wait now
+    changed.set();
+    co_await scope.join();
+  }));
+  EXPECT_EQ(woken, 2);
+}
+
 TEST(EventLoopTest, RunsWhatOtherThreadsPost) {
   EventLoop loop;
   int calls = 0;

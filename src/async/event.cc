@@ -35,11 +35,11 @@ Task<void> Event::wait() {
 }
 
 Task<bool> Event::wait_until(Deadline deadline) {
-  const auto state = state_;
-  if (!state->set) {
-    co_await finishes_by(deadline, wait());
+  if (state_->set) {
+    co_return true;
   }
-  co_return state->set;
+  // Whether we were woken, not whether it is set now: another waiter that was woken, too, may have reset it.
+  co_return co_await finishes_by(deadline, wait());
 }
 
 }  // namespace llmd::async
