@@ -23,6 +23,7 @@ Task<Result<void>> HeldBody::receive(http::BodyReader& body, openai::RequestScan
     LLMD_CO_TRY_VOID(co_await count(static_cast<std::size_t>(*length), deadline));
   }
   const bool counted = body.length().has_value();
+  const bool kept = body.keep();
   while (true) {
     LLMD_CO_TRY(const std::string_view piece, co_await body.next());
     if (piece.empty()) {
@@ -32,6 +33,10 @@ Task<Result<void>> HeldBody::receive(http::BodyReader& body, openai::RequestScan
       LLMD_CO_TRY_VOID(co_await count(piece.size(), deadline));
     }
     scan.feed(piece);
+    if (kept) {
+      bytes_ = bytes_.empty() ? piece : std::string_view(bytes_.data(), bytes_.size() + piece.size());
+      continue;
+    }
     if (copy_.empty() && body.ended()) {
       bytes_ = piece;
       co_return Result<void>();
@@ -41,7 +46,9 @@ Task<Result<void>> HeldBody::receive(http::BodyReader& body, openai::RequestScan
     }
     copy_ += piece;
   }
-  bytes_ = copy_;
+  if (!kept) {
+    bytes_ = copy_;
+  }
   co_return Result<void>();
 }
 

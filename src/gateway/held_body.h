@@ -18,9 +18,9 @@ class HeldBody {
   HeldBody(const HeldBody&) = delete;
   ~HeldBody() { held_.fetch_sub(counted_, std::memory_order_relaxed); }
 
-  // Reads to the end and shows every piece to `scan`. A body that arrived in one piece is not copied: the
-  // bytes stay in the connection's buffer, which nothing else touches while the request is answered.
-  // Unavailable: the budget stayed exhausted until the deadline.
+  // Reads to the end and shows every piece to `scan`. Where the connection can keep the body, or it arrived
+  // in one piece, it is not copied: the bytes stay in the connection's buffer, which nothing else touches
+  // while the request is answered. Unavailable: the budget stayed exhausted until the deadline.
   Task<Result<void>> receive(http::BodyReader& body, openai::RequestScan& scan, async::Deadline deadline);
   std::string_view bytes() const { return bytes_; }
 

@@ -20,6 +20,9 @@ class BodyReader {
   virtual std::optional<std::uint64_t> length() const = 0;
   // next() would return without waiting: bytes are there, or the end is known.
   virtual bool ready() { return false; }
+  // Asks that what next() gives from now on stays where it is until the message is over, every piece right
+  // behind the one before: a whole body without a copy of it. False: this body cannot.
+  virtual bool keep() { return false; }
   // Everything has been read; next() would return empty without waiting.
   virtual bool ended() const { return false; }
 };

@@ -5,11 +5,13 @@ namespace {
 
 constexpr std::uint64_t kSmallestRead = 4 * 1024;
 constexpr std::uint64_t kLargestRead = 64 * 1024;
+constexpr std::size_t kGrowth = 4;
 
 }  // namespace
 
 void BodySource::start(const Framing& framing) {
   decoder_.start(framing);
+  counted_ = framing.kind == Framing::Kind::Length || framing.kind == Framing::Kind::None;
   failure_.reset();
 }
 
@@ -40,8 +42,22 @@ std::expected<std::string_view, Refusal> BodySource::take() {
   return std::string_view(first, size);
 }
 
+// A chunk tells nothing about those behind it: whether more could have come shows when a read fills its room.
 std::span<char> BodySource::room() {
-  return buffer_.room(static_cast<std::size_t>(std::clamp(decoder_.expected(), kSmallestRead, kLargestRead)));
+  std::uint64_t wanted = decoder_.expected();
+  if (buffer_.full()) {
+    wanted = std::max<std::uint64_t>(wanted, buffer_.capacity() * kGrowth);
+  }
+  return buffer_.room(static_cast<std::size_t>(std::clamp(wanted, kSmallestRead, kLargestRead)));
+}
+
+bool BodySource::keep() {
+  if (!counted_) {
+    return false;
+  }
+  const auto size = static_cast<std::size_t>(decoder_.expected());
+  buffer_.keep(buffer_.unread().size() >= size ? size : size + kSmallestRead);
+  return true;
 }
 
 }  // namespace llmd::http

@@ -19,10 +19,14 @@ class BodySource {
   std::uint64_t received() const { return decoder_.received(); }
   // Where to read more into, as much as is worth reading at once.
   std::span<char> room();
+  // The pieces that take() gives from now on follow each other in memory and stay until the buffer is let go.
+  // Counted bodies only; before anything was taken, or after keep().
+  bool keep();
 
  private:
   ReadBuffer& buffer_;
   BodyDecoder decoder_;
+  bool counted_ = false;
   std::optional<Refusal> failure_;
 };
 

@@ -135,6 +135,39 @@ TEST_F(Http, StreamsAChunkedAnswer) {
   EXPECT_EQ(server_->connections(), 1U);
 }
 
+// Answers with the body, of which it has only noted where it begins and how long it is.
+Task<void> echo_kept(Exchange& exchange) {
+  std::string_view kept;
+  const bool keeps = exchange.body().keep();
+  while (keeps) {
+    const auto piece = co_await exchange.body().next();
+    if (!piece || piece->empty()) {
+      break;
+    }
+    kept = kept.empty() ? *piece : std::string_view(kept.data(), kept.size() + piece->size());
+  }
+  co_await exchange.respond(200, "text/plain", keeps ? kept : "cannot keep it");
+}
+
+TEST_F(Http, KeepsABodyWhereItArrived) {
+  serve(echo_kept);
+  for (const std::size_t size : {0, 1, 5000, 3 << 20, 100}) {
+    std::string content;
+    while (content.size() < size) {
+      content += std::to_string(content.size()) + " ";
+    }
+    const auto answer = ask(request("POST", "/", content));
+    ASSERT_TRUE(answer) << answer.error().text();
+    EXPECT_EQ(answer->body, content);
+  }
+  EXPECT_THAT(raw("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none"
+                  "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nother"),
+              AllOf(HasSubstr("\r\n\r\noneHTTP/1.1"), testing::EndsWith("other")));
+  EXPECT_THAT(raw("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                  "1\r\nx\r\n0\r\n\r\n"),
+              testing::EndsWith("cannot keep it"));
+}
+
 // Gives `pieces` as they are asked for.
 class PieceByPiece : public BodyReader {
  public:

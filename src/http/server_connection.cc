@@ -21,6 +21,7 @@ Refusal refusal_of(const Error& error) {
 ServerConnection::ServerConnection(Context context, std::unique_ptr<net::Stream> stream, Executor executor)
     : context_(context),
       stream_(std::move(stream)),
+      peer_(stream_->peer_address()),
       source_(buffer_),
       changed_(executor),
       leavers_(executor) {}
@@ -56,6 +57,7 @@ void ServerConnection::reset_exchange() {
   announced_left_.reset();
   body_failure_.reset();
   prefetched_ = {};
+  buffer_.let_go();
   request_.head.method.clear();
   request_.http_1_0 = false;
 }

@@ -8,14 +8,7 @@
 
 namespace llmd::http {
 
-// What a server's list of connections holds.
-class Drainable {
- public:
-  virtual ~Drainable() = default;
-  virtual void begin_drain() = 0;  // no new requests; those that run may finish
-};
-
-class ServerConnection final : public Exchange, public Drainable, private BodyReader {
+class ServerConnection final : public Exchange, private BodyReader {
  public:
   struct Context {
     const ServerOptions& options;
@@ -25,7 +18,7 @@ class ServerConnection final : public Exchange, public Drainable, private BodyRe
   ServerConnection(Context context, std::unique_ptr<net::Stream> stream, Executor executor);
 
   Task<void> serve();
-  void begin_drain() override {
+  void begin_drain() {  // no new requests; the one that runs may finish
     if (idle_) {
       stream_->close();
     }
@@ -39,7 +32,7 @@ class ServerConnection final : public Exchange, public Drainable, private BodyRe
   using Exchange::respond;
   const RequestHead& request() const override { return request_.head; }
   BodyReader& body() override { return *this; }
-  net::Address peer() const override { return stream_->peer_address(); }
+  net::Address peer() const override { return peer_; }
   Task<Result<void>> respond(ResponseHead head, std::string_view body) override;
   Task<Result<void>> start(ResponseHead head, std::string_view first) override;
   Task<Result<void>> write(std::string_view bytes) override;
@@ -57,6 +50,7 @@ class ServerConnection final : public Exchange, public Drainable, private BodyRe
   Task<Result<std::string_view>> next() override;
   std::optional<std::uint64_t> length() const override;
   bool ready() override;
+  bool keep() override { return prefetched_.empty() && source_.keep(); }
   bool ended() const override { return source_.done() && prefetched_.empty(); }
 
   void reset_exchange();
@@ -81,6 +75,7 @@ class ServerConnection final : public Exchange, public Drainable, private BodyRe
 
   Context context_;
   std::unique_ptr<net::Stream> stream_;
+  const net::Address peer_;
   ReadBuffer buffer_;
   HeadScanner scanner_;
 
