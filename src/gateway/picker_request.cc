@@ -7,14 +7,15 @@ namespace {
 
 // An endpoint that knows the whole prompt wins over others until it runs four times as many requests as they
 // do; up to four requests do not count as load.
-// Blocks of 1 KiB tell conversations apart and keep prompts of hundreds of kilobytes cheap.
+// Blocks of 1 KiB tell conversations apart and keep prompts of hundreds of kilobytes cheap; 4096 of them are
+// a million tokens, more than an engine keeps, and little enough to stay in a processor's cache.
 constexpr std::string_view kPoolConfiguration = R"(apiVersion: llm-d.ai/v1alpha1
 kind: EndpointPickerConfig
 plugins:
 - type: active-request-scorer
   parameters: {idleThreshold: 4}
 - type: approx-prefix-cache-producer
-  parameters: {blockSizeTokens: 256}
+  parameters: {blockSizeTokens: 256, lruCapacityPerServer: 4096}
 - type: prefix-cache-scorer
 schedulingProfiles:
 - name: default
