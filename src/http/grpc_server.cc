@@ -2,9 +2,7 @@
 
 #include <map>
 
-#include "async/event.h"
-#include "base/assert.h"
-#include "base/log.h"
+#include "http/acceptor.h"
 #include "http/grpc_server_call.h"
 
 namespace llmd::http {
@@ -16,30 +14,29 @@ constexpr std::uint32_t kConnectionWindow = 64 * 1024 * 1024;
 // A proxy resets the stream of every client that leaves.
 constexpr std::uint64_t kResetsAtOnce = 100'000;
 constexpr std::uint64_t kResetsPerSecond = 10'000;
-constexpr auto kHandshakeTime = std::chrono::seconds(10);
 
 }  // namespace
 
 struct GrpcServer::State {
   State(async::EventLoop& used, GrpcServerOptions chosen)
-      : loop(used), options(std::move(chosen)), changed(used.executor()) {}
+      : loop(used),
+        options(std::move(chosen)),
+        acceptor(loop,
+                 {.tls = options.tls,
+                  .reuse_port = options.reuse_port,
+                  .max_connections = options.max_connections},
+                 [this](std::unique_ptr<net::Stream> stream) { return serve(std::move(stream)); }) {}
 
   async::EventLoop& loop;
   GrpcServerOptions options;
+  Acceptor acceptor;
   std::map<std::string, GrpcMethod, std::less<>> methods;
-  std::unique_ptr<net::Listener> listener;
-  std::list<Http2Connection*> connections;
-  std::size_t opened = 0;  // connections with those that still shake hands
   std::size_t calls = 0;
-  async::Scope* scope = nullptr;
-  bool draining = false;
-  async::Event changed;
 
   const GrpcMethod* find(std::string_view path) const {
     const auto found = methods.find(path);
     return found == methods.end() ? nullptr : &found->second;
   }
-  Task<void> accept(async::Scope& spawned);
   Task<void> serve(std::unique_ptr<net::Stream> stream);
 };
 
@@ -53,14 +50,11 @@ void GrpcServer::add(std::string path, GrpcMethod method) {
 }
 
 Result<net::Address> GrpcServer::listen(const net::Address& address) {
-  LLMD_TRY(state_->listener,
-           net::Listener::open(state_->loop, address,
-                               {.tls = state_->options.tls, .reuse_port = state_->options.reuse_port}));
-  return state_->listener->address();
+  return state_->acceptor.listen(address);
 }
 
 std::size_t GrpcServer::connections() const {
-  return state_->connections.size();
+  return state_->acceptor.connections();
 }
 
 std::size_t GrpcServer::calls() const {
@@ -68,18 +62,6 @@ std::size_t GrpcServer::calls() const {
 }
 
 Task<void> GrpcServer::State::serve(std::unique_ptr<net::Stream> stream) {
-  struct Opened {
-    explicit Opened(State& of) : state(of) { ++state.opened; }
-    ~Opened() {
-      --state.opened;
-      state.changed.set();
-    }
-    State& state;
-  } counted(*this);
-  const auto ready = co_await net::handshake(*stream, async::Deadline::after(kHandshakeTime));
-  if (!ready) {
-    co_return;
-  }
   Http2Connection* current = nullptr;
   auto accept_call = [this, &current](Http2Stream& requested) -> std::shared_ptr<StreamHandler> {
     auto call = std::make_shared<GrpcServerCall>(requested, *current, options.max_message_bytes, calls);
@@ -97,75 +79,18 @@ Task<void> GrpcServer::State::serve(std::unique_ptr<net::Stream> stream) {
   Http2Connection connection(std::move(stream), Http2Session::Side::Server, limits, timing, loop.executor(),
                              accept_call);
   current = &connection;
-  struct Listed {
-    Listed(std::list<Http2Connection*>& in, Http2Connection& which)
-        : list(in), position(in.insert(in.end(), &which)) {}
-    ~Listed() { list.erase(position); }
-    std::list<Http2Connection*>& list;
-    std::list<Http2Connection*>::iterator position;
-  } listed(connections, connection);
-  if (draining) {
-    connection.drain();
-  }
+  const Acceptor::Listed listed(acceptor, [&connection] { connection.drain(); });
   co_await connection.run();
 }
 
-Task<void> GrpcServer::State::accept(async::Scope& spawned) {
-  while (!draining) {
-    if (opened >= options.max_connections) {
-      changed.reset();
-      co_await changed.wait();
-      continue;
-    }
-    auto stream = co_await listener->accept();
-    if (stream) {
-      spawned.spawn("grpc connection", serve(std::move(*stream)));
-      continue;
-    }
-    if (draining || stream.error().kind == ErrorKind::Cancelled) {
-      break;
-    }
-    log::warning("cannot accept connections", {{"error", stream.error().text()}});
-    co_await async::sleep(std::chrono::milliseconds(100));
-  }
-}
-
 Task<void> GrpcServer::run() {
-  const auto state = state_;
-  LLMD_ASSERT(state->listener != nullptr, "GrpcServer::listen() comes before run()");
-  auto body = [state](async::Scope& scope) -> Task<void> {
-    state->scope = &scope;
-    co_await state->accept(scope);
-    co_await scope.join();
-  };
-  struct Closing {
-    State& state;
-    ~Closing() {
-      state.scope = nullptr;
-      state.listener->close();
-    }
-  } closing{*state};
-  co_await async::with_scope(state->loop.executor(), body);
+  const auto state = state_;  // a cancelled task may unwind after the GrpcServer has gone
+  co_await state->acceptor.run();
 }
 
 Task<void> GrpcServer::drain(async::Deadline deadline) {
   const auto state = state_;
-  state->draining = true;
-  state->changed.set();
-  if (state->listener) {
-    state->listener->close();
-  }
-  for (Http2Connection* connection : state->connections) {
-    connection->drain();
-  }
-  while (state->opened > 0) {
-    state->changed.reset();
-    const bool changed = co_await state->changed.wait_until(deadline);
-    if (!changed && state->scope != nullptr) {
-      state->scope->cancel();
-      break;
-    }
-  }
+  co_await state->acceptor.drain(deadline);
 }
 
 }  // namespace llmd::http
