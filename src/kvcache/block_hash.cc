@@ -12,11 +12,23 @@
 namespace llmd::kvcache {
 namespace {
 
+// Of a block, where a configuration does not say otherwise: 64 tokens.
+constexpr std::size_t kDefaultUnits = 4;
+
 static_assert(std::endian::native == std::endian::little, "hashes are defined over little-endian words");
+
+// Of a length that the compiler knows, with the general function dissolved in it: no calls and no loops, and
+// neighbouring hashes are computed side by side. Prompts are hashed in tens of thousands of such pieces.
+template <std::size_t kBytes>
+std::uint64_t hash_of(const void* bytes) {
+  std::uint64_t hash = 0;
+  [[clang::always_inline]] hash = XXH64(bytes, kBytes, 0);
+  return hash;
+}
 
 BlockHash link(std::uint64_t digest, BlockHash previous) {
   const std::uint64_t words[2] = {digest, previous};
-  return XXH64(words, sizeof words, 0);
+  return hash_of<sizeof words>(words);
 }
 
 // 0 means "no parent" on the wire, so no block may have it.
@@ -85,11 +97,13 @@ void UnitHasher::feed(std::string_view bytes, std::vector<std::uint64_t>& units)
     if (pending_size_ < kUnitBytes) {
       return;
     }
-    units.push_back(XXH64(pending_, kUnitBytes, 0));
+    units.push_back(hash_of<kUnitBytes>(pending_));
     pending_size_ = 0;
   }
-  for (; bytes.size() >= kUnitBytes; bytes.remove_prefix(kUnitBytes)) {
-    units.push_back(XXH64(bytes.data(), kUnitBytes, 0));
+  const std::size_t before = units.size();
+  units.resize(before + bytes.size() / kUnitBytes);
+  for (std::size_t i = before; i < units.size(); ++i, bytes.remove_prefix(kUnitBytes)) {
+    units[i] = hash_of<kUnitBytes>(bytes.data());
   }
   if (!bytes.empty()) {
     std::memcpy(pending_, bytes.data(), bytes.size());
@@ -120,6 +134,12 @@ std::size_t approximate_chain(BlockHash seed, std::span<const std::uint64_t> uni
   const std::size_t step = std::max<std::size_t>(units_per_block, 1);
   BlockHash previous = seed;
   std::size_t count = 0;
+  if (step == kDefaultUnits) {
+    for (; count < chain.size() && units.size() >= step; units = units.subspan(step)) {
+      previous = link(hash_of<kDefaultUnits * sizeof(units[0])>(units.data()), previous);
+      chain[count++] = previous;
+    }
+  }
   while (count < chain.size() && !units.empty()) {
     const auto block = units.first(std::min(step, units.size()));
     // A block of one unit is that unit: then the chain equals the one over 4-byte pseudo-tokens.
