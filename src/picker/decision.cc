@@ -4,6 +4,8 @@
 
 #include "base/assert.h"
 #include "picker/flowcontrol/flow_control.h"
+#include "picker/metrics/plugin_times.h"
+#include "picker/metrics/request_metrics.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
@@ -95,6 +97,7 @@ Decision& Decision::operator=(Decision&& other) noexcept {
     memory = other.memory;
     plan_ = std::move(other.plan_);
     flow_ = std::move(other.flow_);
+    requests_ = std::move(other.requests_);
   }
   return *this;
 }
@@ -128,10 +131,21 @@ std::string Decision::explanation() const {
 
 void Decision::response_headers(int status, HeaderView view, HeaderEdits& edits) {
   if (plan_) {
+    Stopwatch watch(plan_->times.get(), memory.measured);
     for (const RequestHook* hook : plan_->hooks) {
       hook->response_headers(*this, status, view, edits);
+      watch.lap(PluginTimes::Point::ResponseReceived, *hook);
     }
   }
+}
+
+// The time between two neighbours: the last of 32 and the first of the next.
+void Decision::measure_piece() {
+  const TimePoint now = std::chrono::steady_clock::now();
+  if ((memory.pieces & 31) == 1 && memory.pieces > 1 && requests_) {
+    requests_->gap(memory, now - memory.measured_piece);
+  }
+  memory.measured_piece = now;
 }
 
 void Decision::first_token() {
@@ -151,9 +165,14 @@ void Decision::first_token() {
 
 void Decision::complete(const Completion& completion) {
   if (const auto plan = std::exchange(plan_, nullptr)) {
+    Stopwatch watch(plan->times.get(), memory.measured);
     for (const RequestHook* hook : plan->hooks) {
       hook->completed(*this, completion);
+      watch.lap(PluginTimes::Point::ResponseStreaming, *hook);
     }
+  }
+  if (const auto requests = std::exchange(requests_, nullptr)) {
+    requests->ended(memory, completion, std::chrono::steady_clock::now());
   }
   lease.release();
   prefill_lease.release();

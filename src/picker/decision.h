@@ -21,6 +21,7 @@ namespace llmd::picker {
 
 struct Plan;
 class FlowControl;
+class RequestMetrics;
 
 // Why a request is not served, in the words of the protocol towards proxies.
 struct Rejection {
@@ -124,6 +125,12 @@ class Decision {
   void response_headers(int status, HeaderView headers, HeaderEdits& edits);
   // The first byte of the answer's body: the prompt has been read.
   void first_token();
+  // Another piece of a streamed answer passed by. Costs an addition; one of 32 is measured.
+  void piece() {
+    if ((++memory.pieces & 31) <= 1) {
+      measure_piece();
+    }
+  }
   // The answer is over; further calls do nothing. Not calling it means that the client left.
   void complete(const Completion& completion);
 
@@ -135,8 +142,13 @@ class Decision {
     FixedText<96> fairness_id;
     int priority = 0;
     bool stream = false;
+    TimePoint received;
     TimePoint decided;
     TimePoint first_token;  // epoch: not yet
+    TimePoint measured_piece;
+    std::uint32_t pieces = 0;
+    std::uint64_t measured = 0;  // weight of its plugins' times; 0: not measured
+    std::size_t request_bytes = 0;
     std::int64_t prompt_tokens = 0;
     std::array<float, 16> features{};  // of the latency predictor
     bool featured = false;
@@ -146,8 +158,10 @@ class Decision {
  private:
   friend class Picker;
   void abandon();
-  std::shared_ptr<const Plan> plan_;   // whose hooks are called; null: none
-  std::shared_ptr<FlowControl> flow_;  // that hears of the end; null: none
+  void measure_piece();
+  std::shared_ptr<const Plan> plan_;          // whose hooks are called; null: none
+  std::shared_ptr<FlowControl> flow_;         // that hears of the end; null: none
+  std::shared_ptr<RequestMetrics> requests_;  // that counts it; null: none
 };
 
 }  // namespace llmd::picker

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "picker/metrics/plugin_times.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
@@ -21,7 +22,7 @@ struct ProfileTrace {
 class Evaluation final : public ProfileRunner {
  public:
   // Leaves stages().primary empty when nobody can serve, with the reason as error.
-  Result<void> run(const Plan& plan, Cycle& cycle);
+  Result<void> run(const Plan& plan, Cycle& cycle, Stopwatch* watch = nullptr);
 
   const Stages& stages() const { return stages_; }
   bool filters_drained() const { return drained_; }
@@ -32,7 +33,15 @@ class Evaluation final : public ProfileRunner {
   std::span<const Row> run(std::size_t profile) override;
 
  private:
+  void lap(PluginTimes::Point point, const Plugin& plugin) {
+    if (watch_ != nullptr) {
+      watch_->lap(point, plugin);
+    }
+  }
+
   const Plan* plan_ = nullptr;
+  Stopwatch* watch_ = nullptr;  // null: nothing is measured
+  Duration handler_time_{};
   Cycle* cycle_ = nullptr;
   Stages stages_;
   std::vector<ProfileTrace> traces_;

@@ -16,6 +16,8 @@
 
 namespace llmd::picker {
 
+class Page;
+
 class Plugin {
  public:
   virtual ~Plugin() = default;
@@ -125,6 +127,8 @@ class EndpointWatcher : virtual public Plugin {
 class SaturationDetector : virtual public Plugin {
  public:
   virtual double saturation(const Cycle& cycle, std::span<const Row> rows) const = 0;
+  // How many of them have numbers too old to be trusted.
+  virtual std::size_t stale(const Cycle& /*cycle*/, std::span<const Row> /*rows*/) const { return 0; }
 };
 
 // Up to which saturation requests of a priority are dispatched. `priorities` from high to low.
@@ -132,6 +136,12 @@ class UsageLimit : virtual public Plugin {
  public:
   virtual void ceilings(std::span<const int> priorities, double saturation,
                         std::span<double> ceilings) const = 0;
+};
+
+// Numbers of its own on /metrics (metrics/page.h).
+class Measured : virtual public Plugin {
+ public:
+  virtual void write(Page& page) const = 0;
 };
 
 // State for people: /debug.

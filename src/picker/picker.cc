@@ -9,6 +9,7 @@
 #include "picker/explain/render.h"
 #include "picker/flowcontrol/flow_control.h"
 #include "picker/gather.h"
+#include "picker/metrics/request_metrics.h"
 #include "picker/picker_metrics.h"
 #include "picker/plan.h"
 
@@ -87,7 +88,9 @@ void remember(const Request& request, TimePoint now, Decision& decision) {
   memory.fairness_id = request.fairness_id;
   memory.priority = request.priority;
   memory.stream = request.stream;
+  memory.received = request.received == TimePoint() ? now : request.received;
   memory.decided = now;
+  memory.request_bytes = request.body_bytes;
   memory.prompt_tokens = request.prompt_tokens();
 }
 
@@ -150,11 +153,19 @@ void add_pending(Cycle& cycle, int pending) {
   }
 }
 
-// The fuller of the two stages; the detector's word on all endpoints when there are no roles.
-double pool_saturation(const Plan& plan, const Cycle& cycle, std::vector<Row>& rows) {
-  std::optional<double> fullest;
+struct PoolSaturation {
+  std::optional<double> prefill;
+  std::optional<double> decode;
+  double effective = 1;
+};
+
+// The fuller of the two stages; the detector's word on all endpoints when there are no roles. Leaves all
+// endpoints in `rows` then.
+PoolSaturation pool_saturation(const Plan& plan, const Cycle& cycle, std::vector<Row>& rows) {
+  PoolSaturation found;
   if (plan.stages) {
-    for (const unsigned stage : {plan.stages->prefill, plan.stages->decode}) {
+    for (const auto& [stage, saturation] :
+         {std::pair(plan.stages->prefill, &found.prefill), std::pair(plan.stages->decode, &found.decode)}) {
       rows.clear();
       for (std::size_t row = 0; row < cycle.rows(); ++row) {
         if (cycle.has(static_cast<Row>(row), stage)) {
@@ -162,19 +173,20 @@ double pool_saturation(const Plan& plan, const Cycle& cycle, std::vector<Row>& r
         }
       }
       if (!rows.empty()) {
-        const double saturation = plan.detector->saturation(cycle, rows);
-        fullest = std::max(fullest.value_or(saturation), saturation);
+        *saturation = plan.detector->saturation(cycle, rows);
       }
     }
   }
-  if (fullest) {
-    return *fullest;
+  if (found.prefill || found.decode) {
+    found.effective = std::max(found.prefill.value_or(0), found.decode.value_or(0));
+    return found;
   }
   rows.clear();
   for (std::size_t row = 0; row < cycle.rows(); ++row) {
     rows.push_back(static_cast<Row>(row));
   }
-  return plan.detector->saturation(cycle, rows);
+  found.effective = plan.detector->saturation(cycle, rows);
+  return found;
 }
 
 }  // namespace
@@ -194,10 +206,54 @@ Picker::Picker(std::shared_ptr<const Plan> plan, PickerOptions options)
     metrics_ = std::make_shared<PickerMetrics>(*options_.metrics);
   }
   if (metrics_) {
-    metrics_->add_pool(options_.pool, [this]() -> PickerMetrics::PoolView {
-      return {snapshot_.load(), flow_ != nullptr, flow_ ? flow_->saturation() : 0,
-              flow_ ? flow_->waiting() : 0};
-    });
+    requests_ = options_.request_metrics ? metrics_->requests() : nullptr;
+    metrics_->add_pool(options_.pool, {.look = [this] { return pool_view(); },
+                                       .write = [this](Page& page) { write_metrics(page); }});
+  }
+}
+
+PoolView Picker::pool_view() const {
+  PoolView view{.endpoints = snapshot_.load()};
+  if (!flow_) {
+    return view;
+  }
+  view.flow_control = true;
+  view.waiting = flow_->waiting();
+  view.detector = plan_->detector->type;
+  Cycle cycle;
+  std::vector<Row> rows;
+  const Request nobody;
+  cycle.begin(nobody, view.endpoints, plan_->names, 0, 1, options_.clock->now());
+  if (cycle.rows() == 0) {
+    view.saturation = 1;
+    return view;
+  }
+  gather(cycle);
+  const PoolSaturation found = pool_saturation(*plan_, cycle, rows);
+  view.saturation = found.effective;
+  view.prefill_saturation = found.prefill;
+  view.decode_saturation = found.decode;
+  rows.clear();
+  for (std::size_t row = 0; row < cycle.rows(); ++row) {
+    rows.push_back(static_cast<Row>(row));
+  }
+  view.stale = plan_->detector->stale(cycle, rows);
+  return view;
+}
+
+void Picker::write_metrics(Page& page) const {
+  plan_->times->write(page);
+  for (const Measured* plugin : plan_->measured) {
+    plugin->write(page);
+  }
+  if (flow_) {
+    flow_->write(page, options_.pool);
+  }
+}
+
+void Picker::refused(const Request& request, std::string_view code) const {
+  if (requests_) {
+    requests_->refused(request, code);
   }
 }
 
@@ -220,7 +276,7 @@ void Picker::make_flow_control() {
     }
     gather(cycle);
     add_pending(cycle, pending);
-    return {pool_saturation(*plan_, cycle, rows), false};
+    return {pool_saturation(*plan_, cycle, rows).effective, false};
   };
   flow_ = std::make_shared<FlowControl>(plan_, options_.shed_status, *options_.clock, look);
 }
@@ -266,8 +322,10 @@ PickResult<Decision> Picker::pick(const Request& request, std::span<const Endpoi
                                                              exclude.size())));
   }
   gather(cycle);
+  Stopwatch watch(metrics_ ? plan_->times.get() : nullptr, PluginTimes::weight_of(sequence));
   for (const Screener* screener : plan_->screeners) {
     screener->screen(cycle, space.rows);
+    watch.lap(PluginTimes::Point::Screener, *screener);
   }
   if (space.rows.empty()) {
     return reject(cycle, kNothing, no_endpoints("screeners eliminated all endpoint candidates"));
@@ -278,16 +336,20 @@ PickResult<Decision> Picker::pick(const Request& request, std::span<const Endpoi
     return reject(cycle, kNothing,
                   saturated("system saturated, sheddable request dropped", options_.shed_status));
   }
+  watch.restart();
   for (const Producer* producer : plan_->producers) {
     producer->produce(cycle);
+    watch.lap(PluginTimes::Point::DataProducer, *producer);
   }
   for (const Admitter* admitter : plan_->admitters) {
-    if (!admitter->admits(cycle)) {
+    const bool admitted = admitter->admits(cycle);
+    watch.lap(PluginTimes::Point::Admission, *admitter);
+    if (!admitted) {
       return std::unexpected(
           saturated("request cannot be admitted: " + admitter->name, options_.shed_status));
     }
   }
-  const auto evaluated = space.evaluation.run(*plan_, cycle);
+  const auto evaluated = space.evaluation.run(*plan_, cycle, &watch);
   if (!evaluated || space.evaluation.stages().primary.empty()) {
     if (space.evaluation.filters_drained()) {
       return reject(cycle, kNothing, saturated("no endpoints available for the given request"));
@@ -295,11 +357,11 @@ PickResult<Decision> Picker::pick(const Request& request, std::span<const Endpoi
     return reject(cycle, kNothing,
                   not_scheduled(evaluated ? "nothing was picked" : evaluated.error().message));
   }
-  return conclude(request, cycle, space.evaluation);
+  return conclude(request, cycle, space.evaluation, watch);
 }
 
 PickResult<Decision> Picker::conclude(const Request& request, const Cycle& cycle,
-                                      const Evaluation& evaluation) const {
+                                      const Evaluation& evaluation, Stopwatch& watch) const {
   const Stages& stages = evaluation.stages();
   const Row chosen = stages.primary.front();
   Decision decision;
@@ -330,8 +392,15 @@ PickResult<Decision> Picker::conclude(const Request& request, const Cycle& cycle
   if (recorder_) {
     decision.explanation_id = recorder_->record(*plan_, cycle, stages, options_.clock->wall_now(), {});
   }
+  watch.restart();
   for (const RequestHook* hook : plan_->hooks) {
     hook->dispatched(cycle, stages, decision);
+    watch.lap(PluginTimes::Point::PreRequest, *hook);
+  }
+  decision.memory.measured = watch.weight();
+  if (requests_) {
+    decision.requests_ = requests_;
+    requests_->began(decision.memory);
   }
   if (metrics_) {
     metrics_->decided(*plan_, cycle, stages, options_.clock->now() - cycle.now());

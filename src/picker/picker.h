@@ -38,11 +38,15 @@ namespace llmd::picker {
 
 class Cycle;
 class Evaluation;
+class Page;
 class Recorder;
+class Stopwatch;
 struct Stages;
 class FlowControl;
 struct Plan;
 class PickerMetrics;
+struct PoolView;
+class RequestMetrics;
 
 template <typename T>
 using PickResult = std::expected<T, Rejection>;
@@ -54,6 +58,7 @@ struct PickerOptions {
   std::shared_ptr<PickerMetrics> shared_metrics = nullptr;  // instead, for many (picker_metrics.h)
   const Clock* clock = &system_clock();
   std::size_t explanations = 10'000;  // decisions remembered; 0: none
+  bool request_metrics = false;       // also of requests: llm_d_epp_request_* and the older names
   bool emit_scores = false;           // Decision::scores
   bool subset_filter = true;          // honour Request::subset
   int shed_status = 429;              // 503 for proxies that expect it
@@ -82,6 +87,9 @@ class Picker {
   void update(std::vector<Endpoint> endpoints);
   std::shared_ptr<const EndpointSnapshot> endpoints() const { return snapshot_.load(); }
 
+  // For the metrics: a request that went nowhere, whoever refused it. `code` as in Rejection.
+  void refused(const Request& request, std::string_view code) const;
+
   // Scrapers call it after they changed an endpoint's numbers: waiting requests may have room now.
   void numbers_changed() const;
   // Priorities of existing objectives; each gets a band of its own in flow control.
@@ -102,15 +110,18 @@ class Picker {
 
  private:
   Picker(std::shared_ptr<const Plan> plan, PickerOptions options);
-  PickResult<Decision> conclude(const Request& request, const Cycle& cycle,
-                                const Evaluation& evaluation) const;
+  PickResult<Decision> conclude(const Request& request, const Cycle& cycle, const Evaluation& evaluation,
+                                Stopwatch& watch) const;
   std::unexpected<Rejection> reject(const Cycle& cycle, const Stages& stages, Rejection rejection) const;
   void make_flow_control();
+  PoolView pool_view() const;
+  void write_metrics(Page& page) const;
 
   const PickerOptions options_;
   const std::shared_ptr<const Plan> plan_;
   async::Snapshot<EndpointSnapshot> snapshot_;
-  std::shared_ptr<PickerMetrics> metrics_;  // null: nobody counts
+  std::shared_ptr<PickerMetrics> metrics_;    // null: nobody counts
+  std::shared_ptr<RequestMetrics> requests_;  // null: somebody else does
   std::unique_ptr<Recorder> recorder_;
   std::shared_ptr<FlowControl> flow_;  // null: the gate is off
   mutable std::atomic<std::uint64_t> sequence_{0};

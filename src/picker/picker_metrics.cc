@@ -1,15 +1,13 @@
 #include "picker/picker_metrics.h"
 
-#include <array>
 #include <cmath>
+
+#include "picker/metrics/buckets.h"
+#include "picker/metrics/request_metrics.h"
 
 namespace llmd::picker {
 namespace {
 
-constexpr std::array kDecisionSeconds = {.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1};
-constexpr std::array kRatios = {0.0, .1, .2, .3, .4, .5, .6, .7, .8, .9, 1.0};
-constexpr std::array kBytes = {0.0,    16.0,   32.0,   64.0,   128.0,   256.0,   512.0,
-                               1024.0, 2048.0, 4096.0, 8192.0, 16384.0, 32768.0, 65536.0};
 constexpr std::size_t kMostSeries = 10'000;
 
 struct Average {
@@ -51,39 +49,93 @@ constexpr PoolGauge kGauges[] = {
      [](const EndpointState::Numbers& numbers) -> double { return numbers.running; }},
 };
 
-std::string pool_label(std::string_view pool) {
-  const metrics::Label labels[] = {{"name", pool}};
-  return metrics::label_text(labels);
+constexpr std::string_view kRatioHelp = "Share of the prompt that the chosen endpoint has cached.";
+constexpr std::string_view kBytesHelp = "Bytes of the prompt that the chosen endpoint has cached.";
+constexpr std::string_view kStagesHelp = "Decisions by the stages that were chosen.";
+
+void write_pool(Page& page, std::string_view pool, const PoolView& view) {
+  const LabelText of_pool{{"name", pool}};
+  for (const PoolGauge& gauge : kGauges) {
+    const Average both = average(*view.endpoints, gauge.number);
+    page.gauge(gauge.name, "Mean over the pool's endpoints.", of_pool, both.mean);
+    page.gauge(gauge.older_name, "Mean over the pool's endpoints.", of_pool, both.mean);
+    page.gauge(gauge.deviation_name, "Standard deviation over the pool's endpoints.", of_pool,
+               both.deviation);
+  }
+  const auto ready = static_cast<double>(view.endpoints->endpoints.size());
+  page.gauge("llm_d_epp_ready_endpoints", "Endpoints of the pool.", of_pool, ready);
+  page.gauge("inference_pool_ready_pods", "Endpoints of the pool.", of_pool, ready);
+}
+
+void write_endpoints(Page& page, std::string_view pool, const EndpointSnapshot& endpoints) {
+  for (const EndpointPtr& endpoint : endpoints.endpoints) {
+    const std::string& name = endpoint->endpoint.name;
+    const double waiting = endpoint->numbers().waiting;
+    constexpr std::string_view kWaiting = "Requests waiting at each endpoint.";
+    page.gauge("llm_d_epp_per_endpoint_queue_size", kWaiting,
+               {{"name", pool}, {"model_server_endpoint", name}}, waiting);
+    page.gauge("inference_pool_per_pod_queue_size", kWaiting, {{"name", pool}, {"model_server_pod", name}},
+               waiting);
+    // Leases are not counted by flow: these two labels are empty, sums over them are right.
+    const LabelText of_endpoint{{"endpoint_name", name},
+                                {"namespace", endpoint->endpoint.namespace_},
+                                {"producer_name", "inflight-load-producer"},
+                                {"fairness_id", ""},
+                                {"priority", ""}};
+    page.gauge("llm_d_epp_inflight_requests", "Requests that this picker sent and that have not ended.",
+               of_endpoint, endpoint->running());
+    page.gauge("llm_d_epp_inflight_tokens", "Prompt tokens of requests whose answer has not begun.",
+               of_endpoint, static_cast<double>(endpoint->tokens()));
+  }
+}
+
+void write_saturation(Page& page, std::string_view pool, const PoolView& view) {
+  constexpr std::string_view kHelp = "How full the pool is; at 1 nothing more is let through.";
+  const auto stage = [&](std::string_view name, const std::optional<double>& value) {
+    if (value) {
+      page.gauge("llm_d_epp_flow_control_pool_saturation", kHelp, {{"inference_pool", pool}, {"stage", name}},
+                 *value);
+    }
+  };
+  stage("prefill", view.prefill_saturation);
+  stage("decode", view.decode_saturation);
+  stage("effective", view.saturation);
+  const LabelText of_pool{{"inference_pool", pool}};
+  page.gauge("inference_extension_flow_control_pool_saturation", kHelp, of_pool, view.saturation);
+  page.gauge("llmd_picker_waiting_requests", "Requests that wait for room in the pool.", of_pool,
+             static_cast<double>(view.waiting));
+  page.gauge("llm_d_epp_flow_control_stale_endpoints", "Endpoints whose numbers are too old to be trusted.",
+             {{"detector", view.detector}}, static_cast<double>(view.stale));
 }
 
 }  // namespace
 
 PickerMetrics::PickerMetrics(metrics::Registry& registry)
     : seconds_(registry.histogram("llm_d_epp_scheduler_e2e_duration_seconds",
-                                  "Time a scheduling decision takes.", kDecisionSeconds)),
+                                  "Time a scheduling decision takes.", buckets::kDecisionSeconds)),
       seconds_older_(registry.histogram("inference_extension_scheduler_e2e_duration_seconds",
-                                        "Time a scheduling decision takes.", kDecisionSeconds)),
-      hit_ratio_(registry.histogram("llm_d_epp_prefix_indexer_hit_ratio",
-                                    "Share of the prompt that the chosen endpoint has cached.", kRatios)),
+                                        "Time a scheduling decision takes.", buckets::kDecisionSeconds)),
+      hit_ratio_(registry.histograms("llm_d_epp_prefix_indexer_hit_ratio", std::string(kRatioHelp),
+                                     {"plugin_name", "plugin_type"}, buckets::kRatios)),
       hit_ratio_older_(registry.histogram("inference_extension_prefix_indexer_hit_ratio",
-                                          "Share of the prompt that the chosen endpoint has cached.",
-                                          kRatios)),
-      hit_bytes_(registry.histogram("llm_d_epp_prefix_indexer_hit_bytes",
-                                    "Bytes of the prompt that the chosen endpoint has cached.", kBytes)),
+                                          std::string(kRatioHelp), buckets::kRatios)),
+      hit_bytes_(registry.histograms("llm_d_epp_prefix_indexer_hit_bytes", std::string(kBytesHelp),
+                                     {"plugin_name", "plugin_type"}, buckets::kHitBytes)),
       hit_bytes_older_(registry.histogram("inference_extension_prefix_indexer_hit_bytes",
-                                          "Bytes of the prompt that the chosen endpoint has cached.",
-                                          kBytes)),
+                                          std::string(kBytesHelp), buckets::kHitBytes)),
       attempts_(registry.counters("llm_d_epp_scheduler_attempts_total", "Decisions by result and endpoint.",
                                   {"status", "target_model_name", "endpoint_name", "namespace", "port"})),
       attempts_older_(registry.counters("inference_extension_scheduler_attempts_total",
                                         "Decisions by result and pod.",
                                         {"status", "target_model_name", "pod_name", "namespace", "port"})),
-      disaggregations_(registry.counters("llm_d_epp_disagg_decision_total",
-                                         "Decisions by the stages that were chosen.",
-                                         {"model_name", "decision_type"})),
+      disaggregations_(registry.counters("llm_d_epp_disagg_decision_total", std::string(kStagesHelp),
+                                         {"model_name", "decision_type", "plugin_name", "plugin_type"})),
       disaggregations_older_(registry.counters("llm_d_inference_scheduler_disagg_decision_total",
-                                               "Decisions by the stages that were chosen.",
-                                               {"model_name", "decision_type"})),
+                                               std::string(kStagesHelp), {"model_name", "decision_type"})),
+      prefills_(registry.counters("llm_d_epp_pd_decision_total", std::string(kStagesHelp),
+                                  {"model_name", "decision_type", "plugin_name", "plugin_type"})),
+      prefills_older_(registry.counters("llm_d_inference_scheduler_pd_decision_total",
+                                        std::string(kStagesHelp), {"model_name", "decision_type"})),
       pools_(std::make_shared<Pools>()) {
   registry.on_write([weak = std::weak_ptr(pools_)](metrics::TextWriter& writer) {
     if (const auto pools = weak.lock()) {
@@ -92,17 +144,25 @@ PickerMetrics::PickerMetrics(metrics::Registry& registry)
   });
 }
 
-void PickerMetrics::add_pool(const std::string& name, Look look) {
+void PickerMetrics::add_pool(const std::string& name, Pool pool) {
   const std::lock_guard lock(pools_->mutex);
-  pools_->looks[name] = std::move(look);
+  pools_->pools[name] = std::move(pool);
 }
 
 void PickerMetrics::remove_pool(const std::string& name) {
   const std::lock_guard lock(pools_->mutex);
-  pools_->looks.erase(name);
+  pools_->pools.erase(name);
 }
 
-PickerMetrics::Twin& PickerMetrics::attempt(const EndpointState* endpoint, std::string_view model) {
+std::shared_ptr<RequestMetrics> PickerMetrics::requests() {
+  const std::lock_guard lock(pools_->mutex);
+  if (!pools_->requests) {
+    pools_->requests = std::make_shared<RequestMetrics>();
+  }
+  return pools_->requests;
+}
+
+PickerMetrics::Counts& PickerMetrics::attempt(const EndpointState* endpoint, std::string_view model) {
   const std::size_t key =
       std::hash<std::string_view>()(model) * 31 + std::hash<const EndpointState*>()(endpoint);
   const auto known = series_.find(key);
@@ -117,45 +177,67 @@ PickerMetrics::Twin& PickerMetrics::attempt(const EndpointState* endpoint, std::
   const std::string_view space = endpoint != nullptr ? std::string_view(endpoint->endpoint.namespace_) : "";
   const std::string port = endpoint != nullptr ? std::to_string(endpoint->endpoint.address.port) : "";
   return series_
-      .emplace(key, Twin{attempts_.with({status, model, name, space, port}),
-                         attempts_older_.with({status, model, name, space, port})})
+      .emplace(key, Counts{attempts_.with({status, model, name, space, port}),
+                           attempts_older_.with({status, model, name, space, port})})
       .first->second;
 }
 
-PickerMetrics::Twin& PickerMetrics::disaggregation(std::string_view model, std::string_view type) {
-  const std::size_t key = std::hash<std::string_view>()(model) * 37 + std::hash<std::string_view>()(type);
+PickerMetrics::Counts& PickerMetrics::disaggregation(std::string_view model, std::string_view type,
+                                                     const Plugin& handler) {
+  const std::hash<std::string_view> hash;
+  const std::size_t key = (hash(model) * 37 + hash(type)) * 37 + hash(handler.name);
   const auto known = series_.find(key);
   if (known != series_.end()) {
     return known->second;
   }
   const std::string_view named = model.empty() ? "unknown" : model;
+  const bool two_stages = handler.type == "pd-profile-handler";
   return series_
-      .emplace(key, Twin{disaggregations_.with({named, type}), disaggregations_older_.with({named, type})})
+      .emplace(
+          key,
+          Counts{(two_stages ? prefills_ : disaggregations_).with({named, type, handler.name, handler.type}),
+                 (two_stages ? prefills_older_ : disaggregations_older_).with({named, type})})
       .first->second;
+}
+
+const PickerMetrics::Hits& PickerMetrics::hits(const Plugin& predictor) {
+  const std::hash<std::string_view> hash;
+  Hits& found = hits_[hash(predictor.name) * 37 + hash(predictor.type)];
+  if (!found.ratio) {
+    found = {hit_ratio_.with({predictor.name, predictor.type}),
+             hit_bytes_.with({predictor.name, predictor.type})};
+  }
+  return found;
 }
 
 void PickerMetrics::decided(const Plan& plan, const Cycle& cycle, const Stages& stages, Duration took) {
   const double seconds = std::chrono::duration<double>(took).count();
   seconds_.observe(seconds);
   seconds_older_.observe(seconds);
+  const auto count = [](const Counts& twin) {
+    twin.current->add();
+    twin.older->add();
+  };
   const Row chosen = stages.primary.front();
+  const std::string_view model = cycle.request().target();
+  const std::lock_guard lock(mutex_);
   if (plan.prediction && cycle.scalar(plan.prediction->total) > 0) {
     const double matched = cycle.at(plan.prediction->cached, chosen);
     const double ratio = matched / cycle.scalar(plan.prediction->total);
     const double bytes = matched * cycle.scalar(plan.prediction->block_tokens) * 4;
-    hit_ratio_.observe(ratio);
+    const Hits& current = hits(*plan.predictor);
+    current.ratio->observe(ratio);
     hit_ratio_older_.observe(ratio);
-    hit_bytes_.observe(bytes);
+    current.bytes->observe(bytes);
     hit_bytes_older_.observe(bytes);
   }
-  const std::string_view model = cycle.request().target();
-  const std::lock_guard lock(mutex_);
-  attempt(&cycle.endpoint(chosen), model).add();
+  count(attempt(&cycle.endpoint(chosen), model));
   if (plan.handler != nullptr && plan.handler->is_disaggregating()) {
     const bool encodes = !stages.encode.empty();
-    disaggregation(model, stages.prefill ? (encodes ? "encode-prefill-decode" : "prefill-decode")
-                                         : (encodes ? "encode-decode" : "decode-only"))
-        .add();
+    count(disaggregation(model,
+                         stages.prefill ? (encodes ? "encode-prefill-decode" : "prefill-decode")
+                                        : (encodes ? "encode-decode" : "decode-only"),
+                         *plan.handler));
   }
 }
 
@@ -164,57 +246,27 @@ void PickerMetrics::rejected(const Cycle& cycle, Duration took) {
   seconds_.observe(seconds);
   seconds_older_.observe(seconds);
   const std::lock_guard lock(mutex_);
-  attempt(nullptr, cycle.request().target()).add();
+  const Counts& failed = attempt(nullptr, cycle.request().target());
+  failed.current->add();
+  failed.older->add();
 }
 
 void PickerMetrics::Pools::write(metrics::TextWriter& writer) {
   const std::lock_guard lock(mutex);
-  std::vector<std::pair<std::string, PoolView>> views;
-  for (const auto& [name, look] : looks) {
-    views.emplace_back(name, look());
+  Page page;
+  if (requests) {
+    requests->write(page);
   }
-  const auto family = [&](std::string_view name, std::string_view help, auto value) {
-    writer.family(name, help, metrics::Type::Gauge);
-    for (const auto& [pool, view] : views) {
-      writer.sample(name, pool_label(pool), value(view));
+  for (const auto& [name, pool] : pools) {
+    const PoolView view = pool.look();
+    write_pool(page, name, view);
+    write_endpoints(page, name, *view.endpoints);
+    if (view.flow_control) {
+      write_saturation(page, name, view);
     }
-  };
-  for (const PoolGauge& gauge : kGauges) {
-    const auto mean = [&](const PoolView& view) { return average(*view.endpoints, gauge.number).mean; };
-    const auto deviation = [&](const PoolView& view) {
-      return average(*view.endpoints, gauge.number).deviation;
-    };
-    family(gauge.name, "Mean over the pool's endpoints.", mean);
-    family(gauge.older_name, "Mean over the pool's endpoints.", mean);
-    family(gauge.deviation_name, "Standard deviation over the pool's endpoints.", deviation);
+    pool.write(page);
   }
-  const auto ready = [](const PoolView& view) {
-    return static_cast<double>(view.endpoints->endpoints.size());
-  };
-  family("llm_d_epp_ready_endpoints", "Endpoints of the pool.", ready);
-  family("inference_pool_ready_pods", "Endpoints of the pool.", ready);
-  writer.family("llm_d_epp_per_endpoint_queue_size", "Requests waiting at each endpoint.",
-                metrics::Type::Gauge);
-  for (const auto& [pool, view] : views) {
-    for (const EndpointPtr& endpoint : view.endpoints->endpoints) {
-      const metrics::Label labels[] = {{"name", pool}, {"model_server_endpoint", endpoint->endpoint.name}};
-      writer.sample("llm_d_epp_per_endpoint_queue_size", metrics::label_text(labels),
-                    endpoint->numbers().waiting);
-    }
-  }
-  const auto pool_gauge = [&](std::string_view name, std::string_view help, auto value) {
-    writer.family(name, help, metrics::Type::Gauge);
-    for (const auto& [pool, view] : views) {
-      const metrics::Label labels[] = {{"inference_pool", pool}};
-      if (view.flow_control) {
-        writer.sample(name, metrics::label_text(labels), value(view));
-      }
-    }
-  };
-  const auto saturation = [](const PoolView& view) { return view.saturation; };
-  pool_gauge("inference_extension_flow_control_pool_saturation", "How full the pool is.", saturation);
-  pool_gauge("llmd_picker_waiting_requests", "Requests that wait for room in the pool.",
-             [](const PoolView& view) { return static_cast<double>(view.waiting); });
+  page.write(writer);
 }
 
 }  // namespace llmd::picker

@@ -13,6 +13,7 @@
 namespace llmd::picker {
 
 class CoreMetricsExtractor;
+class PluginTimes;
 class PollSource;
 
 struct WeightedScorer {
@@ -28,6 +29,9 @@ struct Profile {
 };
 
 struct Plan {
+  Plan();
+  ~Plan();
+
   Configuration configuration;
   LoadOptions load;
   Names names;
@@ -44,6 +48,7 @@ struct Plan {
   std::vector<const RequestHook*> hooks;
   std::vector<const EndpointWatcher*> watchers;
   std::vector<const Inspectable*> inspectable;
+  std::vector<const Measured*> measured;
   const SaturationDetector* detector = nullptr;
   const UsageLimit* usage_limit = nullptr;
   std::optional<Column> uncached_tokens;  // what a lease counts; absent: the whole prompt
@@ -54,6 +59,8 @@ struct Plan {
   };
   std::optional<StageMasks> stages;
   std::optional<PrefixColumns> prediction;  // what usage is compared with
+  const Plugin* predictor = nullptr;        // that made it
+  std::unique_ptr<PluginTimes> times;       // of the plugins above
 
   // What scrapers ask endpoints for.
   struct Poll {

@@ -60,7 +60,8 @@ struct Request {
   std::span<const std::uint64_t> media = {};  // hashes of its images, videos and sounds
   // The proxy's subset hint: addresses or "ip:port" texts (only the host counts).
   std::optional<std::span<const std::string_view>> subset = std::nullopt;
-  bool explain = false;  // x-llmd-explain
+  bool explain = false;     // x-llmd-explain
+  TimePoint received = {};  // epoch: now
 
   std::string_view target() const { return target_model.empty() ? model : target_model; }
   std::int64_t prompt_tokens() const {

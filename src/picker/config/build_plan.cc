@@ -9,6 +9,7 @@
 #include "picker/config/problems.h"
 #include "picker/datalayer/sources.h"
 #include "picker/flowcontrol/policies.h"
+#include "picker/metrics/plugin_times.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
@@ -53,6 +54,7 @@ class PlanBuilder {
     if (context_.report != nullptr && !context_.report->errors.empty()) {
       return invalid_argument("{}", context_.report->errors.front());
     }
+    plan_->times = std::make_unique<PluginTimes>(*plan_);
     return std::shared_ptr<const Plan>(plan_);
   }
 
@@ -462,6 +464,7 @@ void PlanBuilder::collect_roles() {
   collect(plan_->plugins, plan_->hooks);
   collect(plan_->plugins, plan_->watchers);
   collect(plan_->plugins, plan_->inspectable);
+  collect(plan_->plugins, plan_->measured);
   const auto rank = [this](const Producer* producer) {
     const auto& kinds = provides_[producer];
     std::size_t last = kinds.empty() ? std::size(kKinds) + 1 : 0;  // others may need any kind
@@ -479,6 +482,7 @@ void PlanBuilder::collect_roles() {
   for (const Producer* producer : plan_->producers) {
     if (provides_[producer].contains("prefix") && !plan_->prediction) {
       const std::string prefix = fmt::format("prefix/{}/", producer->name);
+      plan_->predictor = producer;
       plan_->prediction =
           PrefixColumns{plan_->names.column(prefix + "matched"), plan_->names.column(prefix + "cached"),
                         plan_->names.scalar(prefix + "total"), plan_->names.scalar(prefix + "block_tokens")};
@@ -490,6 +494,9 @@ void PlanBuilder::collect_roles() {
 }
 
 }  // namespace
+
+Plan::Plan() = default;
+Plan::~Plan() = default;
 
 const Plugin* Plan::find(std::string_view name) const {
   for (const auto& plugin : plugins) {

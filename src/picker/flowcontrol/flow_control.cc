@@ -28,6 +28,7 @@ Rejection shutting_down() {
 // One waiting request: the queue's side, and the event its task waits for.
 struct FlowControl::Ticket {
   explicit Ticket(Executor executor_) : executor(executor_), settled(executor_) {}
+  FlowMetrics::Flow flow() const { return {item.flow, item.priority, item.model, item.target}; }
   FlowQueue::Waiting item;
   Executor executor;
   async::Event settled;
@@ -41,6 +42,8 @@ struct FlowControl::Removal {
   ~Removal() {
     const std::lock_guard lock(owner.mutex_);
     if (ticket->item.queued) {
+      owner.metrics_.finished(ticket->flow(), "EvictedContextCancelled",
+                              owner.clock_.now() - ticket->item.enqueued);
       owner.queue_.remove(ticket->item);
       owner.waiting_.store(owner.queue_.size(), std::memory_order_relaxed);
     } else if (ticket->done && !ticket->rejection) {
@@ -68,6 +71,7 @@ FlowControl::FlowControl(std::shared_ptr<const Plan> plan, int shed_status, cons
       queue_(plan_->configuration.flow, *plan_, shed_status) {}
 
 void FlowControl::dispatch(TimePoint now) {
+  const TimePoint began = std::chrono::steady_clock::now();
   while (queue_.size() > 0) {
     const Pool pool = look_(pending_.load(std::memory_order_relaxed));
     queue_.pool_changed(pool.empty, now);
@@ -79,6 +83,7 @@ void FlowControl::dispatch(TimePoint now) {
   }
   queue_.expire(now);
   waiting_.store(queue_.size(), std::memory_order_relaxed);
+  metrics_.cycle(std::chrono::steady_clock::now() - began);
 }
 
 void FlowControl::poke() {
@@ -98,6 +103,12 @@ void FlowControl::shut_down() {
   stopping_ = true;
   queue_.reject_all(shutting_down());
   waiting_.store(0, std::memory_order_relaxed);
+}
+
+void FlowControl::write(Page& page, std::string_view pool) const {
+  const std::lock_guard lock(mutex_);
+  queue_.write(page, pool);
+  metrics_.write(page, pool);
 }
 
 json::Value FlowControl::state() const {
@@ -134,21 +145,28 @@ Task<std::expected<FlowControl::Admission, Rejection>> FlowControl::admit(const 
   {
     const std::lock_guard lock(mutex_);
     const TimePoint now = clock_.now();
+    const FlowMetrics::Flow flow{request.fairness_id, request.priority, request.model, request.target()};
     if (const auto at_once = try_at_once(request.priority, now)) {
       if (!*at_once) {
+        metrics_.finished(flow, FlowMetrics::outcome_of(at_once->error(), false), Duration::zero());
         co_return std::unexpected(at_once->error());
       }
+      metrics_.queued(flow, clock_.now() - now);
+      metrics_.finished(flow, "Dispatched", Duration::zero());
       co_return Admission(self);
     }
     ticket = std::make_shared<Ticket>(executor);
     ticket->item.priority = request.priority;
     ticket->item.flow = request.fairness_id;
-    ticket->item.model = request.target();
+    ticket->item.model = request.model;
+    ticket->item.target = request.target();
     ticket->item.received = now;
     ticket->item.slo_ttft_ms = slo_ms(request);
     ticket->item.bytes = static_cast<std::int64_t>(request.body_bytes);
-    ticket->item.settle = [waiting = ticket.get(),
+    ticket->item.settle = [this, waiting = ticket.get(),
                            weak = std::weak_ptr(ticket)](std::optional<Rejection> rejection) {
+      metrics_.finished(waiting->flow(), rejection ? FlowMetrics::outcome_of(*rejection, true) : "Dispatched",
+                        clock_.now() - waiting->item.enqueued);
       waiting->rejection = std::move(rejection);
       waiting->done = true;
       async::post_to(waiting->executor, [weak] {
@@ -158,9 +176,11 @@ Task<std::expected<FlowControl::Admission, Rejection>> FlowControl::admit(const 
       });
     };
     if (auto added = queue_.add(ticket->item, now); !added) {
+      metrics_.finished(flow, FlowMetrics::outcome_of(added.error(), false), Duration::zero());
       co_return std::unexpected(std::move(added).error());
     }
     waiting_.store(queue_.size(), std::memory_order_relaxed);
+    metrics_.queued(flow, clock_.now() - now);
     dispatch(now);
   }
   const Removal removal{*this, ticket};

@@ -12,6 +12,7 @@
 #include <mutex>
 
 #include "async/deadline.h"
+#include "picker/flowcontrol/flow_metrics.h"
 #include "picker/flowcontrol/flow_queue.h"
 
 namespace llmd::picker {
@@ -51,6 +52,7 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
   std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
   double saturation() const { return saturation_.load(std::memory_order_relaxed); }
   json::Value state() const;
+  void write(Page& page, std::string_view pool) const;
 
  private:
   struct Ticket;
@@ -63,6 +65,7 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
   const Look look_;
   mutable std::mutex mutex_;
   FlowQueue queue_;
+  FlowMetrics metrics_;
   bool stopping_ = false;
   std::atomic<int> pending_{0};
   std::atomic<std::size_t> waiting_{0};

@@ -235,4 +235,41 @@ json::Value FlowQueue::state() const {
   return json::Value{{"waiting", size_}, {"displaced", displaced_}, {"bands", std::move(bands)}};
 }
 
+void FlowQueue::write(Page& page, std::string_view pool) const {
+  const auto share = [&page](std::string_view name, const LabelText& labels, double used,
+                             std::int64_t limit) {
+    if (limit > 0) {
+      page.gauge(name, "Share of the limit that waiting requests use.", labels,
+                 used / static_cast<double>(limit));
+    }
+  };
+  for (const auto& [priority, band] : bands_) {
+    const std::string level = std::to_string(priority);
+    const LabelText labels{{"priority", level}, {"inference_pool", pool}};
+    share("llm_d_epp_flow_control_capacity_utilization_requests", labels, static_cast<double>(band.requests),
+          band.limits.max_requests);
+    share("llm_d_epp_flow_control_capacity_utilization_bytes", labels, static_cast<double>(band.bytes),
+          band.limits.max_bytes);
+    for (const auto& [id, flow] : band.flows) {
+      for (const FlowItem* item : flow) {
+        const LabelText of_item{{"fairness_id", id},
+                                {"priority", level},
+                                {"inference_pool", pool},
+                                {"model_name", item->model},
+                                {"target_model_name", item->target}};
+        for (const std::string_view prefix : {"llm_d_epp_", "inference_extension_"}) {
+          page.gauge(fmt::format("{}flow_control_queue_size", prefix), "Requests that wait.", of_item, 1);
+          page.gauge(fmt::format("{}flow_control_queue_bytes", prefix), "Bytes of requests that wait.",
+                     of_item, static_cast<double>(item->bytes));
+        }
+      }
+    }
+  }
+  const LabelText of_pool{{"inference_pool", pool}};
+  share("llm_d_epp_flow_control_global_capacity_utilization_requests", of_pool, static_cast<double>(size_),
+        options_.max_requests);
+  share("llm_d_epp_flow_control_global_capacity_utilization_bytes", of_pool, static_cast<double>(bytes_),
+        options_.max_bytes);
+}
+
 }  // namespace llmd::picker

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "picker/flowcontrol/policies.h"
+#include "picker/metrics/page.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
@@ -53,6 +54,8 @@ class FlowQueue {
   std::size_t size() const { return size_; }
   std::size_t displaced() const { return displaced_; }
   json::Value state() const;
+  // Lengths of queues and what share of their limits is used.
+  void write(Page& page, std::string_view pool) const;
 
  private:
   struct Band {

@@ -13,8 +13,9 @@ namespace llmd::picker {
 // A request that waits.
 struct FlowItem {
   int priority = 0;
-  std::string flow;  // fairness id
-  std::string model;
+  std::string flow;    // fairness id
+  std::string model;   // as the client wrote it
+  std::string target;  // as the engine is asked for it
   TimePoint received;
   TimePoint enqueued;
   Duration ttl{};           // zero: none

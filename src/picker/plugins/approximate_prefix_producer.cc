@@ -9,6 +9,7 @@
 #include "kvcache/prefix_index.h"
 #include "picker/chain_inserter.h"
 #include "picker/check_state.h"
+#include "picker/metrics/page.h"
 
 namespace llmd::picker {
 namespace {
@@ -26,7 +27,8 @@ constexpr std::int64_t kLeastTunedBlock = 64;
 class ApproximatePrefixProducer final : public Producer,
                                         public RequestHook,
                                         public EndpointWatcher,
-                                        public Inspectable {
+                                        public Inspectable,
+                                        public Measured {
  public:
   ApproximatePrefixProducer(ApproximateOptions options, PrefixColumns columns)
       : options_(options), columns_(columns), inserter_(index_) {}
@@ -118,6 +120,14 @@ class ApproximatePrefixProducer final : public Producer,
       }
     }
     handles_.store(std::move(next));
+  }
+
+  void write(Page& page) const override {
+    constexpr std::string_view kHelp = "Blocks that are remembered, summed over endpoints.";
+    const auto entries = static_cast<double>(index_.stats().entries);
+    page.gauge("llm_d_epp_prefix_indexer_size", kHelp, {{"plugin_name", name}, {"plugin_type", type}},
+               entries);
+    page.gauge("inference_extension_prefix_indexer_size", kHelp, {}, entries);
   }
 
   json::Value state() const override {

@@ -31,6 +31,11 @@ class UtilizationDetector final : public SaturationDetector, public Filter {
     return sum / static_cast<double>(rows.size());
   }
 
+  std::size_t stale(const Cycle& cycle, std::span<const Row> rows) const override {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(rows, [&](Row row) { return is_stale(cycle, row); }));
+  }
+
   // Fails open: when nobody has room, everybody stays.
   void filter(Cycle& cycle, std::vector<Row>& rows) const override {
     const double factor = 1 + limits_.headroom;
