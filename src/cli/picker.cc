@@ -9,9 +9,9 @@
 #include "crypto/random.h"
 #include "extproc/endpoints_file.h"
 #include "extproc/kube_pool.h"
-#include "extproc/leader.h"
 #include "extproc/program.h"
 #include "kube/client.h"
+#include "kube/leader.h"
 #include "picker/datalayer/scraper.h"
 #include "picker/datalayer/sources.h"
 #include "picker/plan.h"
@@ -104,23 +104,36 @@ struct Running {
   EndpointSource source;
   std::unique_ptr<kube::Client> client;
 
-  extproc::LeaseOptions lease() const;
+  kube::LeaseOptions lease() const;
   extproc::PoolReference pool() const;
   Task<void> follow_kubernetes();
   Task<void> run();
 };
 
-extproc::LeaseOptions Running::lease() const {
+// Without a pool the name is that of the picker's own Deployment: its pod's without the two random parts.
+std::string name_of_pool(const PickerArguments& arguments) {
+  const char* pod = std::getenv("POD_NAME");
+  std::string name = arguments.pool_name;
+  if (name.empty() && pod != nullptr) {
+    name = pod;
+    for (int part = 0; part < 2; ++part) {
+      name.erase(std::min(name.rfind('-'), name.size()));
+    }
+  }
+  return name;
+}
+
+kube::LeaseOptions Running::lease() const {
   const char* pod = std::getenv("POD_NAME");
   return {.key = {arguments.pool_namespace,
-                  fmt::format("epp-{}-{}.llm-d.ai", arguments.pool_namespace, arguments.pool_name)},
+                  fmt::format("epp-{}-{}.llm-d.ai", arguments.pool_namespace, name_of_pool(arguments))},
           .identity = fmt::format("{}_{}", pod != nullptr ? pod : "llmd-picker", crypto::random_hex(8))};
 }
 
 extproc::PoolReference Running::pool() const {
   return {.group = arguments.pool_group,
           .name_space = arguments.pool_namespace,
-          .name = arguments.pool_name,
+          .name = name_of_pool(arguments),
           .selector = arguments.endpoint_selector,
           .target_ports = arguments.endpoint_ports};
 }
@@ -139,6 +152,7 @@ Task<void> Running::follow_kubernetes() {
     picker.set_priorities(levels);
     program.set_priorities(std::move(priorities));
   });
+  program.set_source_state([&watched] { return watched.state(); });
   co_await watched.run();
 }
 
@@ -163,12 +177,13 @@ Task<void> Running::run() {
     async::Scope election(loop);
     if (client && arguments.leader_election) {
       election.spawn("leader election",
-                     extproc::lead(*client, held, [this](bool leads) { program.set_leading(leads); }));
+                     kube::lead(*client, held, [this](bool leads) { program.set_leading(leads); }));
     }
     co_await signals.wait();
     co_await election.close();
     if (client && arguments.leader_election) {
-      co_await extproc::give_up_lead(*client, held);
+      program.set_leading(false);  // before another one is
+      co_await kube::give_up_lead(*client, held);
     }
     const Duration notice = client ? arguments.drain_timeout : Duration::zero();
     co_await program.drain(notice, async::Deadline::after(notice + kLastRequests));
@@ -222,6 +237,10 @@ Result<int> run_picker(Arguments words) {
     }
     if (!arguments.endpoint_selector.empty() && arguments.endpoint_ports.empty()) {
       return invalid_argument("endpoint-target-ports must be set together with endpoint-selector");
+    }
+    if (arguments.leader_election && name_of_pool(arguments).empty()) {
+      return invalid_argument("ha-enable-leader-election needs POD_NAME where there is no pool-name")
+          .hint("replicas find each other by the name of their Deployment");
     }
     LLMD_TRY(auto config, kubernetes_of(arguments));
     LLMD_TRY(running.client, kube::Client::create(loop, std::move(config)));

@@ -31,8 +31,9 @@ Task<void> explain(const picker::Picker& picker, http::Exchange& exchange) {
 
 }  // namespace
 
-http::Handler debug_handler(const picker::Picker& picker, const metrics::Registry& registry) {
-  return [&picker, &registry](http::Exchange& exchange) -> Task<void> {
+http::Handler debug_handler(const picker::Picker& picker, const metrics::Registry& registry,
+                            std::function<void(json::Object&)> describe) {
+  return [&picker, &registry, describe = std::move(describe)](http::Exchange& exchange) -> Task<void> {
     const std::string_view path = exchange.request().path();
     if (exchange.request().method != "GET" && exchange.request().method != "HEAD") {
       co_await exchange.respond(405, "text/plain; charset=utf-8", "GET only\n");
@@ -44,7 +45,9 @@ http::Handler debug_handler(const picker::Picker& picker, const metrics::Registr
       co_await exchange.respond(403, "text/plain; charset=utf-8",
                                 "/debug is for this machine only; use kubectl port-forward\n");
     } else if (path == "/debug" || path == "/debug/plugins/state") {
-      co_await exchange.respond(200, kJson, json::write_pretty(picker.debug_state()));
+      json::Value state = picker.debug_state();
+      describe(state.as_object());
+      co_await exchange.respond(200, kJson, json::write_pretty(state));
     } else if (path == "/debug/explain") {
       co_await explain(picker, exchange);
     } else if (path == "/debug/explanations") {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "async/event.h"
 #include "async/scope.h"
+#include "base/strings.h"
 #include "kube/informer.h"
 #include "kube/selector.h"
 
@@ -15,6 +17,9 @@ const kube::Resource kOlderPools{"inference.networking.x-k8s.io", "v1alpha2", "i
 const kube::Resource kObjectives{"llm-d.ai", "v1alpha2", "inferenceobjectives", "InferenceObjective"};
 const kube::Resource kOlderObjectives{"inference.networking.x-k8s.io", "v1alpha2", "inferenceobjectives",
                                       "InferenceObjective"};
+constexpr std::string_view kActivePorts = "inference.networking.k8s.io/active-ports";
+// A rollout changes many pods at once; one snapshot for a burst is enough.
+constexpr auto kBurst = std::chrono::milliseconds(5);
 
 bool is_ready(const kube::Object& pod) {
   const kube::Object* condition = kube::find_condition(pod, "Ready");
@@ -53,23 +58,47 @@ bool selects(const kube::Object& pool, const kube::Object& pod) {
   });
 }
 
+// Without the annotation all ports are active. Entries that are no numbers are not looked at.
+bool is_active(const kube::Object& pod, std::uint16_t port) {
+  const kube::Object* annotations = kube::find_object(pod, "metadata.annotations");
+  if (annotations == nullptr || !annotations->contains(kActivePorts)) {
+    return true;
+  }
+  return std::ranges::any_of(split(kube::annotation_of(pod, kActivePorts), ','),
+                             [port](std::string_view each) { return parse_integer(trim(each)) == port; });
+}
+
+picker::Endpoint endpoint_of(const kube::Object& pod, std::uint16_t port, std::size_t rank) {
+  picker::Endpoint endpoint;
+  endpoint.address = {std::string(kube::find_string(pod, "status.podIP")), port};
+  endpoint.name = fmt::format("{}-rank-{}", kube::name_of(pod), rank);
+  endpoint.namespace_ = kube::namespace_of(pod);
+  endpoint.rank = static_cast<int>(rank);
+  if (const kube::Object* labels = kube::find_object(pod, "metadata.labels")) {
+    for (const auto& label : *labels) {
+      if (label.value().is_string()) {
+        endpoint.labels.emplace(label.key(), std::string_view(label.value().as_string()));
+      }
+    }
+  }
+  return endpoint;
+}
+
 void add_endpoints(const kube::Object& pod, const std::vector<std::uint16_t>& ports,
                    std::vector<picker::Endpoint>& out) {
   for (std::size_t rank = 0; rank < ports.size(); ++rank) {
-    picker::Endpoint endpoint;
-    endpoint.address = {std::string(kube::find_string(pod, "status.podIP")), ports[rank]};
-    endpoint.name = fmt::format("{}-rank-{}", kube::name_of(pod), rank);
-    endpoint.namespace_ = kube::namespace_of(pod);
-    endpoint.rank = static_cast<int>(rank);
-    if (const kube::Object* labels = kube::find_object(pod, "metadata.labels")) {
-      for (const auto& label : *labels) {
-        if (label.value().is_string()) {
-          endpoint.labels.emplace(label.key(), std::string_view(label.value().as_string()));
-        }
-      }
+    if (is_active(pod, ports[rank])) {
+      out.push_back(endpoint_of(pod, ports[rank], rank));
     }
-    out.push_back(std::move(endpoint));
   }
+}
+
+std::vector<const kube::Object*> all_of(const kube::Informer& informer) {
+  std::vector<const kube::Object*> all;
+  for (const auto& [key, object] : informer.objects()) {
+    all.push_back(&object);
+  }
+  return all;
 }
 
 }  // namespace
@@ -77,6 +106,9 @@ void add_endpoints(const kube::Object& pod, const std::vector<std::uint16_t>& po
 std::vector<picker::Endpoint> endpoints_of(const kube::Object& pool,
                                            const std::vector<const kube::Object*>& pods) {
   std::vector<picker::Endpoint> endpoints;
+  if (kube::is_being_deleted(pool)) {
+    return endpoints;
+  }
   const auto ports = ports_of(pool);
   for (const kube::Object* pod : pods) {
     if (is_ready(*pod) && selects(pool, *pod)) {
@@ -84,6 +116,20 @@ std::vector<picker::Endpoint> endpoints_of(const kube::Object& pool,
     }
   }
   return endpoints;
+}
+
+Priorities priorities_of(const std::vector<const kube::Object*>& objectives, const PoolReference& pool) {
+  Priorities priorities;
+  for (const kube::Object* objective : objectives) {
+    const std::string_view group = kube::find_string(*objective, "spec.poolRef.group");
+    const bool ours = pool.name.empty() || (kube::find_string(*objective, "spec.poolRef.name") == pool.name &&
+                                            (group.empty() || group == pool.group));
+    if (ours && !kube::is_being_deleted(*objective)) {
+      priorities[std::string(kube::name_of(*objective))] =
+          static_cast<int>(kube::find_int(*objective, "spec.priority", 0));
+    }
+  }
+  return priorities;
 }
 
 struct KubePool::State {
@@ -94,10 +140,23 @@ struct KubePool::State {
               {.field_selector = "metadata.name=" + reference.name}),
         pods(loop, client, kube::kPods, reference.name_space, {.label_selector = reference.selector}),
         objectives(loop, client, kObjectives, reference.name_space),
-        older_objectives(loop, client, kOlderObjectives, reference.name_space) {}
+        older_objectives(loop, client, kOlderObjectives, reference.name_space),
+        pods_changed(executor),
+        objectives_changed(executor) {
+    for (kube::Informer* informer : {&pools, &pods}) {
+      informer->on_change([this](const kube::Object*, const kube::Object*) { pods_changed.set(); });
+    }
+    for (kube::Informer* informer : {&objectives, &older_objectives}) {
+      informer->on_change([this](const kube::Object*, const kube::Object*) { objectives_changed.set(); });
+    }
+  }
 
+  bool has_pool() const { return reference.selector.empty(); }
+  const kube::Object* pool() const;
   void publish() const;
   void publish_priorities() const;
+  Task<void> follow_pods();
+  Task<void> follow_objectives();
 
   PoolReference reference;
   Executor executor;
@@ -105,58 +164,69 @@ struct KubePool::State {
   kube::Informer pods;
   kube::Informer objectives;
   kube::Informer older_objectives;
+  async::Event pods_changed;
+  async::Event objectives_changed;
   std::function<void(std::vector<picker::Endpoint>, bool)> changed;
   std::function<void(std::shared_ptr<const Priorities>)> priorities_changed;
 };
+
+// Null also when it is on its way out.
+const kube::Object* KubePool::State::pool() const {
+  const kube::Object* found = pools.find({reference.name_space, reference.name});
+  return found != nullptr && !kube::is_being_deleted(*found) ? found : nullptr;
+}
 
 void KubePool::State::publish() const {
   if (!changed) {
     return;
   }
-  std::vector<const kube::Object*> all;
-  for (const auto& [key, pod] : pods.objects()) {
-    all.push_back(&pod);
+  if (has_pool()) {
+    const kube::Object* found = pool();
+    return changed(found != nullptr ? endpoints_of(*found, all_of(pods)) : std::vector<picker::Endpoint>(),
+                   found != nullptr);
   }
-  if (!reference.selector.empty()) {
-    std::vector<picker::Endpoint> endpoints;
-    for (const kube::Object* pod : all) {
-      if (is_ready(*pod)) {
-        add_endpoints(*pod, reference.target_ports, endpoints);
-      }
+  std::vector<picker::Endpoint> endpoints;
+  for (const kube::Object* pod : all_of(pods)) {
+    if (is_ready(*pod)) {
+      add_endpoints(*pod, reference.target_ports, endpoints);
     }
-    changed(std::move(endpoints), true);
-    return;
   }
-  const kube::Object* pool = pools.find({reference.name_space, reference.name});
-  changed(pool != nullptr ? endpoints_of(*pool, all) : std::vector<picker::Endpoint>(), pool != nullptr);
+  changed(std::move(endpoints), true);
 }
 
-// The newer group wins where both exist.
+// Where the newer group is installed, the older one is not looked at.
 void KubePool::State::publish_priorities() const {
-  if (!priorities_changed) {
-    return;
+  if (priorities_changed) {
+    const kube::Informer& current = objectives.is_synced() ? objectives : older_objectives;
+    priorities_changed(std::make_shared<const Priorities>(priorities_of(all_of(current), reference)));
   }
-  Priorities priorities;
-  for (const kube::Informer* informer : {&older_objectives, &objectives}) {
-    for (const auto& [key, objective] : informer->objects()) {
-      priorities[key.name] = static_cast<int>(kube::find_int(objective, "spec.priority", 0));
-    }
+}
+
+// Half a picture would call a pool served that has no endpoints yet.
+Task<void> KubePool::State::follow_pods() {
+  co_await pods.synced();
+  if (has_pool()) {
+    co_await pools.synced();
   }
-  priorities_changed(std::make_shared<const Priorities>(std::move(priorities)));
+  while (true) {
+    pods_changed.reset();
+    publish();
+    co_await pods_changed.wait();
+    co_await async::sleep(kBurst);
+  }
+}
+
+Task<void> KubePool::State::follow_objectives() {
+  while (true) {
+    co_await objectives_changed.wait();
+    co_await async::sleep(kBurst);
+    objectives_changed.reset();
+    publish_priorities();
+  }
 }
 
 KubePool::KubePool(async::EventLoop& loop, kube::Client& client, PoolReference reference)
-    : state_(std::make_unique<State>(loop, client, std::move(reference))) {
-  State& state = *state_;
-  const auto republish = [&state](const kube::Object*, const kube::Object*) { state.publish(); };
-  state.pools.on_change(republish);
-  state.pods.on_change(republish);
-  const auto reprioritise = [&state](const kube::Object*, const kube::Object*) {
-    state.publish_priorities();
-  };
-  state.objectives.on_change(reprioritise);
-  state.older_objectives.on_change(reprioritise);
-}
+    : state_(std::make_unique<State>(loop, client, std::move(reference))) {}
 
 KubePool::~KubePool() = default;
 
@@ -172,15 +242,35 @@ Task<void> KubePool::run() {
   State& state = *state_;
   co_await async::with_scope(state.executor, [&state](async::Scope& scope) -> Task<void> {
     scope.spawn("pods", state.pods.run());
-    if (state.reference.selector.empty()) {
+    if (state.has_pool()) {
       scope.spawn("inference pool", state.pools.run());
     }
     scope.spawn("objectives", state.objectives.run());
     scope.spawn("older objectives", state.older_objectives.run());
-    co_await state.pods.synced();
-    state.publish();
-    co_await scope.join();
+    scope.spawn("priorities", state.follow_objectives());
+    co_await state.follow_pods();
   });
+}
+
+json::Object KubePool::state() const {
+  const State& state = *state_;
+  json::Object said;
+  said["namespace"] = state.reference.name_space;
+  if (state.has_pool()) {
+    said["pool"] = state.reference.name;
+    said["poolFound"] = state.pool() != nullptr;
+  } else {
+    said["selector"] = state.reference.selector;
+  }
+  said["synced"] = state.pods.is_synced() && (!state.has_pool() || state.pools.is_synced());
+  auto away = state.pods.interrupted_since();
+  if (const auto pools_away = state.pools.interrupted_since(); pools_away && (!away || *pools_away < *away)) {
+    away = pools_away;
+  }
+  said["interruptedSeconds"] =
+      away ? json::Value(std::chrono::duration<double>(std::chrono::steady_clock::now() - *away).count())
+           : json::Value(nullptr);
+  return said;
 }
 
 }  // namespace llmd::extproc

@@ -63,7 +63,9 @@ struct Program::State {
         metrics(known),
         main(on, used, metrics, options),
         health(on, {}),
-        http(on, {}, debug_handler(used, known)) {}
+        http(on, {}, debug_handler(used, known, [this](json::Object& state) { describe(state); })) {}
+
+  void describe(json::Object& state) const;
 
   envoy::Health health_of(std::string_view service) const;
   void stop_workers(async::Deadline until);
@@ -79,7 +81,18 @@ struct Program::State {
   bool synced = false;
   bool leading = false;
   bool draining = false;
+  std::function<json::Object()> source_state;
 };
+
+void Program::State::describe(json::Object& state) const {
+  json::Object& said = state["serving"].emplace_object();
+  said["synced"] = synced;
+  said["leading"] = options.leader_election ? json::Value(leading) : json::Value(nullptr);
+  said["draining"] = draining;
+  if (source_state) {
+    state["kubernetes"] = source_state();
+  }
+}
 
 // Names as in llm-d's charts; without leader election every name means readiness.
 envoy::Health Program::State::health_of(std::string_view service) const {
@@ -186,6 +199,10 @@ void Program::set_synced(bool synced) {
 
 void Program::set_leading(bool leading) {
   state_->leading = leading;
+}
+
+void Program::set_source_state(std::function<json::Object()> state) {
+  state_->source_state = std::move(state);
 }
 
 void Program::set_priorities(std::shared_ptr<const Priorities> priorities) {

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "async/event_loop.h"
 #include "extproc/service.h"
+#include "json/value.h"
 #include "net/address.h"
 #include "net/tls.h"
 
@@ -46,6 +48,8 @@ class Program {
   // Health: endpoints are known (a pool has been found); this replica leads.
   void set_synced(bool synced);
   void set_leading(bool leading);
+  // What /debug says about where endpoints come from, asked for on the loop. Empty: nothing.
+  void set_source_state(std::function<json::Object()> state);
   void set_priorities(std::shared_ptr<const Priorities> priorities);
   // Says NOT_SERVING from now on, still serves for `notice`, so that proxies can go elsewhere, then lets what
   // runs finish until `deadline`.

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include "async/scope.h"
+#include "base/file.h"
+#include "base/strings.h"
 #include "http/client.h"
 #include "json/value.h"
+#include "net/tls_options.h"
 
 namespace llmd::kube {
 
@@ -12,6 +15,8 @@ namespace {
 
 constexpr std::size_t kMaxAnswer = 256 << 20;
 constexpr std::size_t kMaxEvent = 64 << 20;
+constexpr std::size_t kMaxToken = 64 << 10;
+constexpr Duration kTokenLooks = std::chrono::minutes(1);
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kMergePatch = "application/merge-patch+json";
 constexpr std::string_view kApplyPatch = "application/apply-patch+yaml";
@@ -218,10 +223,25 @@ class HttpClient final : public Client {
     made.target = std::move(target);
     made.headers.add("Accept", std::string(kJson));
     made.headers.add("User-Agent", config_.user_agent);
-    if (!config_.bearer_token.empty()) {
-      made.headers.add("Authorization", "Bearer " + config_.bearer_token);
+    if (const std::string& token = bearer_token(); !token.empty()) {
+      made.headers.add("Authorization", "Bearer " + token);
     }
     return made;
+  }
+
+  // While the file cannot be read the last token is as good as any.
+  const std::string& bearer_token() const {
+    if (config_.bearer_token_file.empty()) {
+      return config_.bearer_token;
+    }
+    const TimePoint now = std::chrono::steady_clock::now();
+    if (token_.empty() || now >= token_good_until_) {
+      if (auto read = read_file(config_.bearer_token_file, kMaxToken)) {
+        token_ = trim(*read);
+      }
+      token_good_until_ = now + kTokenLooks;
+    }
+    return token_;
   }
 
   Task<Result<Object>> put(const Resource& resource, const Object& object, std::string_view suffix) {
@@ -264,6 +284,8 @@ class HttpClient final : public Client {
   }
 
   const ClientConfig config_;
+  mutable std::string token_;  // of the file
+  mutable TimePoint token_good_until_;
   http::ClientPool pool_;
 };
 
@@ -271,12 +293,11 @@ class HttpClient final : public Client {
 
 Result<std::unique_ptr<Client>> Client::create(async::EventLoop& loop, ClientConfig config) {
   http::ClientOptions options;
-  if (!config.client_certificate_pem.empty()) {
-    return unimplemented("client certificates are not supported yet").hint("use a bearer token");
-  }
   if (config.tls) {
-    LLMD_TRY(options.tls, config.ca_pem.empty() ? net::TlsClient::system_trust()
-                                                : net::TlsClient::from_ca_pem(config.ca_pem));
+    LLMD_TRY(options.tls, net::make_tls_client({.ca_pem = config.ca_pem,
+                                                .certificate_pem = config.client_certificate_pem,
+                                                .key_pem = config.client_key_pem,
+                                                .server_name = config.server_name}));
   }
   return std::make_unique<HttpClient>(loop, std::move(config), std::move(options));
 }

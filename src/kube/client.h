@@ -23,6 +23,8 @@ struct ClientConfig {
   std::string ca_pem;        // trust; empty with tls: the system's
   std::string server_name;   // for the certificate check; empty: server.host
   std::string bearer_token;  // never logged
+  // Instead: tokens of pods end, and the kubelet writes a new one in time. Read again once a minute.
+  std::string bearer_token_file;
   std::string client_certificate_pem;
   std::string client_key_pem;
   std::string user_agent = "llmd";
@@ -31,6 +33,10 @@ struct ClientConfig {
   static Result<ClientConfig> from_kubeconfig(const std::string& path, const std::string& context = {});
   static Result<ClientConfig> in_cluster();
 };
+
+// Where a program that was not told otherwise keeps its own objects: NAMESPACE, the namespace of the pod's
+// account, "default".
+std::string own_namespace();
 
 struct ListOptions {
   std::string label_selector;

@@ -15,6 +15,12 @@ namespace llmd::kube {
 namespace {
 
 constexpr std::size_t kMaxFile = 4 << 20;
+// Every pod has these files.
+constexpr std::string_view kAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+std::filesystem::path account_file(std::string_view name) {
+  return std::filesystem::path(kAccount) / name;
+}
 
 Result<void> read_server_url(std::string_view url, ClientConfig& config) {
   std::string_view rest = url;
@@ -65,12 +71,24 @@ Result<std::string> inline_or_file(const json::Object& object, std::string_view 
   return path.empty() ? Result<std::string>() : read_file(folder / path, kMaxFile);
 }
 
+// What cannot be read now is a mistake; later it may be a moment between two tokens.
+Result<void> check_token_file(const std::filesystem::path& path) {
+  LLMD_TRY_VOID(read_file(path, kMaxFile));
+  return {};
+}
+
 Result<void> read_user(const json::Object& user, const std::filesystem::path& folder, ClientConfig& config) {
+  for (const char* plugin : {"exec", "auth-provider"}) {
+    if (user.contains(plugin)) {
+      return unimplemented("users of kind '{}' are not supported", plugin)
+          .hint("put a token into the file: kubectl create token ACCOUNT");
+    }
+  }
   config.bearer_token = find_string(user, "token");
   if (const std::string_view path = find_string(user, "tokenFile");
       config.bearer_token.empty() && !path.empty()) {
-    LLMD_TRY(const auto token, read_file(folder / path, kMaxFile));
-    config.bearer_token = trim(token);
+    LLMD_TRY_VOID(check_token_file(folder / path));
+    config.bearer_token_file = (folder / path).string();
   }
   LLMD_TRY(config.client_certificate_pem, inline_or_file(user, "client-certificate", folder));
   LLMD_TRY(config.client_key_pem, inline_or_file(user, "client-key", folder));
@@ -111,7 +129,6 @@ Result<ClientConfig> ClientConfig::from_kubeconfig(const std::string& path, cons
 }
 
 Result<ClientConfig> ClientConfig::in_cluster() {
-  static const std::filesystem::path kFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
   const char* host = std::getenv("KUBERNETES_SERVICE_HOST");
   const char* port = std::getenv("KUBERNETES_SERVICE_PORT");
   if (!host || !port) {
@@ -124,10 +141,19 @@ Result<ClientConfig> ClientConfig::in_cluster() {
     return invalid_argument("KUBERNETES_SERVICE_PORT: not a port: {}", port);
   }
   config.server = {host, static_cast<std::uint16_t>(*number)};
-  LLMD_TRY(config.ca_pem, read_file(kFolder / "ca.crt", kMaxFile));
-  LLMD_TRY(const auto token, read_file(kFolder / "token", kMaxFile));
-  config.bearer_token = trim(token);
+  LLMD_TRY(config.ca_pem, read_file(account_file("ca.crt"), kMaxFile));
+  LLMD_TRY_VOID(check_token_file(account_file("token")));
+  config.bearer_token_file = account_file("token").string();
   return config;
+}
+
+std::string own_namespace() {
+  if (const char* named = std::getenv("NAMESPACE"); named != nullptr && *named != '\0') {
+    return named;
+  }
+  const auto read = read_file(account_file("namespace"), kMaxFile);
+  const std::string_view name = read ? trim(*read) : std::string_view();
+  return name.empty() ? "default" : std::string(name);
 }
 
 }  // namespace llmd::kube

@@ -28,6 +28,7 @@ struct Informer::State {
   const ListOptions options;
   async::Event synced;
   std::map<ObjectKey, Object> copy;
+  std::optional<TimePoint> interrupted;
   std::vector<std::function<void(const Object*, const Object*)>> callbacks;
 
   void notify(const Object* before, const Object* after) const {
@@ -98,6 +99,7 @@ struct Informer::State {
     }
     replace_all(std::move(listed->items));
     synced.set();
+    interrupted.reset();
     pause = kFirstPause;
     std::string version = listed->resource_version;
     const std::function<void(WatchEvent)> on_event = [this, &version](WatchEvent event) {
@@ -136,6 +138,16 @@ Task<void> Informer::run() {
     if (pause == kFirstPause) {
       complained = false;  // it worked in between: a new outage
     }
+    // A definition that is not installed is no outage, and may come.
+    const bool unknown = error.kind == ErrorKind::NotFound && !state_->synced.is_set();
+    if (!expired && !unknown && !state_->interrupted) {
+      state_->interrupted = std::chrono::steady_clock::now();
+    }
+    if (unknown && !complained) {
+      complained = true;
+      log::info("the API server does not have this kind",
+                {{"resource", state_->resource.plural}, {"version", state_->resource.api_version()}});
+    }
     if (!expired && !complained) {
       complained = true;
       log::warning("watch interrupted", {{"resource", state_->resource.plural}, {"error", error.text()}});
@@ -147,6 +159,14 @@ Task<void> Informer::run() {
 
 Task<void> Informer::synced() {
   return state_->synced.wait();
+}
+
+bool Informer::is_synced() const {
+  return state_->synced.is_set();
+}
+
+std::optional<TimePoint> Informer::interrupted_since() const {
+  return state_->interrupted;
 }
 
 const Object* Informer::find(const ObjectKey& key) const {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "async/event.h"
@@ -27,6 +28,9 @@ class Informer {
   Task<void> run();
   // Completes when the first list is in the copy.
   Task<void> synced();
+  bool is_synced() const;
+  // Since when the copy may be out of date because the server cannot be reached; nullopt: it is not.
+  std::optional<TimePoint> interrupted_since() const;
 
   const Object* find(const ObjectKey& key) const;
   const std::map<ObjectKey, Object>& objects() const;

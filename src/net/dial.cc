@@ -54,7 +54,9 @@ Task<Result<std::unique_ptr<Stream>>> shake_hands(std::unique_ptr<TcpStream> pla
   auto stream = std::make_unique<TlsStream>(plain->release(), trust.context);
   const std::string waited_for = "TLS handshake with " + address.to_string();
   stream->set_deadline(options.deadline, waited_for);
-  const std::string& name = options.server_name.empty() ? address.host : options.server_name;
+  const std::string& name = !trust.server_name.empty()     ? trust.server_name
+                            : !options.server_name.empty() ? options.server_name
+                                                           : address.host;
   LLMD_CO_TRY_VOID(co_await stream->connect_handshake(name));
   stream->set_deadline(async::Deadline::never(), "peer");
   co_return std::unique_ptr<Stream>(std::move(stream));

@@ -48,6 +48,20 @@ Result<std::shared_ptr<TlsClientContext>> make_client(bool http2 = false, bool v
   return client;
 }
 
+Result<void> use_certificate(asio::ssl::context& context, const std::string& certificate,
+                             const std::string& key) {
+  async::ErrorCode error;
+  context.use_certificate_chain(asio::buffer(certificate), error);
+  if (error) {
+    return tls_error("certificate", error);
+  }
+  context.use_private_key(asio::buffer(key), asio::ssl::context::pem, error);
+  if (error) {
+    return tls_error("private key", error);
+  }
+  return {};
+}
+
 std::shared_ptr<asio::ssl::context> make_server_context() {
   auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
   set_common(*context);
@@ -82,15 +96,7 @@ Result<void> TlsServerContext::reload() {
 Result<std::shared_ptr<asio::ssl::context>> make_server_context(const std::string& certificate,
                                                                 const std::string& key) {
   auto context = make_server_context();
-  async::ErrorCode error;
-  context->use_certificate_chain(asio::buffer(certificate), error);
-  if (error) {
-    return tls_error("certificate", error);
-  }
-  context->use_private_key(asio::buffer(key), asio::ssl::context::pem, error);
-  if (error) {
-    return tls_error("private key", error);
-  }
+  LLMD_TRY_VOID(use_certificate(*context, certificate, key));
   return context;
 }
 
@@ -118,6 +124,10 @@ Result<std::shared_ptr<TlsClient>> make_tls_client(const TlsClientOptions& optio
   if (error) {
     return tls_error("trusted certificates", error);
   }
+  if (!options.certificate_pem.empty()) {
+    LLMD_TRY_VOID(use_certificate(client->context, options.certificate_pem, options.key_pem));
+  }
+  client->server_name = options.server_name;
   return client;
 }
 

@@ -37,6 +37,7 @@ class TlsClientContext final : public TlsClient {
  public:
   TlsClientContext() : context(asio::ssl::context::tls_client) {}
   mutable asio::ssl::context context;
+  std::string server_name;  // empty: what is connected to
 };
 
 }  // namespace llmd::net
