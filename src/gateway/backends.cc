@@ -166,8 +166,44 @@ Backend Backends::endpoints_of_service(const kube::Object& service, const kube::
   return backend;
 }
 
+PoolPicker Backends::picker_of(const kube::Object& pool) const {
+  const std::string_view wish = kube::annotation_of(pool, "llmd.dev/endpoint-picker");
+  const bool external = wish == "external" || (wish != "in-process" && external_pickers_);
+  // v1: endpointPickerRef; v1alpha2: extensionRef.
+  const kube::Object* reference = kube::find_object(pool, "spec.endpointPickerRef");
+  reference = reference == nullptr ? kube::find_object(pool, "spec.extensionRef") : reference;
+  if (!external || reference == nullptr) {
+    return {};
+  }
+  constexpr std::int64_t kUsualPort = 9002;
+  const std::string_view name = find_string(*reference, "name");
+  const std::string_view name_space = kube::namespace_of(pool);
+  const std::int64_t number =
+      find_int(*reference, "port.number", find_int(*reference, "portNumber", kUsualPort));
+  auto picker = std::make_shared<ExternalPicker>();
+  picker->name = fmt::format("{}/{}:{}", name_space, name, number);
+  picker->fail_open = find_string(*reference, "failureMode") == "FailOpen";
+  PoolPicker result{.external = picker, .problem = {}};
+  const kube::Object* service = lookup_.service(name_space, name);
+  const kube::Object* port = service == nullptr ? nullptr : port_of(*service, number);
+  if (string_or(*reference, "kind", "Service") != "Service" || !find_string(*reference, "group").empty()) {
+    result.problem = fmt::format("the endpoint picker {} is no Service", name);
+  } else if (service == nullptr) {
+    result.problem = fmt::format("the endpoint picker's Service {}/{} does not exist", name_space, name);
+  } else if (port == nullptr) {
+    result.problem =
+        fmt::format("the endpoint picker's Service {}/{} has no port {}", name_space, name, number);
+  } else {
+    picker->tls = find_string(*port, "appProtocol") != kHttp2Protocol;
+    for (const picker::Endpoint& endpoint : endpoints_of_service(*service, *port).ready) {
+      picker->addresses.push_back(endpoint.address);
+    }
+  }
+  return result;
+}
+
 Backend Backends::endpoints_of_pool(const kube::Object& pool) const {
-  Backend backend{.ready = {}, .pool = true};
+  Backend backend{.ready = {}, .pool = true, .external = picker_of(pool).external};
   const auto ports = ports_of(pool);
   for (const kube::Object* pod : objects_.pods) {
     const std::string_view address = find_string(*pod, "status.podIP");

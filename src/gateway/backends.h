@@ -16,12 +16,21 @@ struct ResolvedBackend {
   std::string_view reason;  // of the condition ResolvedRefs
 };
 
+// Who picks for an InferencePool.
+struct PoolPicker {
+  std::shared_ptr<const ExternalPicker> external;  // null: the gateway itself
+  std::string problem;                             // of the reference to the external one; empty: none
+};
+
 class Backends {
  public:
-  Backends(const RouteObjects& objects, const Lookup& lookup) : objects_(objects), lookup_(lookup) {}
+  // `external_pickers`: as BuildOptions.
+  Backends(const RouteObjects& objects, const Lookup& lookup, bool external_pickers)
+      : objects_(objects), lookup_(lookup), external_pickers_(external_pickers) {}
 
   ResolvedBackend resolve(const kube::Object& route, const kube::Object& reference);
   std::map<std::string, Backend> take() { return std::move(backends_); }
+  PoolPicker picker_of(const kube::Object& pool) const;
   // Pools that the references resolved last lead to, for their status; emptied by the call.
   std::set<const kube::Object*> take_pools() { return std::exchange(pools_, {}); }
 
@@ -33,6 +42,7 @@ class Backends {
 
   const RouteObjects& objects_;
   const Lookup& lookup_;
+  const bool external_pickers_;
   std::map<std::string, Backend> backends_;
   std::set<const kube::Object*> pools_;
 };

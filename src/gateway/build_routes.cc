@@ -28,7 +28,7 @@ class Builder {
         options_(options),
         lookup_(objects),
         listeners_(objects, lookup_, options),
-        backends_(objects, lookup_) {}
+        backends_(objects, lookup_, options.external_pickers) {}
 
   BuiltRoutes build() {
     for (const GatewayState& gateway : listeners_.gateways()) {
@@ -209,10 +209,10 @@ class Builder {
       }
     }
     for (const kube::Object* pool : objects_.pools) {
-      add(pool_status(kPools, *pool, pool_gateways_[pool], options_));
+      add(pool_status(kPools, *pool, pool_gateways_[pool], backends_.picker_of(*pool), options_));
     }
     for (const kube::Object* pool : objects_.older_pools) {
-      add(pool_status(kOlderPools, *pool, pool_gateways_[pool], options_));
+      add(pool_status(kOlderPools, *pool, pool_gateways_[pool], backends_.picker_of(*pool), options_));
     }
   }
 

@@ -35,6 +35,9 @@ struct BuildOptions {
   // routes without any Gateway are served, too. On a cluster a Gateway is ours by its class's controller
   // only.
   bool alone = true;
+  // InferencePools without the annotation llmd.dev/endpoint-picker ("external", "in-process") are picked for
+  // by the picker that their endpointPickerRef names, not in process.
+  bool external_pickers = false;
   // Of status.addresses; empty: no address is known yet.
   std::string address = {};
   std::string now = {};  // RFC 3339, for conditions that change

@@ -14,8 +14,9 @@ constexpr std::string_view kApiVersion = "config.llmd.dev/v1alpha1";
 constexpr std::string_view kKind = "GatewayConfiguration";
 
 BOOST_DESCRIBE_STRUCT(LimitsConfiguration, (), (maxBodyBytes, heldBodyBytes, maxConnections))
-BOOST_DESCRIBE_STRUCT(TimeoutsConfiguration, (), (connect, firstByte, idle, endpointWait))
+BOOST_DESCRIBE_STRUCT(TimeoutsConfiguration, (), (connect, firstByte, idle, endpointWait, picker))
 BOOST_DESCRIBE_STRUCT(RetriesConfiguration, (), (attempts))
+BOOST_DESCRIBE_STRUCT(PoolsConfiguration, (), (endpointPicker))
 BOOST_DESCRIBE_STRUCT(UnifiedConfiguration, (),
                       (enabled, strict, defaultOwner, aliases, sessionHeader, probeInterval, probeTimeout,
                        progressInterval))
@@ -24,7 +25,8 @@ BOOST_DESCRIBE_STRUCT(ApiKeyConfiguration, (),
 BOOST_DESCRIBE_STRUCT(AdminConfiguration, (), (listen, tokenFile, allowedNetworks))
 BOOST_DESCRIBE_STRUCT(AccessLogConfiguration, (), (path))
 BOOST_DESCRIBE_STRUCT(GatewayConfiguration, (),
-                      (limits, timeouts, retries, unified, apiKeys, trustedListeners, admin, accessLog))
+                      (limits, timeouts, retries, pools, unified, apiKeys, trustedListeners, admin,
+                       accessLog))
 
 namespace {
 
@@ -53,6 +55,13 @@ void validate(const TimeoutsConfiguration& timeouts, json::Report& report) {
   demand_positive(report, "firstByte", timeouts.firstByte);
   demand_positive(report, "idle", timeouts.idle);
   demand_positive(report, "endpointWait", timeouts.endpointWait);
+  demand_positive(report, "picker", timeouts.picker);
+}
+
+void validate(const PoolsConfiguration& pools, json::Report& report) {
+  if (pools.endpointPicker != "InProcess" && !pools.external()) {
+    report.add("endpointPicker", "must be InProcess or External, got \"{}\"", pools.endpointPicker);
+  }
 }
 
 void validate(const RetriesConfiguration& retries, json::Report& report) {

@@ -25,10 +25,18 @@ struct TimeoutsConfiguration {
   Duration firstByte = std::chrono::seconds(300);
   Duration idle = std::chrono::seconds(300);
   Duration endpointWait = std::chrono::seconds(30);
+  Duration picker = std::chrono::seconds(60);  // for the decision of an external endpoint picker
 };
 
 struct RetriesConfiguration {
   std::int64_t attempts = 3;
+};
+
+struct PoolsConfiguration {
+  // Who picks for InferencePools that say nothing themselves: "InProcess", or "External": the picker that
+  // endpointPickerRef names.
+  std::string endpointPicker = "InProcess";
+  bool external() const { return endpointPicker == "External"; }
 };
 
 struct UnifiedConfiguration {
@@ -66,6 +74,7 @@ struct GatewayConfiguration {
   LimitsConfiguration limits;
   TimeoutsConfiguration timeouts;
   RetriesConfiguration retries;
+  PoolsConfiguration pools;
   UnifiedConfiguration unified;
   std::vector<ApiKeyConfiguration> apiKeys;   // empty: everybody may ask
   std::vector<std::string> trustedListeners;  // "PORT" or "HOST:PORT" as they listen; "*": all

@@ -126,8 +126,10 @@ struct FileSource::State {
     for (const kube::Object& object : objects) {
       sorted.add(object);
     }
-    auto built = build_routes(
-        sorted, {.alone = true, .address = options.address, .now = to_rfc3339(system_clock().wall_now())});
+    auto built = build_routes(sorted, {.alone = true,
+                                       .external_pickers = gateway.configuration().pools.external(),
+                                       .address = options.address,
+                                       .now = to_rfc3339(system_clock().wall_now())});
     log_problems(built.status);
     gateway.update(std::move(built.table));
     gateway.update_models(build_model_targets(sorted, sorted.llm_services));

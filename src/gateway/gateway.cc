@@ -215,9 +215,9 @@ void Gateway::update(RouteTable table) {
   auto next = std::make_shared<Routing>();
   for (auto& [key, backend] : table.backends) {
     const auto known = current->pickers.find(key);
-    auto picker = known != current->pickers.end() ? known->second
-                  : backend.pool                  ? make_pool_picker()
-                                                  : std::make_shared<picker::Picker>();
+    auto picker = known != current->pickers.end()     ? known->second
+                  : backend.pool && !backend.external ? make_pool_picker()
+                                                      : std::make_shared<picker::Picker>();
     picker->update(backend.ready);
     next->pickers.emplace(key, std::move(picker));
   }
@@ -318,6 +318,7 @@ GatewayOptions apply_configuration(GatewayOptions options, const GatewayConfigur
   options.first_byte_timeout = configuration.timeouts.firstByte;
   options.idle_timeout = configuration.timeouts.idle;
   options.endpoint_wait = configuration.timeouts.endpointWait;
+  options.picker_timeout = configuration.timeouts.picker;
   options.attempts = static_cast<int>(configuration.retries.attempts);
   options.max_body_bytes = static_cast<std::size_t>(configuration.limits.maxBodyBytes);
   options.held_body_bytes = static_cast<std::size_t>(configuration.limits.heldBodyBytes);

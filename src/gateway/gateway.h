@@ -32,6 +32,7 @@ struct GatewayOptions {
   Duration first_byte_timeout = std::chrono::seconds(300);
   Duration idle_timeout = std::chrono::seconds(300);   // silence between two pieces of an answer
   Duration endpoint_wait = std::chrono::seconds(30);   // for a backend without a ready endpoint
+  Duration picker_timeout = std::chrono::seconds(60);  // for an external picker's decision
   int attempts = 3;                                    // endpoints tried before the first byte
   std::size_t max_body_bytes = 32 << 20;               // of one request; more is 413
   std::size_t held_body_bytes = std::size_t{1} << 30;  // of all requests together; more wait, then get 503

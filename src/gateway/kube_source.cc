@@ -85,9 +85,10 @@ struct KubeSource::State {
     while (true) {
       changed.reset();
       const RouteObjects all = objects();
-      auto built = build_routes(
-          all,
-          {.alone = options.alone, .address = options.address, .now = to_rfc3339(system_clock().wall_now())});
+      auto built = build_routes(all, {.alone = options.alone,
+                                      .external_pickers = gateway.configuration().pools.external(),
+                                      .address = options.address,
+                                      .now = to_rfc3339(system_clock().wall_now())});
       gateway.update(std::move(built.table));
       gateway.update_models(build_model_targets(all, all.llm_services));
       writer.want(std::move(built.status));

@@ -76,6 +76,7 @@ Lane::Lane(async::EventLoop& loop, Shared& shared)
       shared_(shared),
       pool_(loop, {.max_idle_per_address = 256}),
       mirrors_(shared, pool_),
+      external_(shared, pool_, loop.executor()),
       main_(*this, 0, shared.options.tls),
       changed_(loop.executor()),
       unified_(shared, pool_, changed_) {}
@@ -100,9 +101,14 @@ Result<net::Address> Lane::open(std::uint16_t listener_port, const net::Address&
 Task<void> Lane::run() {
   co_await async::with_scope(loop_.executor(), [this](async::Scope& scope) -> Task<void> {
     struct Running {
-      async::Scope*& scope;
-      ~Running() { scope = nullptr; }
-    } running{scope_ = &scope};
+      Lane& lane;
+      ~Running() {
+        lane.external_.links().close();
+        lane.scope_ = nullptr;
+      }
+    } running{*this};
+    scope_ = &scope;
+    external_.links().open(scope);
     for (const auto& door : doors_) {
       scope.spawn("listener", door->server.run());
     }
@@ -197,6 +203,18 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
     }
   }
 
+  const proxy::RelayOptions relaying{.connect = options.connect_timeout,
+                                     .first_byte = options.first_byte_timeout,
+                                     .idle = options.idle_timeout,
+                                     .total = total,
+                                     .attempt = rule.attempt_timeout,
+                                     .attempts = options.attempts};
+  if (const auto& external = routing->table.backends.find(backend->key)->second.external) {
+    auto outcome = co_await external_.relay(visit, *external, door.scheme, request, relaying);
+    if (outcome) {
+      co_return std::move(*outcome);
+    }
+  }
   const http::Headers stripped = request.head.headers;  // the request itself is given away
   picker::Request wanted = request_of(scan, stripped);
   wanted.model = model;
@@ -206,12 +224,6 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
   ServiceTargets targets(shared_, changed_, *routing->pickers.find(backend->key)->second, wanted,
                          backend->key);
   targets.end_by(total);
-  const proxy::RelayOptions relaying{.connect = options.connect_timeout,
-                                     .first_byte = options.first_byte_timeout,
-                                     .idle = options.idle_timeout,
-                                     .total = total,
-                                     .attempt = rule.attempt_timeout,
-                                     .attempts = options.attempts};
   auto relayed = proxy::asks_for_upgrade(arrived)
                      ? proxy::tunnel(exchange, pool_, targets, std::move(request), relaying)
                      : proxy::relay(exchange, pool_, targets, std::move(request), relaying);

@@ -6,6 +6,7 @@
 
 #include "async/event.h"
 #include "async/scope.h"
+#include "gateway/external_relay.h"
 #include "gateway/mirrors.h"
 #include "gateway/shared.h"
 #include "gateway/unified_api.h"
@@ -56,6 +57,7 @@ class Lane {
   Shared& shared_;
   http::ClientPool pool_;
   Mirrors mirrors_;
+  ExternalRelay external_;
   Door main_;
   std::vector<std::unique_ptr<Door>> doors_;
   async::Scope* scope_ = nullptr;  // of run(), while it runs

@@ -20,6 +20,7 @@
 #include "gateway/filters.h"
 #include "gateway/pattern.h"
 #include "http/message.h"
+#include "net/address.h"
 #include "picker/endpoint.h"
 
 namespace llmd::gateway {
@@ -65,11 +66,21 @@ struct Match {
   bool accepts(const http::RequestHead& request) const;
 };
 
+// A picker that runs elsewhere and is asked over ext_proc.
+struct ExternalPicker {
+  std::string name;                     // of its Service and port, for people
+  std::vector<net::Address> addresses;  // ready ones
+  bool tls = true;                      // its certificate is not verified: pickers make their own
+  bool fail_open = false;               // without it any ready endpoint serves; otherwise nobody (503)
+  bool operator==(const ExternalPicker&) const = default;
+};
+
 // One Service (and port) or one InferencePool that rules refer to.
 struct Backend {
   std::vector<picker::Endpoint> ready;
-  std::size_t not_ready = 0;  // endpoints that may become ready
-  bool pool = false;          // an InferencePool
+  std::size_t not_ready = 0;                            // endpoints that may become ready
+  bool pool = false;                                    // an InferencePool
+  std::shared_ptr<const ExternalPicker> external = {};  // null: picked in process
 };
 
 // Where requests come in, of all Gateways: to be opened by those who open listeners.

@@ -29,10 +29,14 @@ struct Metrics {
         seconds(registry.histograms("llmd_gateway_request_duration_seconds",
                                     "From the request's head to the end of its answer.", {"route"})),
         retries(registry.counter("llmd_gateway_retries_total",
-                                 "Requests sent to another endpoint before the first byte.")) {}
+                                 "Requests sent to another endpoint before the first byte.")),
+        external_picks(registry.counters("llmd_gateway_external_picks_total",
+                                         "Questions to external endpoint pickers and what came of them.",
+                                         {"picker", "outcome"})) {}
   metrics::Family<metrics::Counter>& requests;
   metrics::Family<metrics::Histogram>& seconds;
   metrics::Counter& retries;
+  metrics::Family<metrics::Counter>& external_picks;
 };
 
 struct Shared {

@@ -149,7 +149,7 @@ std::optional<StatusChange> route_status(const kube::Object& route, const std::v
 
 std::optional<StatusChange> pool_status(const kube::Resource& resource, const kube::Object& pool,
                                         const std::vector<const kube::Object*>& gateways,
-                                        const BuildOptions& options) {
+                                        const PoolPicker& picker, const BuildOptions& options) {
   std::vector<kube::Object> references;
   for (const kube::Object* gateway : gateways) {
     references.push_back({{"group", kGatewayGroup},
@@ -157,9 +157,14 @@ std::optional<StatusChange> pool_status(const kube::Resource& resource, const ku
                           {"name", kube::name_of(*gateway)},
                           {"namespace", kube::namespace_of(*gateway)}});
   }
-  const std::vector<Condition> conditions{
-      {"Accepted", true, "Accepted", "requests are picked in the gateway"},
-      {"ResolvedRefs", true, "ResolvedRefs", {}}};
+  Condition resolved{"ResolvedRefs", true, "ResolvedRefs", {}};
+  if (!picker.problem.empty()) {
+    resolved = {"ResolvedRefs", false, "InvalidExtensionRef", picker.problem};
+  }
+  const std::vector<Condition> conditions{{"Accepted", true, "Accepted",
+                                           picker.external ? "requests are picked by " + picker.external->name
+                                                           : "requests are picked in the gateway"},
+                                          resolved};
   const auto make = [&](std::size_t, const kube::Object* before) {
     return after(before, conditions, pool, options);
   };

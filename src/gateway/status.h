@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "gateway/backends.h"
 #include "gateway/listeners.h"
 
 namespace llmd::gateway {
@@ -24,6 +25,6 @@ std::optional<StatusChange> route_status(const kube::Object& route, const std::v
 // `gateways`: those whose routes lead to the pool.
 std::optional<StatusChange> pool_status(const kube::Resource& resource, const kube::Object& pool,
                                         const std::vector<const kube::Object*>& gateways,
-                                        const BuildOptions& options);
+                                        const PoolPicker& picker, const BuildOptions& options);
 
 }  // namespace llmd::gateway

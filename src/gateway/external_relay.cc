@@ -1,0 +1,100 @@
+#include "gateway/external_relay.h"
+
+#include "base/log.h"
+#include "gateway/picked_targets.h"
+#include "gateway/picker_answer.h"
+#include "proxy/tunnel.h"
+
+namespace llmd::gateway {
+namespace {
+
+// Bytes of a changed body count like those of the body that arrived.
+class CountedBytes {
+ public:
+  CountedBytes(std::atomic<std::size_t>& held, std::size_t bytes) : held_(held), bytes_(bytes) {
+    held_.fetch_add(bytes_, std::memory_order_relaxed);
+  }
+  CountedBytes(const CountedBytes&) = delete;
+  ~CountedBytes() { held_.fetch_sub(bytes_, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::size_t>& held_;
+  std::size_t bytes_;
+};
+
+}  // namespace
+
+struct ExternalRelay::Decision {
+  std::unique_ptr<PickerCall> call;
+  Picked picked;
+};
+
+Task<Result<void>> ExternalRelay::decide(const ExternalPicker& picker, std::string_view scheme,
+                                         const proxy::RelayRequest& request, Decision& decision) {
+  const auto connect_by = async::Deadline::after(shared_.options.connect_timeout);
+  LLMD_CO_TRY(auto client, co_await links_.get(picker, connect_by));
+  LLMD_CO_TRY(decision.call, PickerCall::open(std::move(client)));
+  LLMD_CO_TRY(decision.picked, co_await decision.call->pick(request.head, request.body, scheme,
+                                                            shared_.options.max_body_bytes));
+  co_return Result<void>();
+}
+
+Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay(Visit& visit, const ExternalPicker& picker,
+                                                              std::string_view scheme,
+                                                              proxy::RelayRequest& request,
+                                                              const proxy::RelayOptions& options) {
+  Decision decision;
+  const auto deadline = options.total.or_after(shared_.options.picker_timeout);
+  auto decided =
+      co_await async::with_deadline(deadline, "its decision", decide(picker, scheme, request, decision));
+  if (!decided) {
+    Error error = std::move(decided).error().within("endpoint picker " + picker.name);
+    const bool late = options.total.expired();
+    shared_.metrics.external_picks.with({picker.name, picker.fail_open ? "failed_open" : "failed_closed"})
+        ->add();
+    log::warning("no decision", {{"error", error.text()}, {"goes on", picker.fail_open && !late}});
+    if (picker.fail_open && !late) {
+      co_return std::nullopt;
+    }
+    const Error answer = late ? std::move(error).within("total deadline") : unavailable("{}", error.text());
+    co_await proxy::answer_error(visit.answer(), answer);
+    co_return proxy::RelayOutcome{.status = http_status(answer.kind), .error = answer};
+  }
+  shared_.metrics.external_picks.with({picker.name, decision.picked.refused ? "refused" : "picked"})->add();
+  if (auto& refused = decision.picked.refused) {
+    const int status = refused->head.status;
+    co_await visit.answer().respond(std::move(refused->head), refused->body);
+    co_return proxy::RelayOutcome{.status = status, .complete = true, .error = std::nullopt};
+  }
+  co_return co_await follow(visit, decision, request, options);
+}
+
+Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, Decision& decision,
+                                                proxy::RelayRequest& request,
+                                                const proxy::RelayOptions& options) {
+  Picked& picked = decision.picked;
+  const CountedBytes counted(shared_.held_bytes, picked.body ? picked.body->size() : 0);
+  request.head = std::move(picked.head);
+  if (picked.body) {
+    request.body = *picked.body;
+  }
+  PickedTargets targets(shared_, visit, std::move(picked.destinations));
+  proxy::RelayOutcome outcome;
+  if (proxy::asks_for_upgrade(visit.answer().request())) {
+    outcome = co_await proxy::tunnel(visit.answer(), pool_, targets, std::move(request), options);
+  } else {
+    PickerAnswer answer(
+        visit.answer(), *decision.call,
+        {.patience = shared_.options.picker_timeout, .served_by = [&targets] { return targets.current(); }},
+        executor_);
+    auto both = [&](async::Scope& scope) -> Task<void> {
+      scope.spawn("ext_proc answer", answer.pump());
+      outcome = co_await proxy::relay(answer, pool_, targets, std::move(request), options);
+    };
+    co_await async::with_scope(executor_, both);
+  }
+  targets.note(outcome);
+  co_return outcome;
+}
+
+}  // namespace llmd::gateway

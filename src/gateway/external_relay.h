@@ -1,0 +1,40 @@
+// Requests to an InferencePool whose endpoints are picked elsewhere: asks the picker, then relays to the
+// endpoints that it named, in order. What happens without a decision is the pool's choice: FailOpen, any
+// endpoint that is ready; FailClose, 503. Private to gateway; one loop.
+#pragma once
+
+#include "gateway/picker_links.h"
+#include "gateway/shared.h"
+#include "gateway/traffic.h"
+#include "http/client.h"
+#include "proxy/relay.h"
+
+namespace llmd::gateway {
+
+class ExternalRelay {
+ public:
+  ExternalRelay(Shared& shared, http::ClientPool& pool, Executor executor)
+      : shared_(shared), pool_(pool), executor_(executor), links_(executor) {}
+
+  PickerLinks& links() { return links_; }
+
+  // nullopt: there is no decision, nothing has been answered, and the pool is FailOpen; `request` is as it
+  // was.
+  Task<std::optional<proxy::RelayOutcome>> relay(Visit& visit, const ExternalPicker& picker,
+                                                 std::string_view scheme, proxy::RelayRequest& request,
+                                                 const proxy::RelayOptions& options);
+
+ private:
+  struct Decision;
+  Task<Result<void>> decide(const ExternalPicker& picker, std::string_view scheme,
+                            const proxy::RelayRequest& request, Decision& decision);
+  Task<proxy::RelayOutcome> follow(Visit& visit, Decision& decision, proxy::RelayRequest& request,
+                                   const proxy::RelayOptions& options);
+
+  Shared& shared_;
+  http::ClientPool& pool_;
+  Executor executor_;
+  PickerLinks links_;
+};
+
+}  // namespace llmd::gateway

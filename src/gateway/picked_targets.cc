@@ -1,0 +1,30 @@
+#include "gateway/picked_targets.h"
+
+namespace llmd::gateway {
+
+Task<Result<net::Address>> PickedTargets::next() {
+  if (next_ > 0) {
+    shared_.outliers.failed(destinations_[next_ - 1]);
+    if (next_ == destinations_.size()) {
+      co_return unavailable("the endpoint picker named no further endpoint");
+    }
+    shared_.metrics.retries.add();
+  }
+  const net::Address& chosen = destinations_[next_++];
+  visit_.set_upstream(chosen.to_string());
+  co_return chosen;
+}
+
+void PickedTargets::note(const proxy::RelayOutcome& outcome) {
+  if (next_ == 0) {
+    return;
+  }
+  const net::Address& endpoint = destinations_[next_ - 1];
+  if (outcome.error && outcome.error->kind != ErrorKind::Cancelled) {
+    shared_.outliers.failed(endpoint);
+  } else if (outcome.complete) {
+    shared_.outliers.succeeded(endpoint);
+  }
+}
+
+}  // namespace llmd::gateway
