@@ -16,13 +16,15 @@ class FakeCall final : public http::GrpcCall {
   using GrpcCall::send;
   const http::RequestHead& request() const override { return head_; }
   net::Address peer() const override { return {"127.0.0.1", 1}; }
-  void send(std::span<const std::string_view> pieces) override {
+  void send(std::span<const http::KeptBytes> pieces) override {
     std::string& message = sent.emplace_back();
-    for (const std::string_view piece : pieces) {
-      message += piece;
+    for (const http::KeptBytes& piece : pieces) {
+      message += piece.bytes;
     }
     waiting += slow ? message.size() : 0;
   }
+  void send_later() override {}
+  std::shared_ptr<const void> keep_message() override { return nullptr; }
   void finish(http::GrpcStatus status) override {
     if (!ended) {
       ended = std::move(status);

@@ -90,8 +90,8 @@ class Call final : public GrpcStream {
       co_return unavailable("{}: the call is over", name_);
     }
     const auto head = grpc_head(message.size());
-    const std::array<std::string_view, 2> pieces{std::string_view(head.data(), head.size()), message};
-    state_->stream->send(pieces);
+    state_->stream->send(std::string_view(head.data(), head.size()));
+    state_->stream->send(message);
     state_->stream->flush();
     while (state_->stream != nullptr && state_->stream->queued() >= Http2Stream::kLowMark) {
       LLMD_CO_TRY_VOID(co_await wait());

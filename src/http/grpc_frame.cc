@@ -1,6 +1,7 @@
 #include "http/grpc_frame.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace llmd::http {
 
@@ -50,6 +51,16 @@ Result<std::optional<std::string_view>> GrpcDeframer::next() {
   pending_ = input_;
   input_ = {};
   return std::nullopt;
+}
+
+std::shared_ptr<const void> GrpcDeframer::keep() {
+  constexpr std::size_t kTiny =
+      64;  // a string may hold so little within itself, and then the view would move
+  if (!handed_out_ || pending_.size() < kTiny) {
+    return nullptr;
+  }
+  handed_out_ = false;
+  return std::make_shared<const std::string>(std::exchange(pending_, std::string()));
 }
 
 Result<std::optional<std::string_view>> GrpcDeframer::complete_pending() {

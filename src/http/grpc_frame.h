@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ class GrpcDeframer {
   // compressed, which nobody has agreed to (Unimplemented), neither 0 nor 1 (Internal); then the stream is
   // over.
   Result<std::optional<std::string_view>> next();
+  // Takes over the memory of the message that next() gave last: its view lives as long as what is returned.
+  // Null: it lies in the bytes that were fed, or is tiny.
+  std::shared_ptr<const void> keep();
   // The stream may end here.
   bool at_boundary() const { return pending_.empty() && input_.empty(); }
 

@@ -14,9 +14,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "async/scope.h"
 #include "http/grpc_status.h"
+#include "http/kept_bytes.h"
 #include "http/message.h"
 #include "net/stream.h"
 
@@ -28,9 +30,25 @@ class GrpcCall {
   virtual const RequestHead& request() const = 0;  // path and metadata
   virtual net::Address peer() const = 0;
 
-  // One message, given in pieces that are copied.
-  virtual void send(std::span<const std::string_view> pieces) = 0;
-  void send(std::string_view message) { send(std::span(&message, 1)); }
+  // One message, given in pieces.
+  virtual void send(std::span<const KeptBytes> pieces) = 0;
+  void send(std::string_view message) {
+    const KeptBytes piece{message};
+    send(std::span(&piece, 1));
+  }
+  // The same with pieces that are copied.
+  void send(std::span<const std::string_view> pieces) {
+    std::vector<KeptBytes> copied;
+    for (const std::string_view piece : pieces) {
+      copied.push_back({piece});
+    }
+    send(std::span<const KeptBytes>(copied));
+  }
+  // Asks for GrpcHandler::on_sending(), once: to send together what belongs to several messages.
+  virtual void send_later() = 0;
+  // Within on_message(): takes the message over, whose view lives as long as what is returned. Null: it lies
+  // in memory of the connection and has to be copied.
+  virtual std::shared_ptr<const void> keep_message() = 0;
   // Ends the call: what is queued goes out first. The handler hears nothing more.
   virtual void finish(GrpcStatus status) = 0;
   // After sending outside of the handler's own calls.
@@ -50,6 +68,8 @@ class GrpcHandler {
   virtual void on_message(std::string_view message) = 0;
   virtual void on_half_close() = 0;  // the client has said everything
   virtual void on_drained() {}       // queued() fell below 64 KiB
+  // All that the connection has read has been told; it is about to send. Also comes without send_later().
+  virtual void on_sending() {}
 };
 using GrpcMethod = std::function<std::unique_ptr<GrpcHandler>(GrpcCall&)>;
 

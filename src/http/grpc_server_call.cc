@@ -76,20 +76,33 @@ void GrpcServerCall::start_timer(Duration timeout) {
   });
 }
 
-void GrpcServerCall::send(std::span<const std::string_view> pieces) {
-  if (finished_ || stream_ == nullptr) {
-    return;
-  }
+void GrpcServerCall::begin_answer() {
   if (!std::exchange(head_sent_, true)) {
     stream_->respond(response_head(), false);
   }
+}
+
+void GrpcServerCall::send(std::span<const KeptBytes> pieces) {
+  if (finished_ || stream_ == nullptr) {
+    return;
+  }
+  begin_answer();
   std::size_t size = 0;
-  for (const std::string_view piece : pieces) {
-    size += piece.size();
+  for (const KeptBytes& piece : pieces) {
+    size += piece.bytes.size();
   }
   const auto head = grpc_head(size);
   stream_->send(std::string_view(head.data(), head.size()));
-  stream_->send(pieces);
+  for (const KeptBytes& piece : pieces) {
+    stream_->send(piece);
+  }
+}
+
+void GrpcServerCall::send_later() {
+  if (!finished_ && stream_ != nullptr) {
+    begin_answer();
+    stream_->send_later();
+  }
 }
 
 void GrpcServerCall::finish(GrpcStatus status) {
@@ -155,6 +168,12 @@ void GrpcServerCall::on_drained() {
   }
   if (stream_ != nullptr) {
     open_window();
+  }
+}
+
+void GrpcServerCall::on_sending() {
+  if (handler_ && !finished_) {
+    handler_->on_sending();
   }
 }
 

@@ -22,7 +22,9 @@ class GrpcServerCall final : public GrpcCall,
   using GrpcCall::send;
   const RequestHead& request() const override { return request_; }
   net::Address peer() const override { return connection_.stream().peer_address(); }
-  void send(std::span<const std::string_view> pieces) override;
+  void send(std::span<const KeptBytes> pieces) override;
+  void send_later() override;
+  std::shared_ptr<const void> keep_message() override { return deframer_.keep(); }
   void finish(GrpcStatus status) override;
   void flush() override;
   std::size_t queued() const override { return stream_ == nullptr ? 0 : stream_->queued(); }
@@ -33,8 +35,10 @@ class GrpcServerCall final : public GrpcCall,
   void on_data(std::string_view bytes) override;
   void on_end() override;
   void on_drained() override;
+  void on_sending() override;
   void on_closed(bool in_order) override;
   void refuse(int http_status);
+  void begin_answer();
   void start_timer(Duration timeout);
   void release_handler();
   void open_window();

@@ -219,6 +219,9 @@ ssize_t Http2Callbacks::on_send(nghttp2_session*, const std::uint8_t* data, std:
 ssize_t Http2Callbacks::read_body(nghttp2_session* raw, std::int32_t id, std::uint8_t*, std::size_t size,
                                   std::uint32_t* flags, nghttp2_data_source* source, void*) {
   auto& stream = *static_cast<Http2Stream*>(source->ptr);
+  if (stream.handler_) {
+    stream.handler_->on_sending();
+  }
   const std::size_t ready = std::min(size, stream.queued());
   const bool at_end = stream.ended_ && ready == stream.queued();
   if (ready == 0 && !at_end) {
@@ -248,7 +251,7 @@ int Http2Callbacks::send_body(nghttp2_session*, nghttp2_frame*, const std::uint8
   }
   auto& stream = *static_cast<Http2Stream*>(source->ptr);
   session.out_->append(view(head, 9));
-  session.out_->append(stream.take(size));
+  stream.out_.move_to(*session.out_, size);
   const bool fell = stream.above_mark_ && stream.queued() < Http2Stream::kLowMark;
   if ((fell || stream.queued() == 0) && stream.handler_) {
     stream.above_mark_ = false;

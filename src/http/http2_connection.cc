@@ -108,7 +108,7 @@ void Http2Connection::flush() {
 }
 
 Task<void> Http2Connection::write_loop() {
-  std::string out;
+  Http2Batch out;
   writing_ = true;
   while (true) {
     out.clear();
@@ -122,15 +122,11 @@ Task<void> Http2Connection::write_loop() {
       continue;
     }
     stream_->set_deadline(Deadline::after(timing_.write_timeout), "the peer reading what it asked for");
-    const std::string_view bytes = out;
-    const auto written = co_await stream_->write(std::span(&bytes, 1));
+    const auto written = co_await stream_->write(out.pieces());
     stream_->set_deadline(Deadline::never(), "peer");
     if (!written) {
       broken_ = true;
       break;
-    }
-    if (out.capacity() > 2 * kWriteBytes) {
-      out = std::string();
     }
   }
   writing_ = false;

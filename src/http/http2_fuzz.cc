@@ -47,10 +47,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   {
     Http2Session session(Http2Session::Side::Server, {.max_streams = 8},
                          [&open](Http2Stream& stream) { return std::make_shared<Echo>(stream, open); });
-    std::string out;
+    Http2Batch out;
     for (std::size_t at = 0; at < bytes.size(); at += step) {
       const bool good = session.feed(std::string_view(bytes).substr(at, step)).has_value();
       session.collect(out, 1 << 20);
+      out.clear();
       if (!good || session.finished()) {
         break;
       }

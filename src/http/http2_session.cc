@@ -78,7 +78,7 @@ Result<void> Http2Session::feed(std::string_view bytes) {
   return invalid_argument("HTTP/2: {}", reason);
 }
 
-bool Http2Session::collect(std::string& out, std::size_t limit) {
+bool Http2Session::collect(Http2Batch& out, std::size_t limit) {
   if (lost_) {
     return false;
   }

@@ -40,8 +40,8 @@ class Http2Session {
 
   // Errors: the peer does not speak HTTP/2, or floods. What is to be sent then says why.
   Result<void> feed(std::string_view bytes);
-  // Appends what is to be sent now, about `limit` bytes at most. False: there was nothing.
-  bool collect(std::string& out, std::size_t limit);
+  // Adds what is to be sent now, about `limit` bytes at most. False: there was nothing.
+  bool collect(Http2Batch& out, std::size_t limit);
   bool wants_write() const;
   // Nothing will be read or written any more.
   bool finished() const;
@@ -78,7 +78,7 @@ class Http2Session {
   std::function<void()> flush_;
   nghttp2_session* session_ = nullptr;
   std::list<Http2Stream> streams_;
-  std::string* out_ = nullptr;  // while collecting
+  Http2Batch* out_ = nullptr;  // while collecting
   std::size_t out_limit_ = 0;
   bool feeding_ = false;
   bool shutting_down_ = false;

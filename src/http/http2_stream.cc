@@ -25,25 +25,19 @@ void Http2Stream::send_continue() {
                          nullptr);
 }
 
-void Http2Stream::send(std::span<const std::string_view> pieces) {
+void Http2Stream::send(KeptBytes piece) {
   if (ended_) {
     return;
   }
-  if (out_begin_ > 0 && out_begin_ >= out_.size() - out_begin_) {
-    out_.erase(0, out_begin_);
-    out_begin_ = 0;
-  }
-  for (const std::string_view piece : pieces) {
-    out_ += piece;
-  }
+  out_.add(std::move(piece));
   above_mark_ = above_mark_ || queued() >= kLowMark;
   wake();
 }
 
-std::string_view Http2Stream::take(std::size_t size) {
-  const std::string_view bytes = std::string_view(out_).substr(out_begin_, size);
-  out_begin_ += size;
-  return bytes;
+void Http2Stream::send_later() {
+  if (!ended_) {
+    wake();
+  }
 }
 
 void Http2Stream::end() {

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/http2_batch.h"
 #include "http/message.h"
 
 namespace llmd::http {
@@ -38,6 +39,9 @@ class StreamHandler {
   virtual void on_trailers(Headers) {}
   virtual void on_end() = 0;    // the peer has said everything
   virtual void on_drained() {}  // what is queued fell below kLowMark, or to nothing
+  // The connection is about to send something of this stream: the last moment to add to it. Comes for streams
+  // with bytes in the queue, and after Http2Stream::send_later().
+  virtual void on_sending() {}
   // The last call. `in_order`: both sides had ended; otherwise reset, or the connection was lost.
   virtual void on_closed(bool in_order) = 0;
 };
@@ -58,8 +62,11 @@ class Http2Stream {
   void respond(const ResponseHead& head, bool end);
   void send_continue();
   // Queues a copy.
-  void send(std::span<const std::string_view> pieces);
-  void send(std::string_view bytes) { send(std::span(&bytes, 1)); }
+  void send(std::string_view bytes) { send(KeptBytes{bytes}); }
+  // Queues the bytes, copied only where nobody keeps them.
+  void send(KeptBytes piece);
+  // The handler will send when on_sending() asks.
+  void send_later();
   void end();
   void end(Headers trailers);
   void reset(Http2Error error);
@@ -70,7 +77,7 @@ class Http2Stream {
   // Sends what is queued, unless the connection is just reading and does so afterwards anyway.
   void flush();
 
-  std::size_t queued() const { return out_.size() - out_begin_; }
+  std::size_t queued() const { return out_.size(); }
   bool ended() const { return ended_; }         // end() was called
   bool all_sent() const { return end_taken_; }  // the end has been handed to the connection
   bool peer_ended() const { return peer_ended_; }
@@ -80,7 +87,6 @@ class Http2Stream {
   friend struct Http2Callbacks;
 
   void wake();
-  std::string_view take(std::size_t size);
 
   Http2Session& session_;
   std::int32_t id_;
@@ -100,8 +106,7 @@ class Http2Stream {
   bool peer_ended_ = false;
 
   // What leaves.
-  std::string out_;
-  std::size_t out_begin_ = 0;
+  Http2Queue out_;
   Headers trailers_out_;
   bool has_trailers_out_ = false;
   bool deferred_ = false;
