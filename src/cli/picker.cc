@@ -1,19 +1,21 @@
 // `llmd picker`: the endpoint picker as a program of its own, with endpoints from a file or from Kubernetes.
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 
 #include "async/scope.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "cli/picker_options.h"
 #include "crypto/random.h"
-#include "extproc/endpoints_file.h"
 #include "extproc/kube_pool.h"
 #include "extproc/program.h"
+#include "extproc/served_pools.h"
 #include "kube/client.h"
 #include "kube/leader.h"
-#include "picker/datalayer/scraper.h"
-#include "picker/datalayer/sources.h"
+#include "picker/datalayer/watched_file.h"
+#include "picker/picker_metrics.h"
 #include "picker/plan.h"
 #include "picker/replay.h"
 #include "process/signals.h"
@@ -36,17 +38,20 @@ Result<ConfigText> config_of(const PickerArguments& arguments) {
   return ConfigText{std::move(text), arguments.config_file};
 }
 
-Result<std::unique_ptr<picker::Picker>> load_picker(const PickerArguments& arguments,
-                                                    metrics::Registry& registry) {
-  picker::PickerOptions options;
-  options.load.allow_experimental = arguments.experimental;
-  options.pool = arguments.pool_name.empty() ? "default" : arguments.pool_name;
-  options.metrics = &registry;
-  options.emit_scores = arguments.emit_scores;
-  options.subset_filter = !arguments.subset_filter_disabled;
-  options.shed_status = arguments.compatible_shedding ? 503 : 429;
-  LLMD_TRY(const ConfigText config, config_of(arguments));
-  return picker::Picker::from_config(config.text, config.name, options);
+Result<extproc::ServedPoolsOptions> pools_of(const PickerArguments& arguments, metrics::Registry& registry) {
+  LLMD_TRY(ConfigText config, config_of(arguments));
+  extproc::ServedPoolsOptions options{
+      .default_name = arguments.pool_names.empty() ? "default" : arguments.pool_names.front(),
+      .config_text = std::move(config.text),
+      .config_name = std::move(config.name),
+      .picker = {.shared_metrics = std::make_shared<picker::PickerMetrics>(registry),
+                 .request_metrics = true,
+                 .emit_scores = arguments.emit_scores,
+                 .subset_filter = !arguments.subset_filter_disabled,
+                 .shed_status = arguments.compatible_shedding ? 503 : 429},
+      .scrape = {.interval = arguments.refresh_interval}};
+  options.picker.load.allow_experimental = arguments.experimental;
+  return options;
 }
 
 // `--replay FILE`: what the configuration would have done with remembered requests.
@@ -68,12 +73,25 @@ struct EndpointSource {
 };
 
 // A file named on the command line, or by the configuration's discovery plugin.
-EndpointSource source_of(const PickerArguments& arguments, const picker::Plan& plan) {
+Result<EndpointSource> source_of(const PickerArguments& arguments, const ConfigText& config) {
   if (!arguments.endpoints_file.empty()) {
-    return {arguments.endpoints_file, true};
+    return EndpointSource{arguments.endpoints_file, true};
   }
-  const auto* discovery = plan.find_as<picker::FileDiscovery>(plan.configuration.discovery);
-  return discovery != nullptr ? EndpointSource{discovery->path, discovery->watch} : EndpointSource{};
+  LLMD_TRY(const auto parsed, picker::parse_configuration(config.text, config.name,
+                                                          {.allow_experimental = arguments.experimental}));
+  const auto discovery = std::ranges::find(parsed.plugins, parsed.discovery, &picker::PluginEntry::name);
+  if (parsed.discovery.empty() || discovery == parsed.plugins.end()) {
+    return EndpointSource{};
+  }
+  EndpointSource source;
+  for (const auto& parameter : discovery->parameters) {
+    if (equals_ignoring_case(parameter.key(), "path") && parameter.value().is_string()) {
+      source.file = std::string_view(parameter.value().get_string());
+    } else if (equals_ignoring_case(parameter.key(), "watchFile") && parameter.value().is_bool()) {
+      source.watched = parameter.value().get_bool();
+    }
+  }
+  return source;
 }
 
 Result<std::shared_ptr<net::TlsServer>> make_tls(const PickerArguments& arguments) {
@@ -98,27 +116,30 @@ Result<kube::ClientConfig> kubernetes_of(const PickerArguments& arguments) {
 struct Running {
   const PickerArguments& arguments;
   async::EventLoop& loop;
-  picker::Picker& picker;
+  extproc::ServedPools& pools;
   extproc::Program& program;
   std::shared_ptr<net::TlsServer> tls;
   EndpointSource source;
-  std::unique_ptr<kube::Client> client;
+  kube::Client* client;                    // null: no Kubernetes
+  std::map<std::string, bool> found = {};  // of pools in Kubernetes: whether they exist
 
   kube::LeaseOptions lease() const;
-  extproc::PoolReference pool() const;
+  extproc::PoolReference reference(const std::string& pool) const;
+  Task<void> follow(extproc::KubePool& watched, std::string name);
   Task<void> follow_kubernetes();
+  void watch_files(async::Scope& scope);
   Task<void> run();
 };
 
 // Without a pool the name is that of the picker's own Deployment: its pod's without the two random parts.
 std::string name_of_pool(const PickerArguments& arguments) {
+  if (!arguments.pool_names.empty()) {
+    return arguments.pool_names.front();
+  }
   const char* pod = std::getenv("POD_NAME");
-  std::string name = arguments.pool_name;
-  if (name.empty() && pod != nullptr) {
-    name = pod;
-    for (int part = 0; part < 2; ++part) {
-      name.erase(std::min(name.rfind('-'), name.size()));
-    }
+  std::string name = pod != nullptr ? pod : "";
+  for (int part = 0; part < 2; ++part) {
+    name.erase(std::min(name.rfind('-'), name.size()));
   }
   return name;
 }
@@ -130,65 +151,146 @@ kube::LeaseOptions Running::lease() const {
           .identity = fmt::format("{}_{}", pod != nullptr ? pod : "llmd-picker", crypto::random_hex(8))};
 }
 
-extproc::PoolReference Running::pool() const {
+extproc::PoolReference Running::reference(const std::string& pool) const {
   return {.group = arguments.pool_group,
           .name_space = arguments.pool_namespace,
-          .name = name_of_pool(arguments),
+          .name = pool,
           .selector = arguments.endpoint_selector,
           .target_ports = arguments.endpoint_ports};
 }
 
-Task<void> Running::follow_kubernetes() {
-  extproc::KubePool watched(loop, *client, pool());
-  watched.on_change([this](std::vector<picker::Endpoint> endpoints, bool found) {
-    picker.update(std::move(endpoints));
-    program.set_synced(found);
+Task<void> Running::follow(extproc::KubePool& watched, std::string name) {
+  const extproc::PoolPtr pool = pools.pools()->find(name);
+  watched.on_change([this, pool, name](std::vector<picker::Endpoint> endpoints, bool exists) {
+    pool->picker->update(std::move(endpoints));
+    found[name] = exists;
+    program.set_synced(std::ranges::all_of(found, [](const auto& each) { return each.second; }));
   });
-  watched.on_priorities([this](std::shared_ptr<const extproc::Priorities> priorities) {
-    std::vector<int> levels;
-    for (const auto& [name, priority] : *priorities) {
-      levels.push_back(priority);
-    }
-    picker.set_priorities(levels);
-    program.set_priorities(std::move(priorities));
-  });
-  program.set_source_state([&watched] { return watched.state(); });
+  if (arguments.objects_file.empty()) {
+    watched.on_rules(
+        [pool](std::shared_ptr<const extproc::Rules> rules) { pool->set_rules(std::move(rules)); });
+  }
   co_await watched.run();
+}
+
+Task<void> Running::follow_kubernetes() {
+  std::map<std::string, std::unique_ptr<extproc::KubePool>> watched;
+  for (const extproc::PoolPtr& pool : pools.pools()->all()) {
+    found[pool->name] = false;
+    watched[pool->name] = std::make_unique<extproc::KubePool>(loop, *client, reference(pool->name));
+  }
+  program.set_source_state([&watched] {
+    if (watched.size() == 1) {
+      return watched.begin()->second->state();
+    }
+    json::Object said;
+    for (const auto& [name, pool] : watched) {
+      said[name] = pool->state();
+    }
+    return said;
+  });
+  co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
+    for (const auto& [name, pool] : watched) {
+      scope.spawn("inference pool", follow(*pool, name));
+    }
+    co_await scope.join();
+  });
+}
+
+void Running::watch_files(async::Scope& scope) {
+  if (source.watched) {
+    scope.spawn("endpoints file", picker::watch_endpoints(source.file, [this](picker::EndpointsFile file) {
+                  const auto folder = std::filesystem::path(source.file).parent_path();
+                  if (const auto applied = pools.apply(file, folder); !applied) {
+                    log::warning("pools stay as they were", {{"problem", applied.error().text()}});
+                  }
+                }));
+  }
+  if (!arguments.objects_file.empty()) {
+    scope.spawn("objects file",
+                picker::watch_file(arguments.objects_file, [this](const std::string& text) -> Result<void> {
+                  LLMD_TRY(auto objects, extproc::parse_rule_objects(text, arguments.objects_file));
+                  pools.set_rules(std::move(objects));
+                  return {};
+                }));
+  }
 }
 
 Task<void> Running::run() {
   process::Signals signals(loop, {SIGINT, SIGTERM});
-  picker::Scraper scraper(loop, picker, {.interval = arguments.refresh_interval});
   const auto held = lease();
   co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
     scope.spawn("picker", program.run());
-    scope.spawn("scraper", scraper.run());
-    if (source.watched) {
-      scope.spawn("endpoints file", extproc::watch_endpoints(source.file, [this](auto endpoints) {
-                    picker.update(std::move(endpoints));
-                  }));
-    }
-    if (client) {
-      scope.spawn("inference pool", follow_kubernetes());
+    scope.spawn("scrapers", pools.scrape());
+    watch_files(scope);
+    if (client != nullptr) {
+      scope.spawn("inference pools", follow_kubernetes());
     }
     if (arguments.cert_reload && tls && !arguments.cert_path.empty()) {
       scope.spawn("certificate", extproc::watch_certificate(tls, arguments.cert_path));
     }
     async::Scope election(loop);
-    if (client && arguments.leader_election) {
+    if (client != nullptr && arguments.leader_election) {
       election.spawn("leader election",
                      kube::lead(*client, held, [this](bool leads) { program.set_leading(leads); }));
     }
     co_await signals.wait();
     co_await election.close();
-    if (client && arguments.leader_election) {
+    if (client != nullptr && arguments.leader_election) {
       program.set_leading(false);  // before another one is
       co_await kube::give_up_lead(*client, held);
     }
-    const Duration notice = client ? arguments.drain_timeout : Duration::zero();
+    const Duration notice = client != nullptr ? arguments.drain_timeout : Duration::zero();
     co_await program.drain(notice, async::Deadline::after(notice + kLastRequests));
-    picker.shut_down();
+    pools.shut_down();
   });
+}
+
+Result<void> check_kubernetes(const PickerArguments& arguments) {
+  if (arguments.pool_names.empty() == arguments.endpoint_selector.empty()) {
+    return invalid_argument("either pool-name or endpoint-selector must be set")
+        .hint("or give --endpoints-file to run without Kubernetes");
+  }
+  if (!arguments.endpoint_selector.empty() && arguments.endpoint_ports.empty()) {
+    return invalid_argument("endpoint-target-ports must be set together with endpoint-selector");
+  }
+  if (arguments.leader_election && name_of_pool(arguments).empty()) {
+    return invalid_argument("ha-enable-leader-election needs POD_NAME where there is no pool-name")
+        .hint("replicas find each other by the name of their Deployment");
+  }
+  return {};
+}
+
+// Pools, rules and endpoints as files say, or the names of pools that Kubernetes knows more about.
+Result<void> fill_pools(const PickerArguments& arguments, const EndpointSource& source,
+                        extproc::ServedPools& pools) {
+  if (!arguments.objects_file.empty()) {
+    LLMD_TRY(const std::string text, read_file(arguments.objects_file, picker::kMostFileBytes));
+    LLMD_TRY(auto objects, extproc::parse_rule_objects(text, arguments.objects_file));
+    pools.set_rules(std::move(objects));
+  }
+  if (!source.file.empty()) {
+    LLMD_TRY(const auto endpoints, picker::read_endpoints(source.file));
+    return pools.apply(endpoints, std::filesystem::path(source.file).parent_path());
+  }
+  std::vector<std::string> names = arguments.pool_names;
+  if (names.empty()) {
+    names.push_back(name_of_pool(arguments));
+  }
+  for (const std::string& name : names) {
+    LLMD_TRY_VOID(pools.add(name));
+  }
+  return {};
+}
+
+std::shared_ptr<extproc::MetricsGuard> guard_of(const PickerArguments& arguments, kube::Client* client) {
+  using enum extproc::MetricsAccess;
+  if (client != nullptr) {
+    return std::make_shared<extproc::MetricsGuard>(
+        arguments.metrics_auth.value_or(true) ? Reviewed : Everybody, client);
+  }
+  return std::make_shared<extproc::MetricsGuard>(arguments.metrics_auth.value_or(false) ? ThisMachine
+                                                                                        : Everybody);
 }
 
 }  // namespace
@@ -204,10 +306,19 @@ Result<int> run_picker(Arguments words) {
   }
   log::configure(arguments.verbosity >= 4 ? log::Level::Debug : log::Level::Info);
   metrics::Registry registry;
-  LLMD_TRY(const auto picker, load_picker(arguments, registry));
+  LLMD_TRY(auto options, pools_of(arguments, registry));
+  LLMD_TRY(const EndpointSource source, source_of(arguments, {options.config_text, options.config_name}));
   async::EventLoop loop;
+  std::unique_ptr<kube::Client> client;
+  if (source.file.empty()) {
+    LLMD_TRY_VOID(check_kubernetes(arguments));
+    LLMD_TRY(auto config, kubernetes_of(arguments));
+    LLMD_TRY(client, kube::Client::create(loop, std::move(config)));
+  }
+  extproc::ServedPools pools(loop, std::move(options));
+  LLMD_TRY_VOID(fill_pools(arguments, source, pools));
   LLMD_TRY(const auto tls, make_tls(arguments));
-  extproc::Program program(loop, *picker, registry,
+  extproc::Program program(loop, pools.pools(), registry,
                            {.grpc = {arguments.host, arguments.grpc_port},
                             .health = {arguments.host, arguments.health_port},
                             .metrics = {arguments.host, arguments.metrics_port},
@@ -216,34 +327,20 @@ Result<int> run_picker(Arguments words) {
                             .max_message_bytes = arguments.max_message_bytes,
                             .health_on_grpc = arguments.health_checking,
                             .leader_election = arguments.leader_election,
+                            .metrics_guard = guard_of(arguments, client.get()),
                             .service = {.destination_header = arguments.destination_header,
                                         .destination_namespace = arguments.destination_namespace,
                                         .skip_response_bodies = arguments.skip_response_bodies}});
   Running running{.arguments = arguments,
                   .loop = loop,
-                  .picker = *picker,
+                  .pools = pools,
                   .program = program,
                   .tls = tls,
-                  .source = source_of(arguments, picker->plan())};
-  if (!running.source.file.empty()) {
-    LLMD_TRY(auto endpoints, extproc::read_endpoints(running.source.file));
-    picker->update(std::move(endpoints));
+                  .source = source,
+                  .client = client.get()};
+  if (!source.file.empty()) {
     program.set_synced(true);
     program.set_leading(true);
-  } else {
-    if (arguments.pool_name.empty() == arguments.endpoint_selector.empty()) {
-      return invalid_argument("either pool-name or endpoint-selector must be set")
-          .hint("or give --endpoints-file to run without Kubernetes");
-    }
-    if (!arguments.endpoint_selector.empty() && arguments.endpoint_ports.empty()) {
-      return invalid_argument("endpoint-target-ports must be set together with endpoint-selector");
-    }
-    if (arguments.leader_election && name_of_pool(arguments).empty()) {
-      return invalid_argument("ha-enable-leader-election needs POD_NAME where there is no pool-name")
-          .hint("replicas find each other by the name of their Deployment");
-    }
-    LLMD_TRY(auto config, kubernetes_of(arguments));
-    LLMD_TRY(running.client, kube::Client::create(loop, std::move(config)));
   }
   LLMD_TRY(const auto addresses, program.listen());
   fmt::print("picker grpc={} health={} metrics=http://{}\n", addresses.grpc.to_string(),

@@ -17,8 +17,8 @@ struct Accepted {
   std::string refresh_prometheus_interval, staleness_threshold;
   std::string metrics_scheme, metrics_path, metrics_port, metrics_insecure;
   std::string queued_metric, running_metric, kv_metric, lora_metric, cache_metric;
-  std::string tracing, pprof, metrics_auth, metrics_cert_dir, metrics_client_ca;
-  std::string send_size, compression, stream_metrics, fairness_limit, tls_minimum, tls_ciphers;
+  std::string tracing, pprof, metrics_cert_dir, metrics_client_ca;
+  std::string send_size, compression, fairness_limit, tls_minimum, tls_ciphers;
 
   void add_to(Options& options) {
     const auto add = [&options](const char* name, std::string& value) {
@@ -42,12 +42,10 @@ struct Accepted {
     add("--cache-info-metric", cache_metric);
     add("--tracing", tracing);
     add("--enable-pprof", pprof);
-    add("--metrics-endpoint-auth", metrics_auth);
     add("--metrics-cert-dir", metrics_cert_dir);
     add("--metrics-client-ca-file", metrics_client_ca);
     add("--grpc-max-send-msg-size", send_size);
     add("--grpc-enable-compression", compression);
-    add("--enable-grpc-stream-metrics", stream_metrics);
     add("--fairness-id-metric-label-limit", fairness_limit);
     add("--tls-min-version", tls_minimum);
     add("--tls-cipher-suites", tls_ciphers);
@@ -132,8 +130,19 @@ Result<std::size_t> parse_bytes(std::string_view text) {
   return invalid_argument("grpc-max-recv-msg-size: expected a size such as 64Mi, got '{}'", text);
 }
 
+// As Go reads booleans.
+Result<bool> parse_switch(std::string_view flag, std::string_view text) {
+  for (const auto& [word, value] :
+       {std::pair("true", true), {"t", true}, {"1", true}, {"false", false}, {"f", false}, {"0", false}}) {
+    if (equals_ignoring_case(text, word)) {
+      return value;
+    }
+  }
+  return invalid_argument("{}: expected true or false, got '{}'", flag, text);
+}
+
 struct Texts {
-  std::string ports, refresh_interval, drain_timeout, message_bytes;
+  std::string ports, pools, refresh_interval, drain_timeout, message_bytes, metrics_auth, stream_metrics;
 };
 
 Result<void> read_texts(const Texts& texts, PickerArguments& out) {
@@ -146,6 +155,17 @@ Result<void> read_texts(const Texts& texts, PickerArguments& out) {
       return invalid_argument("endpoint-target-ports: '{}' is not a port", each);
     }
     out.endpoint_ports.push_back(static_cast<std::uint16_t>(*port));
+  }
+  for (const std::string_view each : split(texts.pools, ',')) {
+    if (!trim(each).empty()) {
+      out.pool_names.emplace_back(trim(each));
+    }
+  }
+  if (!texts.metrics_auth.empty()) {
+    LLMD_TRY(out.metrics_auth, parse_switch("metrics-endpoint-auth", texts.metrics_auth));
+  }
+  if (!texts.stream_metrics.empty()) {
+    LLMD_TRY(out.stream_metrics, parse_switch("enable-grpc-stream-metrics", texts.stream_metrics));
   }
   if (!texts.refresh_interval.empty()) {
     LLMD_TRY(const Duration interval, parse_duration(texts.refresh_interval));
@@ -168,7 +188,9 @@ void apply_environment(PickerArguments& out) {
       value = set;
     }
   };
-  fill(out.pool_name, "POOL_NAME");
+  if (const char* set = std::getenv("POOL_NAME"); out.pool_names.empty() && set != nullptr && *set != '\0') {
+    out.pool_names = {set};
+  }
   fill(out.pool_namespace, "POOL_NAMESPACE");
   fill(out.pool_namespace, "NAMESPACE");
   if (out.pool_namespace.empty()) {
@@ -184,12 +206,14 @@ void describe(Options& line, PickerArguments& out, Texts& texts) {
   line.add("--replay", out.replay_file,
            "decide again what /debug/explanations wrote to this file, with --config or as it was, and end");
   line.add("-o,--o,--output", out.output, "of --replay: table or json").one_of({"table", "json"});
+  line.add("--objects-file", out.objects_file,
+           "InferenceObjective and InferenceModelRewrite objects without Kubernetes");
   line.add("--host", out.host, "address to listen on");
   line.add("--grpc-port", out.grpc_port, "ext_proc; 0 takes a free port");
   line.add("--grpc-health-port", out.health_port, "grpc.health.v1");
   line.add("--metrics-port", out.metrics_port, "/metrics, /debug");
   line.add("--loops", out.loops, "event loops for ext_proc, each with a thread").between(1, 256);
-  line.add("--pool-name", out.pool_name, "InferencePool to serve");
+  line.add("--pool-name", texts.pools, "InferencePool to serve, or several with commas");
   line.add("--pool-namespace", out.pool_namespace, "its namespace (NAMESPACE, or default)");
   line.add("--pool-group", out.pool_group, "its API group");
   line.add("--endpoint-selector", out.endpoint_selector, "labels of pods, instead of a pool");
@@ -205,6 +229,9 @@ void describe(Options& line, PickerArguments& out, Texts& texts) {
   line.add("--emit-endpoint-scores", out.emit_scores, "scores as dynamic metadata");
   line.add("--skip-response-bodies", out.skip_response_bodies,
            "ask STREAMED proxies to keep answers to themselves; no token metrics then");
+  line.add("--metrics-endpoint-auth", texts.metrics_auth,
+           "/metrics for reviewed tokens only (true with Kubernetes); without it: for this machine only");
+  line.add("--enable-grpc-stream-metrics", texts.stream_metrics, "extproc_* series");
   line.add("--shed-with-503", out.compatible_shedding, "503 instead of 429 for requests that are shed");
   line.add("--refresh-metrics-interval", texts.refresh_interval, "how often busy endpoints are asked (50ms)");
   line.add("--drain-timeout", texts.drain_timeout, "serving on after SIGTERM, so that proxies notice (30s)");

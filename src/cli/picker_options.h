@@ -16,8 +16,9 @@ struct PickerArguments {
   std::string config_file;
   std::string config_text;
   std::string endpoints_file;
-  std::string replay_file;  // decide what stands there again, instead of serving
-  std::string output;       // of the replay: empty, table or json
+  std::string objects_file;  // InferenceObjective, InferenceModelRewrite
+  std::string replay_file;   // decide what stands there again, instead of serving
+  std::string output;        // of the replay: empty, table or json
 
   std::string host = "0.0.0.0";
   std::uint16_t grpc_port = 9002;
@@ -25,7 +26,7 @@ struct PickerArguments {
   std::uint16_t metrics_port = 9090;
   int loops = 1;
 
-  std::string pool_name;
+  std::vector<std::string> pool_names;
   std::string pool_namespace;
   std::string pool_group = "inference.networking.k8s.io";
   std::string endpoint_selector;
@@ -42,6 +43,8 @@ struct PickerArguments {
   bool emit_scores = false;
   bool skip_response_bodies = false;
   bool compatible_shedding = false;
+  bool stream_metrics = false;
+  std::optional<bool> metrics_auth;  // absent: with Kubernetes only
   Duration refresh_interval = std::chrono::milliseconds(50);
   Duration drain_timeout = std::chrono::seconds(30);
   std::size_t max_message_bytes = 64 * 1024 * 1024;

@@ -10,9 +10,6 @@ namespace {
 
 using envoy::BodyMode;
 
-// Of an announced body, before it has come.
-constexpr std::int64_t kReserved = 4 * 1024 * 1024;
-
 std::string make_request_id() {
   std::string hex = crypto::random_hex(16);
   hex[12] = '4';  // UUID version 4
@@ -61,6 +58,7 @@ void Exchange::half_closed() {
     return;  // decided() comes back here
   }
   send_rest_of_body();
+  send_echo(true);
   stream_ended();
   call_->finish({});
 }
@@ -108,6 +106,7 @@ bool Exchange::waits_for_body() const {
 
 void Exchange::request_headers(std::string_view bytes) {
   const bool last = shared_.message.end_of_stream;
+  received_ = std::chrono::steady_clock::now();
   headers_.assign(bytes, shared_.message);
   if (headers_.find("x-request-id").value_or("").empty()) {
     request_id_ = make_request_id();
@@ -154,7 +153,7 @@ void Exchange::request_trailers() {
     body_complete_ = true;
     trailers_pending_ = true;
     decide();
-  } else if (step_ == Step::Deciding || body_sent_ < body_.size()) {
+  } else if (step_ == Step::Deciding || !body_.empty()) {
     trailers_pending_ = true;
   } else {
     shared_.answer.clear();
@@ -173,21 +172,16 @@ bool Exchange::hold(std::string_view body) {
     reject(503, "ServiceUnavailable", "too many request bodies wait to be routed");
     return false;
   }
-  if (body_.empty()) {
-    const auto announced = parse_integer(headers_.find("content-length").value_or("0")).value_or(0);
-    body_.reserve(static_cast<std::size_t>(std::clamp<std::int64_t>(announced, 0, kReserved)));
-  }
   shared_.held += body.size();
   shared_.metrics.held_bytes.set(static_cast<double>(shared_.held));
-  body_ += body;
+  body_.append(body, call_);
   return true;
 }
 
 void Exchange::release_body() {
   shared_.held -= body_.size();
   shared_.metrics.held_bytes.set(static_cast<double>(shared_.held));
-  body_ = std::string();
-  body_sent_ = 0;
+  body_.clear();
 }
 
 }  // namespace llmd::extproc

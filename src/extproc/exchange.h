@@ -1,33 +1,41 @@
 // One request of a proxy's client, as a series of ext_proc messages. Private to extproc.
 #pragma once
 
+#include <random>
+
 #include "async/event.h"
-#include "async/snapshot.h"
 #include "envoy/ext_proc.h"
+#include "extproc/body_pieces.h"
 #include "extproc/header_table.h"
+#include "extproc/pools.h"
 #include "extproc/service.h"
 #include "extproc/usage_finder.h"
 #include "openai/request_scan.h"
 
 namespace llmd::extproc {
 
+// What a proxy has in its hands while bodies pass by (the size that llm-d's picker uses, too).
+inline constexpr std::size_t kPieceBytes = 62'000;
+
 // What the exchanges of a service have in common.
 struct Service::Shared {
+  Shared(std::shared_ptr<const Pools> used, ServiceMetrics& counted, ServiceOptions chosen);
+  // One pool; the picker outlives this.
   Shared(const picker::Picker& used, ServiceMetrics& counted, ServiceOptions chosen);
 
-  const picker::Picker& picker;
+  const std::shared_ptr<const Pools> pools;
   ServiceMetrics& metrics;
   ServiceOptions options;
-  async::Snapshot<Priorities> priorities;
-  bool flow_control = false;
   std::size_t held = 0;
   int short_in_a_row = 0;
   bool warned_short = false;
+  std::minstd_rand random{std::random_device{}()};  // chooses between the targets of a rewrite
   void answer_hidden(Duration since_headers);
 
   // Scratch memory of the message in hand: everything is done before the next one comes.
   envoy::ProcessingRequest message;
   std::string answer;
+  std::vector<http::KeptBytes> pieces;
 };
 
 class Exchange : public std::enable_shared_from_this<Exchange> {
@@ -38,6 +46,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void message(std::string_view bytes);
   void half_closed();
   void drained();
+  void sending();
   // The stream is over; the call must not be used any more.
   void closed();
 
@@ -57,6 +66,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool hold(std::string_view body);
   void release_body();
   bool understand_body();
+  bool choose_pool();
   std::string_view path() const;
   picker::Request describe();
   void decide();
@@ -68,9 +78,12 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void immediate(int status, std::string_view body, std::span<const envoy::HeaderFieldView> headers);
 
   void rewrite_model();
+  bool restore_model(std::string_view body, std::string& restored) const;
   void send_decision();
   void send_request_body(std::size_t queue_at_most);
   void send_rest_of_body();
+  void send_piece(Part part, BodyPieces& body, bool end_of_stream);
+  void send_echo(bool all);
   void send_answer();
   void complete();
   void stream_ended();
@@ -83,11 +96,12 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
                                .response_body = envoy::BodyMode::FullDuplexStreamed};
 
   // The request.
+  TimePoint received_;
   HeaderTable headers_;
   std::string request_id_;  // made here, when the client sent none
   openai::RequestScan scan_;
-  std::string body_;
-  std::size_t body_sent_ = 0;
+  BodyPieces body_;
+  bool body_begun_ = false;  // to go back
   bool body_changed_ = false;
   bool headers_only_ = false;
   bool body_complete_ = false;
@@ -96,13 +110,19 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::string metadata_;  // the last metadata_context that came with the request
   std::vector<std::string_view> subset_;
 
-  // The decision.
+  // The decision. Rules stay as they were when the pool was chosen.
+  PoolPtr pool_;
+  std::shared_ptr<const Rules> rules_;
+  std::string_view target_model_;  // in rules_ or headers_; empty: the client's
   std::optional<picker::Decision> decision_;
   std::unique_ptr<async::Event> gone_;  // while it waits
   std::string destinations_;
 
   // The answer.
   UsageFinder usage_;
+  // Of its body, what has not been sent back yet: what arrives together goes back together.
+  BodyPieces echo_;
+  bool echo_ends_ = false;
   int status_ = 0;
   std::size_t response_bytes_ = 0;
   bool first_token_ = false;

@@ -1,6 +1,4 @@
 // The half of an exchange that begins when the engine answers.
-#include <array>
-
 #include "base/strings.h"
 #include "extproc/exchange.h"
 
@@ -49,6 +47,9 @@ void Exchange::response_headers() {
       set.emplace_back("x-llmd-explanation", explanation);
     }
   }
+  if (body_changed_) {
+    remove.push_back("content-length");  // the model's name in the body becomes another one
+  }
   envoy::CommonAnswer answer{.headers = {.set = set, .remove = remove}};
   if (shared_.options.skip_response_bodies && !last &&
       (modes_.response_body == BodyMode::Streamed || modes_.response_body == BodyMode::Buffered)) {
@@ -69,16 +70,27 @@ void Exchange::response_body() {
     if (!std::exchange(first_token_, true)) {
       decision_->first_token();
     }
+    decision_->piece();
     usage_.feed(message.body);
   }
   response_bytes_ += message.body.size();
+  std::string restored;
+  const bool changed = restore_model(message.body, restored);
+  const std::string_view body = changed ? std::string_view(restored) : message.body;
   if (modes_.response_body == BodyMode::FullDuplexStreamed) {
-    const envoy::StreamedBody frame(Part::ResponseBody, message.body.size(), message.end_of_stream);
-    const std::array<std::string_view, 3> pieces{frame.head(), message.body, frame.tail()};
-    call_->send(pieces);
+    echo_.append(body, changed ? nullptr : call_);
+    echo_ends_ = message.end_of_stream;
+    if (echo_.size() >= kPieceBytes) {
+      send_echo(false);
+    }
+    call_->send_later();
   } else {
     shared_.answer.clear();
-    envoy::append_body_unchanged(shared_.answer, Part::ResponseBody);
+    if (changed) {
+      envoy::append_body_replaced(shared_.answer, Part::ResponseBody, {}, body);
+    } else {
+      envoy::append_body_unchanged(shared_.answer, Part::ResponseBody);
+    }
     send_answer();
   }
   if (message.end_of_stream) {
@@ -87,7 +99,23 @@ void Exchange::response_body() {
   }
 }
 
+void Exchange::sending() {
+  if (call_ != nullptr) {
+    send_echo(true);
+  }
+}
+
+// Whole pieces, or `all` of it.
+void Exchange::send_echo(bool all) {
+  while (echo_.size() >= kPieceBytes || (all && (!echo_.empty() || echo_ends_))) {
+    const bool last = echo_ends_ && echo_.size() <= kPieceBytes;
+    echo_ends_ = echo_ends_ && !last;
+    send_piece(Part::ResponseBody, echo_, last);
+  }
+}
+
 void Exchange::response_trailers() {
+  send_echo(true);
   shared_.answer.clear();
   envoy::append_trailers_answer(shared_.answer, Part::ResponseTrailers);
   send_answer();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <random>
 
 #include "base/strings.h"
 #include "extproc/exchange.h"
@@ -12,9 +13,11 @@ namespace {
 
 using envoy::HeaderFieldView;
 
-// What a proxy has in its hands while bodies pass by (the size that llm-d's picker uses, too).
-constexpr std::size_t kPieceBytes = 62'000;
 constexpr std::size_t kQueuedEnough = 128 * 1024;
+
+// How a proxy says which pool it means.
+constexpr std::string_view kPoolHeader = "x-llmd-pool";
+constexpr std::pair<std::string_view, std::string_view> kPoolMetadata{"llmd", "pool"};
 
 // Headers that only the picker may set: a client's own must not steer engines and sidecars.
 constexpr std::array<std::string_view, 4> kOurHeaders = {"x-prefiller-host-port", "x-encoder-hosts-ports",
@@ -49,7 +52,7 @@ std::optional<std::string_view> either(const HeaderTable& headers, std::string_v
 // False: the request has been refused.
 bool Exchange::understand_body() {
   if (!scan_.finish()) {
-    const bool incomplete = trim(body_).empty() || trim(body_).back() != '}';
+    const bool incomplete = body_.last_visible() != '}';
     reject(400, "BadRequest",
            fmt::format("error unmarshaling request bodyMap: {}",
                        incomplete ? "unexpected end of JSON input" : "not one JSON object"));
@@ -76,6 +79,31 @@ std::string_view Exchange::path() const {
   return {};
 }
 
+// False: no pool serves the request, and it has been refused.
+bool Exchange::choose_pool() {
+  const std::string_view model = scan_.model() ? std::string_view(*scan_.model()) : std::string_view();
+  const auto said = envoy::metadata_texts(metadata_, kPoolMetadata.first, kPoolMetadata.second);
+  const std::string_view name =
+      said && !said->empty() ? said->front() : headers_.find(kPoolHeader).value_or("");
+  pool_ = shared_.pools->select({name, headers_.find(":authority").value_or(""), model});
+  if (!pool_) {
+    reject(404, "NotFound",
+           name.empty() ? fmt::format("no pool serves the model '{}'", model)
+                        : fmt::format("there is no pool '{}'", name));
+    return false;
+  }
+  rules_ = pool_->rules.load();
+  target_model_ = either(headers_, "x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite").value_or("");
+  if (!rules_->rewrites.empty() && !model.empty()) {
+    const double draw = std::uniform_real_distribution<double>(0, 1)(shared_.random);
+    if (const auto match = rules_->rewrites.find(model, draw)) {
+      target_model_ = match->target;
+      shared_.metrics.rewritten(match->rewrite, model, match->target);
+    }
+  }
+  return true;
+}
+
 picker::Request Exchange::describe() {
   picker::Request request;
   request.id =
@@ -83,16 +111,16 @@ picker::Request Exchange::describe() {
   request.headers = picker::HeaderView(headers_);
   request.path = path();
   request.model = scan_.model() ? std::string_view(*scan_.model()) : std::string_view();
-  request.target_model =
-      either(headers_, "x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite").value_or("");
+  request.target_model = target_model_;
+  request.received = received_;
   request.stream = scan_.stream();
   request.objective =
       either(headers_, "x-llm-d-inference-objective", "x-gateway-inference-objective").value_or("");
   request.fairness_id = either(headers_, "x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id")
                             .value_or(picker::kDefaultFairnessId);
-  const auto priorities = shared_.priorities.load();
-  if (const auto found = priorities->find(request.objective); found != priorities->end()) {
-    request.priority = found->second;
+  if (rules_) {
+    const auto found = rules_->priorities.find(request.objective);
+    request.priority = found == rules_->priorities.end() ? 0 : found->second;
   }
   request.body_bytes = body_.size();
   request.prompt_bytes = scan_.prompt_bytes();
@@ -116,26 +144,28 @@ picker::Request Exchange::describe() {
 }
 
 void Exchange::decide() {
-  if (!understand_body()) {
+  if (!understand_body() || !choose_pool()) {
     return;
   }
   step_ = Step::Deciding;
-  if (shared_.flow_control) {
+  if (pool_->flow_control) {
     gone_ = std::make_unique<async::Event>(call_->executor());
     call_->tasks().spawn("ext_proc decision", decide_later(shared_from_this()));
   } else {
-    decided(shared_.picker.pick(describe()));
+    decided(pool_->picker->pick(describe()));
   }
 }
 
 void Exchange::decide_by_headers() {
-  step_ = Step::Deciding;
-  decided(shared_.picker.pick_any(describe()));
+  if (choose_pool()) {
+    step_ = Step::Deciding;
+    decided(pool_->picker->pick_any(describe()));
+  }
 }
 
 Task<void> Exchange::decide_later(std::shared_ptr<Exchange> self) {
   auto result = co_await async::unless(
-      self->gone_->wait(), self->shared_.picker.decide(self->describe(), async::Deadline::never()));
+      self->gone_->wait(), self->pool_->picker->decide(self->describe(), async::Deadline::never()));
   if (!result || self->call_ == nullptr) {
     co_return;
   }
@@ -160,7 +190,7 @@ void Exchange::decided(picker::PickResult<picker::Decision> result) {
 
 // The engine is asked for the target model: only that value changes in the body.
 void Exchange::rewrite_model() {
-  const std::string target(describe().target_model);
+  const std::string target(target_model_);
   if (target.empty() || target == scan_.model().value_or("") || !scan_.model_position() || body_.empty()) {
     return;
   }
@@ -168,12 +198,42 @@ void Exchange::rewrite_model() {
   json::write_quoted_to(quoted, target);
   const auto position = *scan_.model_position();
   shared_.held -= body_.size();
-  body_.replace(position.begin, position.end - position.begin, quoted);
+  body_.replace(position.begin, position.end, quoted);
   shared_.held += body_.size();
   body_changed_ = true;
 }
 
+// Answers name the model as the client did: `"model":"TARGET"`, the way engines write it, is put back where
+// it stands in one piece. False: it does not stand there.
+bool Exchange::restore_model(std::string_view body, std::string& restored) const {
+  if (!body_changed_) {
+    return false;
+  }
+  std::string from;
+  std::string to;
+  json::write_quoted_to(from, target_model_);
+  json::write_quoted_to(to, *scan_.model());
+  for (const std::string_view name : {"\"model\":", "\"model\": "}) {
+    const std::string wanted = std::string(name) + from;
+    std::size_t at = body.find(wanted);
+    if (at == std::string_view::npos) {
+      continue;
+    }
+    std::size_t done = 0;
+    for (; at != std::string_view::npos; at = body.find(wanted, done)) {
+      restored.append(body.substr(done, at - done)).append(name).append(to);
+      done = at + wanted.size();
+    }
+    restored += body.substr(done);
+    return true;
+  }
+  return false;
+}
+
 void Exchange::reject(const picker::Rejection& rejection) {
+  if (const PoolPtr pool = pool_ ? pool_ : shared_.pools->select({})) {
+    pool->picker->refused(describe(), rejection.code);
+  }
   std::vector<HeaderFieldView> headers;
   if (!rejection.reason.empty()) {
     headers.emplace_back("x-llm-d-request-dropped-reason", rejection.reason);
@@ -231,6 +291,8 @@ void Exchange::send_decision() {
       remove.push_back(name);
     }
   }
+  shared_.metrics.request_seconds.observe(
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - received_).count());
   const std::array metadata{envoy::MetadataText{shared_.options.destination_namespace,
                                                 shared_.options.destination_header, destinations_}};
   std::vector<std::pair<std::string, double>> scores;
@@ -249,7 +311,7 @@ void Exchange::send_decision() {
     send_answer();
   } else {
     envoy::append_body_replaced(shared_.answer, Part::RequestBody, answer,
-                                body_changed_ ? std::optional<std::string_view>(body_) : std::nullopt);
+                                body_changed_ ? std::optional(body_.joined()) : std::nullopt);
     send_answer();
     release_body();
     return;
@@ -264,16 +326,26 @@ void Exchange::send_decision() {
   }
 }
 
+// The first bytes of a body, as one message.
+void Exchange::send_piece(Part part, BodyPieces& body, bool end_of_stream) {
+  const envoy::StreamedBody frame(part, std::min(body.size(), kPieceBytes), end_of_stream);
+  auto& pieces = shared_.pieces;
+  pieces.clear();
+  pieces.push_back({frame.head()});
+  body.take(kPieceBytes, pieces);
+  pieces.push_back({frame.tail()});
+  call_->send(pieces);
+  pieces.clear();
+}
+
 // As much as the proxy takes; drained() goes on.
 void Exchange::send_request_body(std::size_t queue_at_most) {
   bool more = true;
+  body_begun_ = true;
   while (more && call_->queued() < queue_at_most) {
-    const std::string_view piece = std::string_view(body_).substr(body_sent_, kPieceBytes);
-    body_sent_ += piece.size();
-    more = body_sent_ < body_.size();
-    const envoy::StreamedBody frame(Part::RequestBody, piece.size(), !more && !trailers_pending_);
-    const std::array<std::string_view, 3> pieces{frame.head(), piece, frame.tail()};
-    call_->send(pieces);
+    more = body_.size() > kPieceBytes;
+    shared_.held -= std::min(body_.size(), kPieceBytes);
+    send_piece(Part::RequestBody, body_, !more && !trailers_pending_);
   }
   if (more) {
     return;
@@ -288,7 +360,7 @@ void Exchange::send_request_body(std::size_t queue_at_most) {
 }
 
 void Exchange::drained() {
-  if (step_ == Step::Decided && body_sent_ > 0) {
+  if (step_ == Step::Decided && body_begun_) {
     send_request_body(kQueuedEnough);
   }
 }
@@ -297,7 +369,7 @@ void Exchange::drained() {
 // reads: the stream ends with the whole body all the same. It is in memory already, so it costs no more in
 // the queue.
 void Exchange::send_rest_of_body() {
-  if (call_ != nullptr && step_ == Step::Decided && body_sent_ > 0) {
+  if (call_ != nullptr && step_ == Step::Decided && body_begun_) {
     send_request_body(std::numeric_limits<std::size_t>::max());
   }
 }

@@ -39,6 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       } else {
         exchange->message(rest.substr(0, length));
         rest.remove_prefix(std::min(length, rest.size()));
+        exchange->sending();
       }
       if (ended && call.sent.size() > before) {
         std::abort();

@@ -53,6 +53,7 @@ class ExchangeTest : public testing::Test {
   std::vector<pb::ProcessingResponse> say(const pb::ProcessingRequest& message) {
     const std::size_t before = call_->sent.size();
     exchange_->message(message.SerializeAsString());
+    exchange_->sending();
     return answers(before);
   }
   std::vector<pb::ProcessingResponse> answers(std::size_t from) const {

@@ -4,6 +4,7 @@
 
 #include "async/event.h"
 #include "async/scope.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "kube/informer.h"
 #include "kube/selector.h"
@@ -17,6 +18,9 @@ const kube::Resource kOlderPools{"inference.networking.x-k8s.io", "v1alpha2", "i
 const kube::Resource kObjectives{"llm-d.ai", "v1alpha2", "inferenceobjectives", "InferenceObjective"};
 const kube::Resource kOlderObjectives{"inference.networking.x-k8s.io", "v1alpha2", "inferenceobjectives",
                                       "InferenceObjective"};
+const kube::Resource kRewrites{"llm-d.ai", "v1alpha2", "inferencemodelrewrites", "InferenceModelRewrite"};
+const kube::Resource kOlderRewrites{"inference.networking.x-k8s.io", "v1alpha2", "inferencemodelrewrites",
+                                    "InferenceModelRewrite"};
 constexpr std::string_view kActivePorts = "inference.networking.k8s.io/active-ports";
 // A rollout changes many pods at once; one snapshot for a burst is enough.
 constexpr auto kBurst = std::chrono::milliseconds(5);
@@ -118,13 +122,39 @@ std::vector<picker::Endpoint> endpoints_of(const kube::Object& pool,
   return endpoints;
 }
 
+namespace {
+
+bool is_for(const kube::Object& object, const PoolReference& pool) {
+  const std::string_view group = kube::find_string(object, "spec.poolRef.group");
+  const bool ours = pool.name.empty() || (kube::find_string(object, "spec.poolRef.name") == pool.name &&
+                                          (group.empty() || group == pool.group));
+  return ours && !kube::is_being_deleted(object);
+}
+
+}  // namespace
+
+std::vector<ModelRewrite> rewrites_of(const std::vector<const kube::Object*>& objects,
+                                      const PoolReference& pool) {
+  std::vector<ModelRewrite> rewrites;
+  for (const kube::Object* object : objects) {
+    if (!is_for(*object, pool)) {
+      continue;
+    }
+    auto read = read_rule_object(*object);
+    if (read && read->rewrite) {
+      rewrites.push_back(std::move(*read->rewrite));
+    } else if (!read) {
+      log::warning("a model rewrite is not looked at",
+                   {{"name", kube::name_of(*object)}, {"problem", read.error().text()}});
+    }
+  }
+  return rewrites;
+}
+
 Priorities priorities_of(const std::vector<const kube::Object*>& objectives, const PoolReference& pool) {
   Priorities priorities;
   for (const kube::Object* objective : objectives) {
-    const std::string_view group = kube::find_string(*objective, "spec.poolRef.group");
-    const bool ours = pool.name.empty() || (kube::find_string(*objective, "spec.poolRef.name") == pool.name &&
-                                            (group.empty() || group == pool.group));
-    if (ours && !kube::is_being_deleted(*objective)) {
+    if (is_for(*objective, pool)) {
       priorities[std::string(kube::name_of(*objective))] =
           static_cast<int>(kube::find_int(*objective, "spec.priority", 0));
     }
@@ -141,22 +171,24 @@ struct KubePool::State {
         pods(loop, client, kube::kPods, reference.name_space, {.label_selector = reference.selector}),
         objectives(loop, client, kObjectives, reference.name_space),
         older_objectives(loop, client, kOlderObjectives, reference.name_space),
+        rewrites(loop, client, kRewrites, reference.name_space),
+        older_rewrites(loop, client, kOlderRewrites, reference.name_space),
         pods_changed(executor),
-        objectives_changed(executor) {
+        rules_changed(executor) {
     for (kube::Informer* informer : {&pools, &pods}) {
       informer->on_change([this](const kube::Object*, const kube::Object*) { pods_changed.set(); });
     }
-    for (kube::Informer* informer : {&objectives, &older_objectives}) {
-      informer->on_change([this](const kube::Object*, const kube::Object*) { objectives_changed.set(); });
+    for (kube::Informer* informer : {&objectives, &older_objectives, &rewrites, &older_rewrites}) {
+      informer->on_change([this](const kube::Object*, const kube::Object*) { rules_changed.set(); });
     }
   }
 
   bool has_pool() const { return reference.selector.empty(); }
   const kube::Object* pool() const;
   void publish() const;
-  void publish_priorities() const;
+  void publish_rules() const;
   Task<void> follow_pods();
-  Task<void> follow_objectives();
+  Task<void> follow_rules();
 
   PoolReference reference;
   Executor executor;
@@ -164,10 +196,12 @@ struct KubePool::State {
   kube::Informer pods;
   kube::Informer objectives;
   kube::Informer older_objectives;
+  kube::Informer rewrites;
+  kube::Informer older_rewrites;
   async::Event pods_changed;
-  async::Event objectives_changed;
+  async::Event rules_changed;
   std::function<void(std::vector<picker::Endpoint>, bool)> changed;
-  std::function<void(std::shared_ptr<const Priorities>)> priorities_changed;
+  std::function<void(std::shared_ptr<const Rules>)> on_rules;
 };
 
 // Null also when it is on its way out.
@@ -195,10 +229,14 @@ void KubePool::State::publish() const {
 }
 
 // Where the newer group is installed, the older one is not looked at.
-void KubePool::State::publish_priorities() const {
-  if (priorities_changed) {
+void KubePool::State::publish_rules() const {
+  if (on_rules) {
     const kube::Informer& current = objectives.is_synced() ? objectives : older_objectives;
-    priorities_changed(std::make_shared<const Priorities>(priorities_of(all_of(current), reference)));
+    const kube::Informer& current_rewrites = rewrites.is_synced() ? rewrites : older_rewrites;
+    auto rules = std::make_shared<Rules>();
+    rules->priorities = priorities_of(all_of(current), reference);
+    rules->rewrites = ModelRewrites(rewrites_of(all_of(current_rewrites), reference));
+    on_rules(std::move(rules));
   }
 }
 
@@ -216,12 +254,12 @@ Task<void> KubePool::State::follow_pods() {
   }
 }
 
-Task<void> KubePool::State::follow_objectives() {
+Task<void> KubePool::State::follow_rules() {
   while (true) {
-    co_await objectives_changed.wait();
+    co_await rules_changed.wait();
     co_await async::sleep(kBurst);
-    objectives_changed.reset();
-    publish_priorities();
+    rules_changed.reset();
+    publish_rules();
   }
 }
 
@@ -234,8 +272,8 @@ void KubePool::on_change(std::function<void(std::vector<picker::Endpoint>, bool)
   state_->changed = std::move(changed);
 }
 
-void KubePool::on_priorities(std::function<void(std::shared_ptr<const Priorities>)> changed) {
-  state_->priorities_changed = std::move(changed);
+void KubePool::on_rules(std::function<void(std::shared_ptr<const Rules>)> changed) {
+  state_->on_rules = std::move(changed);
 }
 
 Task<void> KubePool::run() {
@@ -247,7 +285,9 @@ Task<void> KubePool::run() {
     }
     scope.spawn("objectives", state.objectives.run());
     scope.spawn("older objectives", state.older_objectives.run());
-    scope.spawn("priorities", state.follow_objectives());
+    scope.spawn("model rewrites", state.rewrites.run());
+    scope.spawn("older model rewrites", state.older_rewrites.run());
+    scope.spawn("rules", state.follow_rules());
     co_await state.follow_pods();
   });
 }

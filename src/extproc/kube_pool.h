@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "extproc/service.h"
+#include "extproc/rules.h"
 #include "json/value.h"
 #include "kube/client.h"
 #include "picker/endpoint.h"
@@ -32,6 +32,9 @@ std::vector<picker::Endpoint> endpoints_of(const kube::Object& pool,
 
 // Of the objectives whose poolRef names this pool. Pure.
 Priorities priorities_of(const std::vector<const kube::Object*>& objectives, const PoolReference& pool);
+// Of the same pool; what makes no sense is logged and left out.
+std::vector<ModelRewrite> rewrites_of(const std::vector<const kube::Object*>& objects,
+                                      const PoolReference& pool);
 
 class KubePool {
  public:
@@ -40,7 +43,8 @@ class KubePool {
 
   // Called once everything has been read, then after every change; `found` tells whether the pool exists.
   void on_change(std::function<void(std::vector<picker::Endpoint> endpoints, bool found)> changed);
-  void on_priorities(std::function<void(std::shared_ptr<const Priorities>)> changed);
+  // The objectives and model rewrites whose poolRef names this pool.
+  void on_rules(std::function<void(std::shared_ptr<const Rules>)> changed);
   Task<void> run();  // until cancelled
 
   // For /debug: what is followed, and since when the API server has been away.

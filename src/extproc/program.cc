@@ -20,10 +20,10 @@ constexpr auto kLookEvery = std::chrono::seconds(1);
 
 // ext_proc on one loop.
 struct Front {
-  Front(async::EventLoop& on, const picker::Picker& picker, ServiceMetrics& metrics,
+  Front(async::EventLoop& on, const std::shared_ptr<const Pools>& pools, ServiceMetrics& metrics,
         const ProgramOptions& options)
       : loop(on),
-        service(picker, metrics, options.service),
+        service(pools, metrics, options.service),
         server(on, {.tls = options.tls,
                     .reuse_port = options.loops > 1,
                     .max_message_bytes = options.max_message_bytes}),
@@ -54,16 +54,24 @@ struct Worker {
   std::thread thread;
 };
 
+std::shared_ptr<MetricsGuard> guard_of(const ProgramOptions& options) {
+  return options.metrics_guard ? options.metrics_guard
+                               : std::make_shared<MetricsGuard>(MetricsAccess::Everybody);
+}
+
 }  // namespace
 
 struct Program::State {
-  State(async::EventLoop& on, const picker::Picker& used, metrics::Registry& known, ProgramOptions chosen)
+  State(async::EventLoop& on, const std::shared_ptr<const Pools>& pools, metrics::Registry& known,
+        ProgramOptions chosen)
       : loop(on),
         options(std::move(chosen)),
         metrics(known),
-        main(on, used, metrics, options),
+        main(on, pools, metrics, options),
         health(on, {}),
-        http(on, {}, debug_handler(used, known, [this](json::Object& state) { describe(state); })) {}
+        http(on, {}, debug_handler(pools, known, guard_of(options), [this](json::Object& state) {
+               describe(state);
+             })) {}
 
   void describe(json::Object& state) const;
 
@@ -109,9 +117,9 @@ envoy::Health Program::State::health_of(std::string_view service) const {
   return envoy::Health::ServiceUnknown;
 }
 
-Program::Program(async::EventLoop& loop, const picker::Picker& picker, metrics::Registry& registry,
+Program::Program(async::EventLoop& loop, std::shared_ptr<const Pools> pools, metrics::Registry& registry,
                  ProgramOptions options)
-    : state_(std::make_unique<State>(loop, picker, registry, std::move(options))) {
+    : state_(std::make_unique<State>(loop, pools, registry, std::move(options))) {
   State& state = *state_;
   state.options.service.held_bytes /= static_cast<std::size_t>(state.options.loops);
   std::vector<std::string> services{std::string(envoy::kProcessorService)};
@@ -125,7 +133,7 @@ Program::Program(async::EventLoop& loop, const picker::Picker& picker, metrics::
   }
   for (int i = 1; i < state.options.loops; ++i) {
     auto worker = std::make_unique<Worker>();
-    worker->front = std::make_unique<Front>(worker->loop, picker, state.metrics, state.options);
+    worker->front = std::make_unique<Front>(worker->loop, pools, state.metrics, state.options);
     if (state.options.health_on_grpc) {
       envoy::add_health_service(
           worker->front->server, [](std::string_view) { return envoy::Health::Serving; }, services);
@@ -203,13 +211,6 @@ void Program::set_leading(bool leading) {
 
 void Program::set_source_state(std::function<json::Object()> state) {
   state_->source_state = std::move(state);
-}
-
-void Program::set_priorities(std::shared_ptr<const Priorities> priorities) {
-  state_->main.service.set_priorities(priorities);
-  for (const auto& worker : state_->workers) {
-    worker->front->service.set_priorities(priorities);
-  }
 }
 
 Result<std::shared_ptr<net::TlsServer>> self_signed_tls() {

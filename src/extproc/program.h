@@ -1,5 +1,5 @@
 // The servers of `llmd picker`: ext_proc, health, and one HTTP port for metrics and questions. The caller
-// finds endpoints and updates the picker.
+// finds endpoints and updates the pools' pickers.
 //
 // ext_proc may run on several loops, each with a thread and a listener of its own on the same port;
 // everything else stays on the loop given here.
@@ -11,6 +11,7 @@
 #include <string>
 
 #include "async/event_loop.h"
+#include "extproc/metrics_guard.h"
 #include "extproc/service.h"
 #include "json/value.h"
 #include "net/address.h"
@@ -25,15 +26,16 @@ struct ProgramOptions {
   int loops = 1;                              // for ext_proc
   std::shared_ptr<const net::TlsServer> tls;  // of ext_proc; null: plaintext
   std::size_t max_message_bytes = 64 * 1024 * 1024;
-  bool health_on_grpc = false;   // grpc.health.v1 on the ext_proc port, too
-  bool leader_election = false;  // readiness needs leadership, liveness does not
+  bool health_on_grpc = false;                  // grpc.health.v1 on the ext_proc port, too
+  bool leader_election = false;                 // readiness needs leadership, liveness does not
+  std::shared_ptr<MetricsGuard> metrics_guard;  // null: everybody may read /metrics
   ServiceOptions service;
 };
 
 class Program {
  public:
-  // The picker and the registry must outlive the program.
-  Program(async::EventLoop& loop, const picker::Picker& picker, metrics::Registry& registry,
+  // The registry must outlive the program.
+  Program(async::EventLoop& loop, std::shared_ptr<const Pools> pools, metrics::Registry& registry,
           ProgramOptions options);
   ~Program();
 
@@ -50,7 +52,6 @@ class Program {
   void set_leading(bool leading);
   // What /debug says about where endpoints come from, asked for on the loop. Empty: nothing.
   void set_source_state(std::function<json::Object()> state);
-  void set_priorities(std::shared_ptr<const Priorities> priorities);
   // Says NOT_SERVING from now on, still serves for `notice`, so that proxies can go elsewhere, then lets what
   // runs finish until `deadline`.
   Task<void> drain(Duration notice, async::Deadline deadline);

@@ -3,10 +3,13 @@
 #include "base/log.h"
 #include "envoy/ext_proc.h"
 #include "extproc/exchange.h"
-#include "picker/plan.h"
 
 namespace llmd::extproc {
 namespace {
+
+constexpr double kSeconds[] = {.0001, .00025, .0005, .001, .0025, .005, .01, .025,
+                               .05,   .1,     .25,   .5,   1,     2.5,  5,   10};
+constexpr std::string_view kRewriteHelp = "Requests whose model an InferenceModelRewrite changed.";
 
 class Stream final : public http::GrpcHandler {
  public:
@@ -16,6 +19,7 @@ class Stream final : public http::GrpcHandler {
   void on_message(std::string_view bytes) override { exchange_->message(bytes); }
   void on_half_close() override { exchange_->half_closed(); }
   void on_drained() override { exchange_->drained(); }
+  void on_sending() override { exchange_->sending(); }
 
  private:
   std::shared_ptr<Exchange> exchange_;
@@ -33,18 +37,33 @@ ServiceMetrics::ServiceMetrics(metrics::Registry& registry)
       malformed(registry.counter("llmd_extproc_malformed_messages_total",
                                  "Messages that are no ProcessingRequest.")),
       held_bytes(
-          registry.gauge("llmd_extproc_held_bytes", "Bytes of request bodies that wait to be routed.")) {
+          registry.gauge("llmd_extproc_held_bytes", "Bytes of request bodies that wait to be routed.")),
+      request_seconds(registry.histogram("llm_d_epp_request_processing_duration_seconds",
+                                         "From a request's headers to its decision.", kSeconds)),
+      response_seconds(registry.histogram("llm_d_epp_response_processing_duration_seconds",
+                                          "Work on the last message of an answer.", kSeconds)),
+      rewrites_(registry.counters("llm_d_epp_model_rewrite_decisions_total", std::string(kRewriteHelp),
+                                  {"model_rewrite_name", "model_name", "target_model"})),
+      rewrites_older_(registry.counters("inference_extension_model_rewrite_decisions_total",
+                                        std::string(kRewriteHelp),
+                                        {"model_rewrite_name", "model_name", "target_model"})) {
   auto& ended = registry.counters("llmd_extproc_streams_ended_total", "How streams ended.", {"how"});
   answered = ended.with({"answered"});
   closed = ended.with({"closed"});
   abandoned = ended.with({"abandoned"});
 }
 
+void ServiceMetrics::rewritten(std::string_view rewrite, std::string_view model, std::string_view target) {
+  for (auto* family : {&rewrites_, &rewrites_older_}) {
+    family->with({rewrite, model, target})->add();
+  }
+}
+
+Service::Shared::Shared(std::shared_ptr<const Pools> used, ServiceMetrics& counted, ServiceOptions chosen)
+    : pools(std::move(used)), metrics(counted), options(std::move(chosen)) {}
+
 Service::Shared::Shared(const picker::Picker& used, ServiceMetrics& counted, ServiceOptions chosen)
-    : picker(used),
-      metrics(counted),
-      options(std::move(chosen)),
-      flow_control(used.plan().configuration.flow_control) {}
+    : Shared(std::make_shared<const Pools>(used), counted, std::move(chosen)) {}
 
 // A proxy with response_trailer_mode SKIP ends the stream at the headers, while the engine still works: its
 // load is then invisible. The messages do not say so, but it shows when no answer ever takes any time.
@@ -61,8 +80,8 @@ void Service::Shared::answer_hidden(Duration since_headers) {
   }
 }
 
-Service::Service(const picker::Picker& picker, ServiceMetrics& metrics, ServiceOptions options)
-    : shared_(std::make_unique<Shared>(picker, metrics, std::move(options))) {}
+Service::Service(std::shared_ptr<const Pools> pools, ServiceMetrics& metrics, ServiceOptions options)
+    : shared_(std::make_unique<Shared>(std::move(pools), metrics, std::move(options))) {}
 
 Service::~Service() = default;
 
@@ -70,10 +89,6 @@ void Service::add_to(http::GrpcServer& server) {
   server.add(std::string(envoy::kProcessMethod), [shared = shared_.get()](http::GrpcCall& call) {
     return std::make_unique<Stream>(*shared, call);
   });
-}
-
-void Service::set_priorities(std::shared_ptr<const Priorities> priorities) {
-  shared_->priorities.store(std::move(priorities));
 }
 
 }  // namespace llmd::extproc

@@ -6,16 +6,16 @@
 // BUFFERED; STREAMED; NONE, where the decision knows only the headers. docs/compatibility.md lists what
 // differs from llm-d's picker.
 //
-// One loop; several services may share a picker.
+// One loop; several services may share pools.
 #pragma once
 
 #include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "extproc/pools.h"
 #include "http/grpc_server.h"
 #include "metrics/registry.h"
 #include "picker/picker.h"
@@ -45,18 +45,22 @@ struct ServiceMetrics {
   metrics::Counter& short_answers;  // see Service::Shared::answer_hidden()
   metrics::Counter& malformed;
   metrics::Gauge& held_bytes;
-};
+  metrics::Histogram& request_seconds;   // from the headers to the decision
+  metrics::Histogram& response_seconds;  // the answer's last message
 
-// What InferenceObjective objects say.
-using Priorities = std::map<std::string, int, std::less<>>;
+  void rewritten(std::string_view rewrite, std::string_view model, std::string_view target);
+
+ private:
+  metrics::Family<metrics::Counter>& rewrites_;
+  metrics::Family<metrics::Counter>& rewrites_older_;
+};
 
 class Service {
  public:
-  Service(const picker::Picker& picker, ServiceMetrics& metrics, ServiceOptions options = {});
+  Service(std::shared_ptr<const Pools> pools, ServiceMetrics& metrics, ServiceOptions options = {});
   ~Service();
   // The service must outlive the server.
   void add_to(http::GrpcServer& server);
-  void set_priorities(std::shared_ptr<const Priorities> priorities);
 
   struct Shared;  // private to extproc
 

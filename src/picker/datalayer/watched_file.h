@@ -1,0 +1,20 @@
+// A file that may change while the program runs.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "async/task.h"
+#include "base/result.h"
+
+namespace llmd::picker {
+
+inline constexpr std::size_t kMostFileBytes = 1024 * 1024;
+
+// Looks once per second whether the content has changed, until cancelled. `changed` gets the new content; its
+// error is logged, and so is a file that cannot be read: both leave everything as it was.
+Task<void> watch_file(std::filesystem::path file,
+                      std::function<Result<void>(const std::string& text)> changed);
+
+}  // namespace llmd::picker
