@@ -1,7 +1,6 @@
 #include "gateway/backends.h"
 
-#include <algorithm>
-
+#include "gateway/endpoints.h"
 #include "gateway/fields.h"
 #include "gateway/kinds.h"
 
@@ -23,66 +22,6 @@ const kube::Object* port_of(const kube::Object& service, std::int64_t wanted) {
     }
   }
   return nullptr;
-}
-
-std::map<std::string, std::string> labels_of(const kube::Object& object) {
-  std::map<std::string, std::string> labels;
-  if (const kube::Object* written = kube::find_object(object, "metadata.labels")) {
-    for (const auto& label : *written) {
-      if (label.value().is_string()) {
-        labels.emplace(label.key(), std::string_view(label.value().get_string()));
-      }
-    }
-  }
-  return labels;
-}
-
-void add_endpoints(const kube::Object& slice, std::uint16_t port, Backend& backend) {
-  for (const kube::Object* endpoint : objects_in(slice, "endpoints")) {
-    const auto addresses = strings_in(*endpoint, "addresses");
-    if (addresses.empty() || kube::find_bool(*endpoint, "conditions.terminating", false)) {
-      continue;
-    }
-    if (!kube::find_bool(*endpoint, "conditions.ready", true)) {
-      ++backend.not_ready;
-      continue;
-    }
-    const std::string_view pod = find_string(*endpoint, "targetRef.name");
-    backend.ready.push_back({.address = {addresses.front(), port},
-                             .name = std::string(pod.empty() ? addresses.front() : pod),
-                             .labels = {}});
-  }
-}
-
-bool is_ready(const kube::Object& pod) {
-  const kube::Object* condition = kube::find_condition(pod, "Ready");
-  return condition != nullptr && find_string(*condition, "status") == "True";
-}
-
-// v1: targetPorts: [{number}]; v1alpha2: targetPortNumber.
-std::vector<std::uint16_t> ports_of(const kube::Object& pool) {
-  std::vector<std::uint16_t> ports;
-  for (const kube::Object* port : objects_in(pool, "spec.targetPorts")) {
-    ports.push_back(static_cast<std::uint16_t>(find_int(*port, "number", 0)));
-  }
-  if (const auto port = find_int(pool, "spec.targetPortNumber", 0); ports.empty() && port > 0) {
-    ports.push_back(static_cast<std::uint16_t>(port));
-  }
-  return ports;
-}
-
-// v1: {matchLabels}; v1alpha2: the labels themselves. An empty selector selects nothing.
-bool selects(const kube::Object& pool, const kube::Object& pod) {
-  const kube::Object* selector = kube::find_object(pool, "spec.selector");
-  if (selector == nullptr || kube::namespace_of(pool) != kube::namespace_of(pod)) {
-    return false;
-  }
-  const kube::Object* labels = kube::find_object(*selector, "matchLabels");
-  labels = labels == nullptr ? selector : labels;
-  return !labels->empty() && std::ranges::all_of(*labels, [&pod](const auto& label) {
-    return label.value().is_string() &&
-           kube::label_of(pod, label.key()) == std::string_view(label.value().get_string());
-  });
 }
 
 }  // namespace
@@ -128,7 +67,7 @@ ResolvedBackend Backends::service(std::string_view name_space, std::string_view 
   }
   std::string key = fmt::format("{}/{}:{}", name_space, name, find_int(*found, "port", 0));
   if (!backends_.contains(key)) {
-    backends_.emplace(key, endpoints_of_service(*service, *found));
+    backends_.emplace(key, backend_of_service(*service, *found));
   }
   return {std::move(key), {}, {}};
 }
@@ -149,21 +88,15 @@ ResolvedBackend Backends::pool(std::string_view group, std::string_view name_spa
   std::string key =
       fmt::format("InferencePool/{}/{}{}", name_space, name, group == kPoolGroup ? "" : "/v1alpha2");
   if (!backends_.contains(key)) {
-    backends_.emplace(key, endpoints_of_pool(*pool));
+    backends_.emplace(key, backend_of_pool(*pool));
   }
   return {std::move(key), {}, {}};
 }
 
-Backend Backends::endpoints_of_service(const kube::Object& service, const kube::Object& port) const {
-  Backend backend;
-  for (const kube::Object* slice : lookup_.slices(kube::namespace_of(service), kube::name_of(service))) {
-    for (const kube::Object* each : objects_in(*slice, "ports")) {
-      if (find_string(*each, "name") == find_string(port, "name")) {
-        add_endpoints(*slice, static_cast<std::uint16_t>(find_int(*each, "port", 0)), backend);
-      }
-    }
-  }
-  return backend;
+Backend Backends::backend_of_service(const kube::Object& service, const kube::Object& port) const {
+  auto list = endpoints_of(lookup_.slices(kube::namespace_of(service), kube::name_of(service)),
+                           find_string(port, "name"));
+  return {.ready = std::move(list.ready), .not_ready = list.not_ready};
 }
 
 PoolPicker Backends::picker_of(const kube::Object& pool) const {
@@ -195,37 +128,20 @@ PoolPicker Backends::picker_of(const kube::Object& pool) const {
         fmt::format("the endpoint picker's Service {}/{} has no port {}", name_space, name, number);
   } else {
     picker->tls = find_string(*port, "appProtocol") != kHttp2Protocol;
-    for (const picker::Endpoint& endpoint : endpoints_of_service(*service, *port).ready) {
+    for (const picker::Endpoint& endpoint : backend_of_service(*service, *port).ready) {
       picker->addresses.push_back(endpoint.address);
     }
   }
   return result;
 }
 
-Backend Backends::endpoints_of_pool(const kube::Object& pool) const {
-  Backend backend{.ready = {}, .pool = true, .external = picker_of(pool).external};
-  const auto ports = ports_of(pool);
-  for (const kube::Object* pod : objects_.pods) {
-    const std::string_view address = find_string(*pod, "status.podIP");
-    if (!selects(pool, *pod) || kube::is_being_deleted(*pod)) {
-      continue;
-    }
-    if (!is_ready(*pod) || address.empty()) {
-      ++backend.not_ready;
-      continue;
-    }
-    for (std::size_t rank = 0; rank < ports.size(); ++rank) {
-      picker::Endpoint endpoint;
-      endpoint.address = {std::string(address), ports[rank]};
-      endpoint.name = ports.size() == 1 ? std::string(kube::name_of(*pod))
-                                        : fmt::format("{}-rank-{}", kube::name_of(*pod), rank);
-      endpoint.namespace_ = kube::namespace_of(*pod);
-      endpoint.labels = labels_of(*pod);
-      endpoint.rank = static_cast<int>(rank);
-      backend.ready.push_back(std::move(endpoint));
-    }
-  }
-  return backend;
+Backend Backends::backend_of_pool(const kube::Object& pool) const {
+  auto list = endpoints_of_pool(pool, objects_.pods);
+  return {.ready = std::move(list.ready),
+          .not_ready = list.not_ready,
+          .pool = true,
+          .external = picker_of(pool).external,
+          .priorities = priorities_of(pool, objects_.objectives)};
 }
 
 }  // namespace llmd::gateway

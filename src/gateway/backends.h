@@ -37,8 +37,8 @@ class Backends {
  private:
   ResolvedBackend service(std::string_view name_space, std::string_view name, std::int64_t port);
   ResolvedBackend pool(std::string_view group, std::string_view name_space, std::string_view name);
-  Backend endpoints_of_service(const kube::Object& service, const kube::Object& port) const;
-  Backend endpoints_of_pool(const kube::Object& pool) const;
+  Backend backend_of_service(const kube::Object& service, const kube::Object& port) const;
+  Backend backend_of_pool(const kube::Object& pool) const;
 
   const RouteObjects& objects_;
   const Lookup& lookup_;

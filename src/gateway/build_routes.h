@@ -24,6 +24,7 @@ struct RouteObjects {
   std::vector<const kube::Object*> pods = {};
   std::vector<const kube::Object*> secrets = {};
   std::vector<const kube::Object*> namespaces = {};
+  std::vector<const kube::Object*> objectives = {};    // InferenceObjectives of either group
   std::vector<const kube::Object*> llm_services = {};  // names of models, before an engine answers
 
   // Files the object under its kind; false when the gateway reads no such objects.

@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "crypto/encode.h"
 #include "gateway/network.h"
+#include "gateway/picker_request.h"
 #include "json/codec.h"
 #include "json/yaml.h"
 
@@ -16,7 +17,7 @@ constexpr std::string_view kKind = "GatewayConfiguration";
 BOOST_DESCRIBE_STRUCT(LimitsConfiguration, (), (maxBodyBytes, heldBodyBytes, maxConnections))
 BOOST_DESCRIBE_STRUCT(TimeoutsConfiguration, (), (connect, firstByte, idle, endpointWait, picker))
 BOOST_DESCRIBE_STRUCT(RetriesConfiguration, (), (attempts))
-BOOST_DESCRIBE_STRUCT(PoolsConfiguration, (), (endpointPicker))
+BOOST_DESCRIBE_STRUCT(PoolsConfiguration, (), (endpointPicker, pickerConfig))
 BOOST_DESCRIBE_STRUCT(UnifiedConfiguration, (),
                       (enabled, strict, defaultOwner, aliases, sessionHeader, probeInterval, probeTimeout,
                        progressInterval))
@@ -61,6 +62,9 @@ void validate(const TimeoutsConfiguration& timeouts, json::Report& report) {
 void validate(const PoolsConfiguration& pools, json::Report& report) {
   if (pools.endpointPicker != "InProcess" && !pools.external()) {
     report.add("endpointPicker", "must be InProcess or External, got \"{}\"", pools.endpointPicker);
+  }
+  if (const auto picker = make_pool_picker(pools); !picker) {
+    report.add("pickerConfig", "{}", picker.error().text());
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "json/value.h"
 
 namespace llmd::gateway {
 
@@ -37,6 +38,7 @@ struct PoolsConfiguration {
   // endpointPickerRef names.
   std::string endpointPicker = "InProcess";
   bool external() const { return endpointPicker == "External"; }
+  json::Object pickerConfig = {};  // EndpointPickerConfig of pools that are picked for in process
 };
 
 struct UnifiedConfiguration {

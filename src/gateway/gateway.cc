@@ -8,7 +8,10 @@
 #include "gateway/lane.h"
 #include "gateway/model_directory.h"
 #include "gateway/picker_request.h"
+#include "gateway/pool_scrapers.h"
+#include "json/path.h"
 #include "net/tls_names.h"
+#include "picker/plan.h"
 
 namespace llmd::gateway {
 namespace {
@@ -73,7 +76,18 @@ class LaneThread {
 DirectoryOptions directory_options(const GatewayConfiguration& configuration) {
   return {.probe_interval = configuration.unified.probeInterval,
           .probe_timeout = configuration.unified.probeTimeout,
-          .default_owner = configuration.unified.defaultOwner};
+          .default_owner = configuration.unified.defaultOwner,
+          .pools = configuration.pools};
+}
+
+// Each priority that an objective gives has a band of its own in flow control.
+void set_priorities(const picker::Picker& picker,
+                    const std::map<std::string, int, std::less<>>& by_objective) {
+  std::vector<int> priorities;
+  for (const auto& [name, priority] : by_objective) {
+    priorities.push_back(priority);
+  }
+  picker.set_priorities(priorities);
 }
 
 }  // namespace
@@ -107,9 +121,34 @@ struct Gateway::State {
         writer.sample("llmd_gateway_running_requests", metrics::label_text(labels), endpoint->running());
       }
     }
+    writer.family("llmd_gateway_waiting_requests", "Requests that wait until their pool has room.",
+                  metrics::Type::Gauge);
+    for (const auto& [key, picker] : routing->pickers) {
+      if (picker->plan().configuration.flow_control) {
+        const auto waiting = json::int_at(picker->debug_state(), "flowControl.waiting");
+        const metrics::Label labels[] = {{"backend", key}};
+        writer.sample("llmd_gateway_waiting_requests", metrics::label_text(labels), waiting.value_or(0));
+      }
+    }
     writer.family("llmd_gateway_ejected_endpoints", "Endpoints left alone because they fail time and again.",
                   metrics::Type::Gauge);
     writer.sample("llmd_gateway_ejected_endpoints", "", shared.outliers.ejected());
+  }
+
+  std::shared_ptr<picker::Picker> make_picker(const Backend& backend) const {
+    return backend.pool && !backend.external ? pool_picker(shared.traffic.configuration.pools)
+                                             : std::make_shared<picker::Picker>();
+  }
+
+  // Pools of a configuration that may decide by numbers; our own needs none.
+  void scrape_pools(const RouteTable& table, const Routing& routing) {
+    std::map<std::string, std::shared_ptr<picker::Picker>, std::less<>> scraped;
+    for (const auto& [key, backend] : table.backends) {
+      if (backend.pool && !backend.external && !shared.traffic.configuration.pools.pickerConfig.empty()) {
+        scraped.emplace(key, routing.pickers.find(key)->second);
+      }
+    }
+    scrapers.set(scraped);
   }
 
   // Ports of listeners are opened once and stay open: without listeners they answer 404.
@@ -158,6 +197,7 @@ struct Gateway::State {
   ModelDirectory directory;
   std::vector<ModelTarget> given_targets;
   Lane lane;
+  PoolScrapers scrapers{loop};
   std::vector<std::unique_ptr<LaneThread>> others;
 
   struct Opened {
@@ -215,9 +255,8 @@ void Gateway::update(RouteTable table) {
   auto next = std::make_shared<Routing>();
   for (auto& [key, backend] : table.backends) {
     const auto known = current->pickers.find(key);
-    auto picker = known != current->pickers.end()     ? known->second
-                  : backend.pool && !backend.external ? make_pool_picker()
-                                                      : std::make_shared<picker::Picker>();
+    auto picker = known != current->pickers.end() ? known->second : state_->make_picker(backend);
+    set_priorities(*picker, backend.priorities);
     picker->update(backend.ready);
     next->pickers.emplace(key, std::move(picker));
   }
@@ -234,6 +273,7 @@ void Gateway::update(RouteTable table) {
     }
   }
   state_->shared.outliers.keep_only(known);
+  state_->scrape_pools(table, *next);
   const auto doors = state_->shared.options.open_listeners ? table.doors : std::vector<ListenerDoor>();
   next->table = std::move(table);
   state_->shared.routing.store(std::move(next));
@@ -262,6 +302,7 @@ Task<void> Gateway::run() {
     if (state_->shared.traffic.configuration.unified.enabled) {
       scope.spawn("models", state_->directory.run());
     }
+    scope.spawn("scrapers", state_->scrapers.run());
     co_await state_->lane.run();
   });
 }

@@ -13,6 +13,10 @@ inline constexpr kube::Resource kReferenceGrants{kGatewayGroup, "v1beta1", "refe
                                                  "ReferenceGrant"};
 inline constexpr kube::Resource kPools{kPoolGroup, "v1", "inferencepools", "InferencePool"};
 inline constexpr kube::Resource kOlderPools{kOlderPoolGroup, "v1alpha2", "inferencepools", "InferencePool"};
+inline constexpr kube::Resource kObjectives{"llm-d.ai", "v1alpha2", "inferenceobjectives",
+                                            "InferenceObjective"};
+inline constexpr kube::Resource kOlderObjectives{kOlderPoolGroup, "v1alpha2", "inferenceobjectives",
+                                                 "InferenceObjective"};
 
 // GatewayClass.spec.controllerName of classes that are ours, and the name under which we write status.
 inline constexpr std::string_view kControllerName = "llmd.dev/gateway-controller";

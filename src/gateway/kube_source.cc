@@ -32,6 +32,8 @@ constexpr std::array kWatched{
     Watched{kPools, &RouteObjects::pools},
     Watched{kOlderPools, &RouteObjects::older_pools},
     Watched{kReferenceGrants, &RouteObjects::reference_grants},
+    Watched{kObjectives, &RouteObjects::objectives},
+    Watched{kOlderObjectives, &RouteObjects::objectives},
     Watched{kube::kLlmServices, &RouteObjects::llm_services},
 };
 

@@ -221,6 +221,8 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
   wanted.id = visit.notes().request_id;
   wanted.path = arrived.path();
   wanted.body_bytes = request.body.size();
+  const auto& priorities = routing->table.backends.find(backend->key)->second.priorities;
+  wanted.priority = priority_of(wanted.objective, priorities);
   ServiceTargets targets(shared_, changed_, *routing->pickers.find(backend->key)->second, wanted,
                          backend->key);
   targets.end_by(total);
@@ -228,7 +230,7 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
                      ? proxy::tunnel(exchange, pool_, targets, std::move(request), relaying)
                      : proxy::relay(exchange, pool_, targets, std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
-  targets.note(outcome);
+  targets.note(outcome, exchange);
   co_return outcome;
 }
 

@@ -24,6 +24,7 @@ bool RouteObjects::add(const kube::Object& object) {
       {kube::kPods.kind, &pods},
       {kube::kSecrets.kind, &secrets},
       {kube::kNamespaces.kind, &namespaces},
+      {kObjectives.kind, &objectives},
       {kube::kLlmServices.kind, &llm_services},
   };
   const auto found =

@@ -118,7 +118,7 @@ std::shared_ptr<const picker::Picker> ModelDirectory::State::picker_of(const Mod
   }
   auto& own = pickers[target.key];
   if (!own) {
-    own = target.via == Via::Pool ? make_pool_picker() : std::make_shared<picker::Picker>();
+    own = target.via == Via::Pool ? pool_picker(options.pools) : std::make_shared<picker::Picker>();
   }
   own->update(target.endpoints);
   return own;

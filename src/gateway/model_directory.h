@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "async/event_loop.h"
+#include "gateway/configuration.h"
 #include "gateway/manual_routes.h"
 #include "gateway/model_catalog.h"
 
@@ -24,6 +25,7 @@ struct DirectoryOptions {
   Duration probe_timeout = std::chrono::seconds(2);
   std::size_t parallel_probes = 16;
   std::string default_owner;
+  PoolsConfiguration pools;
 };
 
 class ModelDirectory {

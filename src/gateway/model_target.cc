@@ -1,13 +1,12 @@
 #include "gateway/model_target.h"
 
-#include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 
 #include <algorithm>
 #include <array>
-#include <map>
 
 #include "base/strings.h"
+#include "gateway/endpoints.h"
 #include "gateway/fields.h"
 #include "gateway/kinds.h"
 
@@ -15,7 +14,6 @@ namespace llmd::gateway {
 namespace {
 
 using kube::annotation_of;
-using kube::find_array;
 using kube::find_int;
 using kube::find_object;
 using kube::find_string;
@@ -57,18 +55,6 @@ void describe(const kube::Object& object, ModelTarget& target) {
   }
 }
 
-std::map<std::string, std::string> labels_of(const kube::Object& object) {
-  std::map<std::string, std::string> labels;
-  if (const kube::Object* written = find_object(object, "metadata.labels")) {
-    for (const auto& [key, value] : *written) {
-      if (value.is_string()) {
-        labels.emplace(key, std::string_view(value.get_string()));
-      }
-    }
-  }
-  return labels;
-}
-
 bool selects_serving_pods(const kube::Object& service) {
   const kube::Object* selector = find_object(service, "spec.selector");
   return selector != nullptr && std::ranges::any_of(kServingLabels, [&](std::string_view key) {
@@ -88,25 +74,10 @@ bool is_pool_shadow(std::string_view name) {
          name.substr(at + 4).find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-bool is_ready(const kube::Object& pod) {
-  const kube::Object* ready = kube::find_condition(pod, "Ready");
-  return ready != nullptr && find_string(*ready, "status") == "True" && !kube::is_being_deleted(pod) &&
-         !find_string(pod, "status.podIP").empty();
-}
-
-picker::Endpoint endpoint_of(const kube::Object& pod, std::uint16_t port, int rank) {
-  picker::Endpoint endpoint{.address = {text(find_string(pod, "status.podIP")), port},
-                            .name = text(kube::name_of(pod)),
-                            .labels = labels_of(pod)};
-  endpoint.namespace_ = kube::namespace_of(pod);
-  endpoint.rank = rank;
-  return endpoint;
-}
-
 class Builder {
  public:
   Builder(const RouteObjects& objects, const std::vector<const kube::Object*>& llm_services)
-      : objects_(objects), llm_services_(llm_services) {}
+      : objects_(objects), lookup_(objects), llm_services_(llm_services) {}
 
   std::vector<ModelTarget> build() {
     for (const auto* pools : {&objects_.pools, &objects_.older_pools}) {
@@ -133,32 +104,10 @@ class Builder {
     target.via = Via::Pool;
     describe(pool, target);
     declare(pool, target);
-    std::vector<std::uint16_t> ports;
-    for (const kube::Object* port : objects_in(pool, "spec.targetPorts")) {
-      ports.push_back(static_cast<std::uint16_t>(find_int(*port, "number", 0)));
-    }
-    if (ports.empty()) {
-      ports.push_back(static_cast<std::uint16_t>(find_int(pool, "spec.targetPortNumber", 8000)));
-    }
-    // v1 writes spec.selector.matchLabels, v1alpha2 the labels themselves.
-    const kube::Object* selector = find_object(pool, "spec.selector.matchLabels");
-    selector = selector != nullptr ? selector : find_object(pool, "spec.selector");
-    if (selector == nullptr || selector->empty()) {
-      return;  // selects nothing, instead of everything
-    }
-    const kube::Object wrapped{{"matchLabels", *selector}};
-    for (const kube::Object* pod : objects_.pods) {
-      if (kube::namespace_of(*pod) != kube::namespace_of(pool) || !kube::selector_matches(wrapped, *pod)) {
-        continue;
-      }
-      if (!is_ready(*pod)) {
-        ++target.not_ready;
-        continue;
-      }
-      for (std::size_t rank = 0; rank < ports.size(); ++rank) {
-        target.endpoints.push_back(endpoint_of(*pod, ports[rank], static_cast<int>(rank)));
-      }
-    }
+    auto list = endpoints_of_pool(pool, objects_.pods);
+    target.endpoints = std::move(list.ready);
+    target.not_ready = list.not_ready;
+    target.priorities = priorities_of(pool, objects_.objectives);
     targets_.push_back(std::move(target));
   }
 
@@ -195,7 +144,9 @@ class Builder {
                         first_label(service, kServingLabels) == "true" || selects_serving_pods(service);
     describe(service, target);
     declare(service, target);
-    add_slices(service, find_string(port, "name"), target);
+    auto list = endpoints_of(lookup_.slices(kube::namespace_of(service), name), find_string(port, "name"));
+    target.endpoints = std::move(list.ready);
+    target.not_ready = list.not_ready;
     // Without slices (a list of Services alone) the cluster's own balancing stands in.
     const std::string_view cluster_ip = find_string(service, "spec.clusterIP");
     if (target.endpoints.empty() && target.not_ready == 0 && target.via == Via::Pool && !cluster_ip.empty() &&
@@ -207,38 +158,6 @@ class Builder {
     targets_.push_back(std::move(target));
   }
 
-  void add_slices(const kube::Object& service, std::string_view port_name, ModelTarget& target) const {
-    for (const kube::Object* slice : objects_.endpoint_slices) {
-      if (label_of(*slice, "kubernetes.io/service-name") != kube::name_of(service) ||
-          kube::namespace_of(*slice) != kube::namespace_of(service)) {
-        continue;
-      }
-      for (const kube::Object* port : objects_in(*slice, "ports")) {
-        if (find_string(*port, "name") == port_name) {
-          add_endpoints(*slice, static_cast<std::uint16_t>(find_int(*port, "port", 0)), target);
-        }
-      }
-    }
-  }
-
-  static void add_endpoints(const kube::Object& slice, std::uint16_t port, ModelTarget& target) {
-    for (const kube::Object* endpoint : objects_in(slice, "endpoints")) {
-      const auto* addresses = find_array(*endpoint, "addresses");
-      if (addresses == nullptr || addresses->empty() || !addresses->front().is_string() ||
-          kube::find_bool(*endpoint, "conditions.terminating", false)) {
-        continue;
-      }
-      if (!kube::find_bool(*endpoint, "conditions.ready", true)) {
-        ++target.not_ready;
-        continue;
-      }
-      const std::string address(std::string_view(addresses->front().get_string()));
-      const std::string_view pod = find_string(*endpoint, "targetRef.name");
-      target.endpoints.push_back(
-          {.address = {address, port}, .name = pod.empty() ? address : text(pod), .labels = {}});
-    }
-  }
-
   void add_pod(const kube::Object& pod) {
     if (std::ranges::find(kServingRoles, label_of(pod, "llm-d.ai/role")) == kServingRoles.end()) {
       return;
@@ -247,8 +166,8 @@ class Builder {
     target.key = "pod " + kube::key_of(pod).to_string();
     target.via = Via::Pod;
     describe(pod, target);
-    if (is_ready(pod)) {
-      target.endpoints.push_back(endpoint_of(pod, port_of(pod), 0));
+    if (is_ready(pod) && !kube::is_being_deleted(pod)) {
+      target.endpoints.push_back(endpoint_of(pod, port_of(pod)));
     } else {
       ++target.not_ready;
     }
@@ -271,6 +190,7 @@ class Builder {
   }
 
   const RouteObjects& objects_;
+  const Lookup lookup_;
   const std::vector<const kube::Object*>& llm_services_;
   std::vector<ModelTarget> targets_;
 };

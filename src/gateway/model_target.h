@@ -10,6 +10,7 @@
 // Never: headless shadow Services of pools (NAME-ip-HASH), which would go around the pool's picker.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,7 @@ struct ModelTarget {
   std::vector<std::string> models;  // known before an engine answers
   std::vector<picker::Endpoint> endpoints;
   std::size_t not_ready = 0;
+  std::map<std::string, int, std::less<>> priorities = {};  // of a pool, by InferenceObjective
   double weight = 1;  // share of requests among targets that serve the same
   bool operator==(const ModelTarget&) const = default;
 };

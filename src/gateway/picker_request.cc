@@ -50,9 +50,21 @@ picker::Request request_of(const openai::RequestScan& scan, const http::Headers&
   return request;
 }
 
-std::shared_ptr<picker::Picker> make_pool_picker() {
-  auto made = picker::Picker::from_config(kPoolConfiguration, "gateway's configuration of pools");
-  LLMD_ASSERT(made.has_value(), "the compiled-in configuration is valid");
+int priority_of(std::string_view objective, const std::map<std::string, int, std::less<>>& priorities) {
+  const auto found = priorities.find(objective);
+  return found == priorities.end() ? 0 : found->second;
+}
+
+Result<std::shared_ptr<picker::Picker>> make_pool_picker(const PoolsConfiguration& pools) {
+  const std::string text = pools.pickerConfig.empty() ? std::string(kPoolConfiguration)
+                                                      : json::write(json::Value(pools.pickerConfig));
+  LLMD_TRY(auto made, picker::Picker::from_config(text, "pools.pickerConfig"));
+  return std::shared_ptr<picker::Picker>(std::move(made));
+}
+
+std::shared_ptr<picker::Picker> pool_picker(const PoolsConfiguration& pools) {
+  auto made = make_pool_picker(pools);
+  LLMD_ASSERT(made.has_value(), "the configuration was checked when it was read");
   return std::move(*made);
 }
 

@@ -1,8 +1,11 @@
 // What a picker is told about a request, and the picker of an InferencePool. Private to gateway.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 
+#include "gateway/configuration.h"
 #include "http/message.h"
 #include "openai/request_scan.h"
 #include "picker/picker.h"
@@ -12,8 +15,14 @@ namespace llmd::gateway {
 // Scan and headers outlive the result.
 picker::Request request_of(const openai::RequestScan& scan, const http::Headers& headers);
 
-// Prefers endpoints that have seen the beginning of the prompt, unless they are busier than others. Nothing
-// is scraped: both are known from what this gateway has sent.
-std::shared_ptr<picker::Picker> make_pool_picker();
+// Of an InferenceObjective that exists; 0 of others.
+int priority_of(std::string_view objective, const std::map<std::string, int, std::less<>>& priorities);
+
+// As pools.pickerConfig says. Without it: prefers endpoints that have seen the beginning of the prompt,
+// unless they are busier than others; nothing is scraped then, both are known from what this gateway has
+// sent.
+Result<std::shared_ptr<picker::Picker>> make_pool_picker(const PoolsConfiguration& pools);
+// The same with a configuration that has been checked.
+std::shared_ptr<picker::Picker> pool_picker(const PoolsConfiguration& pools);
 
 }  // namespace llmd::gateway

@@ -78,9 +78,10 @@ struct ExternalPicker {
 // One Service (and port) or one InferencePool that rules refer to.
 struct Backend {
   std::vector<picker::Endpoint> ready;
-  std::size_t not_ready = 0;                            // endpoints that may become ready
-  bool pool = false;                                    // an InferencePool
-  std::shared_ptr<const ExternalPicker> external = {};  // null: picked in process
+  std::size_t not_ready = 0;                                // endpoints that may become ready
+  bool pool = false;                                        // an InferencePool
+  std::shared_ptr<const ExternalPicker> external = {};      // null: picked in process
+  std::map<std::string, int, std::less<>> priorities = {};  // by InferenceObjective; others: 0
 };
 
 // Where requests come in, of all Gateways: to be opened by those who open listeners.

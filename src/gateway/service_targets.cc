@@ -1,5 +1,7 @@
 #include "gateway/service_targets.h"
 
+#include "picker/plan.h"
+
 namespace llmd::gateway {
 
 ServiceTargets::ServiceTargets(Shared& shared, async::Event& changed, const picker::Picker& picker,
@@ -34,12 +36,18 @@ Task<Result<net::Address>> ServiceTargets::next() {
     decision_.lease.release();
   }
   while (true) {
-    auto decided = pick();
+    const bool empty = picker_.endpoints()->endpoints.empty();
+    // What is tried again has had its turn.
+    const bool queues = tried_.empty() && picker_.plan().configuration.flow_control;
+    auto decided = queues ? picker::PickResult<picker::Decision>() : pick();
+    if (queues) {
+      decided = co_await picker_.decide(request_, deadline_.or_earlier(total_));
+    }
     if (decided) {
       decision_ = std::move(*decided);
-      co_return decision_.endpoint().address;
+      co_return destination_of(decision_);
     }
-    if (!tried_.empty()) {
+    if (!tried_.empty() || !empty) {
       co_return std::unexpected(decided.error().error().within(backend_));
     }
     // Nobody is ready: the backend is starting, scaled to zero or gone. Somebody may come.
@@ -57,17 +65,13 @@ Task<Result<net::Address>> ServiceTargets::next() {
   }
 }
 
-void ServiceTargets::note(const proxy::RelayOutcome& outcome) {
+void ServiceTargets::note(const proxy::RelayOutcome& outcome, const Answer& answer) {
   if (!decision_.lease) {
     return;
   }
-  const net::Address endpoint = decision_.endpoint().address;  // complete() gives the lease back
-  const bool left = outcome.error && outcome.error->kind == ErrorKind::Cancelled;
-  decision_.complete({.cause = left               ? picker::EndCause::ClientGone
-                               : outcome.complete ? picker::EndCause::Natural
-                                                  : picker::EndCause::Failed,
-                      .status = outcome.status});
-  const bool blameless = !outcome.error || left;
+  const net::Address endpoint = decision_.endpoint().address;  // tell_end() gives the lease back
+  tell_end(decision_, outcome, answer);
+  const bool blameless = !outcome.error || outcome.error->kind == ErrorKind::Cancelled;
   if (!blameless) {
     shared_.outliers.failed(endpoint);
   } else if (outcome.complete) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "async/event.h"
+#include "gateway/decision_hooks.h"
 #include "gateway/shared.h"
 #include "proxy/relay.h"
 
@@ -21,8 +22,11 @@ class ServiceTargets final : public proxy::Targets {
   // Nobody waits for an endpoint longer than the whole request may take.
   void end_by(async::Deadline total) { total_ = total; }
   Task<Result<net::Address>> next() override;
+  void prepare(http::RequestHead& head) override { tell_endpoint(decision_, head); }
+  void answered(http::ResponseHead& head) override { tell_answer(decision_, head); }
+  void first_byte() override { decision_.first_token(); }
   // The request is over: what became of it is remembered of its endpoint.
-  void note(const proxy::RelayOutcome& outcome);
+  void note(const proxy::RelayOutcome& outcome, const Answer& answer);
   std::string explanation() const { return decision_.lease ? decision_.explanation() : "no endpoint"; }
   bool retried() const { return !tried_.empty(); }
 

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "crypto/hash.h"
+#include "gateway/picker_request.h"
 
 namespace llmd::gateway {
 namespace {
@@ -72,6 +73,8 @@ std::vector<UnifiedTargets::Candidate> UnifiedTargets::candidates(const ModelCat
 
 std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(
     const Candidate& candidate) const {
+  picker::Request request = request_;
+  request.priority = priority_of(request.objective, candidate.serving->target->priorities);
   const auto snapshot = candidate.serving->picker->endpoints();
   std::vector<picker::EndpointPtr> exclude;
   for (const picker::EndpointPtr& endpoint : snapshot->endpoints) {
@@ -84,11 +87,11 @@ std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(
   if (!avoided.empty()) {
     auto healthy = exclude;
     healthy.insert(healthy.end(), avoided.begin(), avoided.end());
-    if (auto decided = candidate.serving->picker->pick(request_, healthy)) {
+    if (auto decided = candidate.serving->picker->pick(request, healthy)) {
       return decided;
     }
   }
-  return candidate.serving->picker->pick(request_, exclude);
+  return candidate.serving->picker->pick(request, exclude);
 }
 
 void UnifiedTargets::accept(const Candidate& candidate, picker::Decision decision) {
@@ -196,21 +199,15 @@ Task<Result<net::Address>> UnifiedTargets::next() {
     }
     LLMD_CO_TRY_VOID(co_await wait());
   }
-  co_return decision_.endpoint().address;
+  co_return destination_of(decision_);
 }
 
 void UnifiedTargets::note(const proxy::RelayOutcome& outcome) {
   if (!decision_.lease) {
     return;
   }
-  const net::Address endpoint = decision_.endpoint().address;  // complete() gives the lease back
-  if (outcome.complete) {
-    const Answer& answer = visit_.answer();
-    decision_.complete({.status = outcome.status,
-                        .usage = answer.usage(),
-                        .response_bytes = answer.bytes(),
-                        .events = answer.events()});
-  }
+  const net::Address endpoint = decision_.endpoint().address;  // tell_end() gives the lease back
+  tell_end(decision_, outcome, visit_.answer());
   const bool blameless = !outcome.error || outcome.error->kind == ErrorKind::Cancelled;
   if (!blameless) {
     shared_.outliers.failed(endpoint);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "async/event.h"
+#include "gateway/decision_hooks.h"
 #include "gateway/model_directory.h"
 #include "gateway/shared.h"
 #include "gateway/traffic.h"
@@ -23,6 +24,9 @@ class UnifiedTargets final : public proxy::Targets {
                  std::string_view model, std::string_view owner);
 
   Task<Result<net::Address>> next() override;
+  void prepare(http::RequestHead& head) override { tell_endpoint(decision_, head); }
+  void answered(http::ResponseHead& head) override { tell_answer(decision_, head); }
+  void first_byte() override { decision_.first_token(); }
   // The request is over: what became of it is remembered of its endpoint.
   void note(const proxy::RelayOutcome& outcome);
 

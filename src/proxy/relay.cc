@@ -4,6 +4,7 @@
 #include "json/value.h"
 #include "openai/error_body.h"
 #include "proxy/forwarding.h"
+#include "proxy/pace.h"
 
 namespace llmd::proxy {
 namespace {
@@ -46,6 +47,7 @@ class Relaying {
   bool gone_ = false;
   bool answered_ = false;  // the upstream has sent the head of its answer
   bool events_ = false;
+  bool has_bytes_ = false;    // of the answer's body
   bool at_event_end_ = true;  // the bytes sent so far end between two events
   RelayOutcome outcome_;
 };
@@ -121,6 +123,7 @@ Task<Result<void>> Relaying::try_one(const net::Address& address, async::Deadlin
   http::ClientRequest call;
   call.address = address;
   call.head = request_.head;
+  targets_.prepare(call.head);
   call.content = request_.body;
   call.timeouts = {
       .connect = options_.connect, .first_byte = options_.first_byte, .idle = options_.idle, .total = end};
@@ -144,6 +147,10 @@ Task<Result<void>> Relaying::not_ready(http::ClientResponse& response, const net
 }
 
 void Relaying::note_end_of(std::string_view piece) {
+  if (!has_bytes_ && !piece.empty()) {
+    has_bytes_ = true;
+    targets_.first_byte();
+  }
   if (events_ && !piece.empty()) {
     at_event_end_ = piece.ends_with("\n\n") || piece.ends_with("\r\n\r\n");
   }
@@ -152,6 +159,7 @@ void Relaying::note_end_of(std::string_view piece) {
 Task<Result<void>> Relaying::forward(http::ClientResponse& response) {
   http::ResponseHead head{response.status(), forwarded_response_headers(response.head().headers)};
   events_ = head.headers.find("content-type").value_or("").starts_with("text/event-stream");
+  targets_.answered(head);
   if (request_.edit_response) {
     request_.edit_response(head);
   }
@@ -171,8 +179,14 @@ Task<Result<void>> Relaying::forward(http::ClientResponse& response) {
 }
 
 Task<Result<void>> Relaying::forward_rest(http::BodyReader& body) {
+  Pace pace;
   while (true) {
+    if (pace.pauses() && !body.ready()) {
+      co_await async::sleep(Pace::kPause);
+    }
+    const TimePoint asked = std::chrono::steady_clock::now();
     LLMD_CO_TRY(const std::string_view piece, co_await body.next());
+    pace.note(std::chrono::steady_clock::now() - asked, piece.size());
     note_end_of(piece);
     if (piece.empty() || body.ended()) {
       co_return co_await exchange_.finish(piece);

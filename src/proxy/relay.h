@@ -37,6 +37,12 @@ class Targets {
   virtual ~Targets() = default;
   // The next one to try; each call after the first says that the one before has failed.
   virtual Task<Result<net::Address>> next() = 0;
+  // What the request tells this target alone: headers.
+  virtual void prepare(http::RequestHead&) {}
+  // The target answers; the head is on its way to the client and may be changed.
+  virtual void answered(http::ResponseHead&) {}
+  // The first bytes of its answer's body are there.
+  virtual void first_byte() {}
 };
 
 struct RelayRequest {

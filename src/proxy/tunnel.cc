@@ -102,6 +102,7 @@ Task<RelayOutcome> tunnel(http::Exchange& exchange, http::ClientPool& pool, Targ
     http::ClientRequest call;
     call.address = *target;
     call.head = request.head;
+    targets.prepare(call.head);
     call.timeouts = {.connect = options.connect,
                      .first_byte = options.first_byte,
                      .idle = options.idle,

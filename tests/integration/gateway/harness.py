@@ -74,8 +74,8 @@ class QuietServer(http.server.ThreadingHTTPServer):
 
 
 class Upstream:
-    def __init__(self, name, handler=Echo):
-        self.server = QuietServer(("127.0.0.1", 0), handler)
+    def __init__(self, name, handler=Echo, host="127.0.0.1"):
+        self.server = QuietServer((host, 0), handler)
         self.server.daemon_threads = True
         self.server.name = name
         self.server.requests = self.requests = []
@@ -207,7 +207,9 @@ class Gateway:
         line = self.process.stdout.readline()
         if not line.startswith("gateway "):
             self.process.kill()
-            raise AssertionError(f"no gateway: {line!r} {self.log_text()}")
+            text = self.log_text()
+            self.close()
+            raise AssertionError(f"no gateway: {line!r} {text}")
         self.url = line.split()[1]
         host, port = self.url.split("//")[1].rsplit(":", 1)
         self.address = (host, int(port))

@@ -145,7 +145,7 @@ class ExternalPicker(unittest.TestCase):
         made = self.start([picker.port])
         served = {self.ask(made).served_by for _ in range(40)}
         self.assertEqual(served, {"a", "b"})
-        arrived = self.upstreams[0].requests[0]
+        arrived = next(each for each in self.upstreams[0].requests if each["method"] == "POST")
         self.assertEqual(arrived["body"], BODY)
         self.assertEqual(arrived["target"], "/v1/completions")
         self.assertIn("x-request-id", arrived["headers"])

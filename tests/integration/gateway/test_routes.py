@@ -110,6 +110,8 @@ REDIRECTS = [
 class Rows(unittest.TestCase):
     """Every row that needs nothing but its own route."""
 
+    refused = frozenset()  # names of routes that an API server would not take
+
     @classmethod
     def setUpClass(cls):
         cls.upstreams = {name: Upstream(name) for name in NAMES}
@@ -124,7 +126,7 @@ class Rows(unittest.TestCase):
                                  hosts=[f"r{number}.example"]))
         for number, (fields, _, _, _, _) in enumerate(REDIRECTS):
             objects.append(route(f"redirect-{number}",
-                                 rule(prefix("/old"), prefix("/"), filters=[redirect(**fields)]),
+                                 *[rule(prefix(path), filters=[redirect(**fields)]) for path in ("/old", "/")],
                                  hosts=[f"d{number}.example"]))
         objects += cls.single_routes()
         cls.gateway = Gateway(objects)
@@ -203,6 +205,8 @@ class Rows(unittest.TestCase):
 
     def test_redirects(self):
         for number, (fields, asked, _, status, location) in enumerate(REDIRECTS):
+            if f"redirect-{number}" in self.refused:
+                continue
             with self.subTest(**fields):
                 host, port = f"d{number}.example", self.gateway.address[1]
                 answer = self.gateway.ask(asked, f"{host}:{port}")
@@ -238,9 +242,10 @@ class Rows(unittest.TestCase):
     def test_a_mirror_gets_its_fraction(self):
         for _ in range(200):
             self.gateway.ask("/some", "mirror.example")
-        seen = self.upstreams["f"].requests
-        wait_for("a quarter", lambda: len(seen) >= 40)
-        self.assertLess(len(seen), 60)
+        def copies():  # it is asked for its models and its load, too
+            return len([each for each in self.upstreams["f"].requests if each["target"] == "/some"])
+        wait_for("a quarter", lambda: copies() >= 40)
+        self.assertLess(copies(), 60)
 
     def test_cors_answers_preflights_and_marks_answers(self):
         asked = {"Origin": "https://app.good.example", "Access-Control-Request-Method": "POST"}
