@@ -37,6 +37,7 @@ Result<int> run_convert(Arguments arguments);
 Result<int> run_plan(Arguments arguments);
 Result<int> run_explain_config(Arguments arguments);
 Result<int> run_gateway(Arguments arguments);
+Result<int> run_operator(Arguments arguments);
 Result<int> run_picker(Arguments arguments);
 Result<int> run_explain(Arguments arguments);
 Result<int> run_shim_command(Arguments arguments);

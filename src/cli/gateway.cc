@@ -28,6 +28,7 @@ struct GatewayArguments {
   std::string key;
   std::string kubeconfig;
   bool in_cluster = false;
+  std::string routes_config_map;  // NAMESPACE/NAME
   std::string address;
   int drain_seconds = 10;
   GatewaySettings settings;
@@ -65,11 +66,29 @@ struct Source {
   std::unique_ptr<gateway::FileSource> files;
   std::unique_ptr<kube::Client> client;
   std::unique_ptr<gateway::KubeSource> objects;
+  std::unique_ptr<gateway::ConfigMapRoutes> routes;
 };
 
+Result<kube::ObjectKey> parse_key(const std::string& text) {
+  if (text.empty()) {
+    return kube::ObjectKey{kube::own_namespace(), "llmd-gateway-routes"};
+  }
+  const auto pieces = split(text, '/');
+  if (pieces.size() != 2 || pieces.front().empty() || pieces.back().empty()) {
+    return invalid_argument("--routes-config-map {}: expected NAMESPACE/NAME", text);
+  }
+  return kube::ObjectKey{std::string(pieces.front()), std::string(pieces.back())};
+}
+
+// What clients call the gateway; unknown where it listens on every address.
+std::string status_address(const GatewayArguments& arguments) {
+  const bool everywhere = arguments.host == "0.0.0.0" || arguments.host == "::";
+  return !arguments.address.empty() || everywhere ? arguments.address : arguments.host;
+}
+
 Result<Source> open_source(async::EventLoop& loop, gateway::Gateway& gateway,
-                           const GatewayArguments& arguments, const net::Address& listening) {
-  const std::string address = arguments.address.empty() ? listening.host : arguments.address;
+                           const GatewayArguments& arguments) {
+  const std::string address = status_address(arguments);
   Source source;
   if (!arguments.files.empty()) {
     source.files = std::make_unique<gateway::FileSource>(
@@ -79,24 +98,88 @@ Result<Source> open_source(async::EventLoop& loop, gateway::Gateway& gateway,
   }
   LLMD_TRY(auto config, arguments.in_cluster ? kube::ClientConfig::in_cluster()
                                              : kube::ClientConfig::from_kubeconfig(arguments.kubeconfig));
+  config.user_agent = "llmd-gateway";
   LLMD_TRY(source.client, kube::Client::create(loop, std::move(config)));
   source.objects = std::make_unique<gateway::KubeSource>(
       loop, *source.client, gateway, gateway::KubeSourceOptions{.alone = false, .address = address});
+  LLMD_TRY(auto key, parse_key(arguments.routes_config_map));
+  source.routes = std::make_unique<gateway::ConfigMapRoutes>(loop, *source.client, std::move(key));
   return source;
 }
 
-Task<void> serve_until_signal(async::EventLoop& loop, gateway::Gateway& gateway, Source& source,
-                              gateway::Admin* admin, async::Event& asked_to_drain, Duration drain) {
+// One `llmd gateway` while it runs.
+struct Running {
+  const GatewayArguments& arguments;
+  const gateway::GatewayOptions& options;
+  async::EventLoop& loop;
+  gateway::Gateway& gateway;
+  async::Event asked_to_drain;
+  async::Event objects_read;
+  Source source = {};
+  std::unique_ptr<gateway::Admin> admin = {};
+  net::Address address = {};
+  Result<void> outcome = {};
+
+  Result<void> open();
+  Result<void> listen();
+  void announce() const;
+  Task<void> run();
+};
+
+Result<void> Running::open() {
+  if (!arguments.files.empty()) {
+    LLMD_TRY_VOID(listen());
+  }
+  LLMD_TRY(source, open_source(loop, gateway, arguments));
+  if (source.objects) {
+    source.objects->on_update([this](const gateway::RouteObjects&) { objects_read.set(); });
+  }
+  LLMD_TRY(
+      admin,
+      open_admin(loop, gateway, arguments.settings, [this] { asked_to_drain.set(); }, source.routes.get()));
+  return {};
+}
+
+Result<void> Running::listen() {
+  LLMD_TRY(address, gateway.listen({arguments.host, arguments.port}));
+  return {};
+}
+
+void Running::announce() const {
+  fmt::print("gateway {}://{}\n", options.tls ? "https" : "http", address.to_string());
+  for (const auto& [listener, port] : options.listener_ports) {
+    if (const auto opened = gateway.listener_address(listener)) {
+      fmt::print("listener {} {}\n", listener, opened->to_string());
+    }
+  }
+  std::fflush(stdout);
+}
+
+Task<void> Running::run() {
   process::Signals signals(loop, {SIGINT, SIGTERM});
+  const auto signal = [&signals]() -> Task<void> { co_await signals.wait(); };
   co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
-    scope.spawn("gateway", gateway.run());
     scope.spawn("objects", source.files ? source.files->run() : source.objects->run());
-    if (admin != nullptr) {
+    if (admin) {
       scope.spawn("admin", admin->run());
     }
-    auto signal = [&signals]() -> Task<void> { co_await signals.wait(); };
+    if (admin && source.routes) {
+      scope.spawn("routes made by hand", source.routes->run());
+    }
+    // A replica that knows no routes yet must not be reached: it would refuse what the others serve.
+    if (source.objects) {
+      if (!co_await async::finishes_before(signal(), objects_read.wait())) {
+        co_return;
+      }
+      outcome = listen();
+      if (!outcome) {
+        co_return;
+      }
+    }
+    announce();
+    scope.spawn("gateway", gateway.run());
     co_await async::finishes_before(asked_to_drain.wait(), signal());
-    co_await gateway.drain(async::Deadline::after(drain));
+    co_await gateway.drain(async::Deadline::after(std::chrono::seconds(arguments.drain_seconds)));
   });
 }
 
@@ -105,6 +188,9 @@ Result<bool> parse(GatewayArguments& options, Arguments arguments) {
   command_line.add("-f,--file", options.files, "manifests or folders of them; read again when they change");
   command_line.add("--kubeconfig", options.kubeconfig, "objects from this API server instead of files");
   command_line.add("--in-cluster", options.in_cluster, "objects from the API server of the pod's cluster");
+  command_line.add("--routes-config-map", options.routes_config_map,
+                   "NAMESPACE/NAME: where entries made by hand are kept on a cluster; "
+                   "default: llmd-gateway-routes of the own namespace");
   command_line.add("--host", options.host, "address to listen on");
   command_line.add("--port", options.port, "port to listen on, for all listeners; 0 takes a free one");
   command_line.add("--tls-cert", options.certificate, "serve HTTPS there with this certificate");
@@ -141,19 +227,15 @@ Result<int> run_gateway(Arguments arguments) {
   LLMD_TRY(auto gateway_options, options_of(options));
   async::EventLoop loop;
   gateway::Gateway gateway(loop, gateway_options);
-  LLMD_TRY(const auto address, gateway.listen({options.host, options.port}));
-  LLMD_TRY(auto source, open_source(loop, gateway, options, address));
-  async::Event asked_to_drain(loop.executor());
-  LLMD_TRY(const auto admin, open_admin(loop, gateway, options.settings, [&] { asked_to_drain.set(); }));
-  fmt::print("gateway {}://{}\n", gateway_options.tls ? "https" : "http", address.to_string());
-  for (const auto& [listener, port] : gateway_options.listener_ports) {
-    if (const auto opened = gateway.listener_address(listener)) {
-      fmt::print("listener {} {}\n", listener, opened->to_string());
-    }
-  }
-  std::fflush(stdout);
-  loop.block_on(serve_until_signal(loop, gateway, source, admin.get(), asked_to_drain,
-                                   std::chrono::seconds(options.drain_seconds)));
+  Running running{.arguments = options,
+                  .options = gateway_options,
+                  .loop = loop,
+                  .gateway = gateway,
+                  .asked_to_drain = async::Event(loop.executor()),
+                  .objects_read = async::Event(loop.executor())};
+  LLMD_TRY_VOID(running.open());
+  loop.block_on(running.run());
+  LLMD_TRY_VOID(running.outcome);
   return 0;
 }
 

@@ -11,14 +11,17 @@ constexpr std::string_view kNone = "none";
 
 Result<std::unique_ptr<gateway::Admin>> open_at(async::EventLoop& loop, gateway::Gateway& gateway,
                                                 const GatewaySettings& settings, const net::Address& address,
-                                                std::function<void()> begin_drain) {
+                                                std::function<void()> begin_drain,
+                                                gateway::ConfigMapRoutes* shared_routes) {
   LLMD_TRY(const auto data, DataDirectory::open(settings.data));
   const std::string& token_file = gateway.configuration().admin.tokenFile;
   const std::filesystem::path token =
       token_file.empty() ? data.root() / "admin-token" : std::filesystem::path(token_file);
+  const auto file = shared_routes == nullptr ? data.root() / "admin-routing.json" : std::filesystem::path();
   LLMD_TRY(auto admin, gateway::Admin::create(loop, gateway,
                                               {.token_file = token,
-                                               .routing_file = data.root() / "admin-routing.json",
+                                               .routing_file = file,
+                                               .shared_routes = shared_routes,
                                                .begin_drain = std::move(begin_drain)}));
   LLMD_TRY(const auto bound, admin->listen(address));
   fmt::print("admin http://{} token {}\n", bound.to_string(), token.string());
@@ -43,7 +46,8 @@ Result<gateway::GatewayConfiguration> GatewaySettings::read() const {
 
 Result<std::unique_ptr<gateway::Admin>> open_admin(async::EventLoop& loop, gateway::Gateway& gateway,
                                                    const GatewaySettings& settings,
-                                                   std::function<void()> begin_drain) {
+                                                   std::function<void()> begin_drain,
+                                                   gateway::ConfigMapRoutes* shared_routes) {
   const gateway::AdminConfiguration defaults;
   const std::string& configured = gateway.configuration().admin.listen;
   const std::string& wanted = settings.admin.empty() ? configured : settings.admin;
@@ -51,7 +55,7 @@ Result<std::unique_ptr<gateway::Admin>> open_admin(async::EventLoop& loop, gatew
     return nullptr;
   }
   LLMD_TRY(const auto address, net::parse_address(wanted));
-  auto admin = open_at(loop, gateway, settings, address, std::move(begin_drain));
+  auto admin = open_at(loop, gateway, settings, address, std::move(begin_drain), shared_routes);
   if (!admin && settings.admin.empty() && configured == defaults.listen) {
     log::warning("there is no admin API", {{"address", wanted}, {"reason", admin.error().text()}});
     return nullptr;

@@ -21,9 +21,11 @@ struct GatewaySettings {
 };
 
 // The admin API, listening. Null: none is wanted, or the default address or data directory cannot be used
-// (logged): a gateway that serves is worth more. `begin_drain` is called once, on the loop.
+// (logged): a gateway that serves is worth more. `begin_drain` is called once, on the loop. `shared_routes`
+// keeps entries made by hand instead of the data directory and outlives the admin API; may be null.
 Result<std::unique_ptr<gateway::Admin>> open_admin(async::EventLoop& loop, gateway::Gateway& gateway,
                                                    const GatewaySettings& settings,
-                                                   std::function<void()> begin_drain);
+                                                   std::function<void()> begin_drain,
+                                                   gateway::ConfigMapRoutes* shared_routes = nullptr);
 
 }  // namespace llmd::cli

@@ -84,6 +84,13 @@ struct Admin::State {
         allowed.push_back(*parsed);
       }
     }
+    if (options.shared_routes != nullptr) {
+      options.shared_routes->on_change([this](const ManualRoutes& routes) {
+        manual = routes;
+        manual.expire(std::chrono::system_clock::now());
+        publish();
+      });
+    }
   }
 
   static http::ServerOptions server_options() {
@@ -102,6 +109,7 @@ struct Admin::State {
   Task<void> explain(Exchange& exchange);
   Task<void> log_level(Exchange& exchange);
   Task<void> drain(Exchange& exchange);
+  Task<Result<int>> edit(RouteEdit change);
   void publish();
   Task<void> expire();
 
@@ -202,13 +210,12 @@ Task<void> Admin::State::add_route(Exchange& exchange) {
                       .hint("send \"override\": true to put this entry in front of it"));
   }
   json::Object body = to_json(*route);
-  const auto is_new = manual.put(std::move(*route));
+  const auto is_new = co_await edit([&route](ManualRoutes& routes) { return routes.put(*route); });
   if (!is_new) {
     co_return co_await respond_error(exchange, is_new.error());
   }
-  publish();
   log::info("a model was routed by hand", {{"model", json::string_at(*parsed, "model").value_or("")}});
-  co_await respond(exchange, *is_new ? 201 : 200, json::Value(std::move(body)));
+  co_await respond(exchange, *is_new > 0 ? 201 : 200, json::Value(std::move(body)));
 }
 
 Task<void> Admin::State::delete_route(Exchange& exchange) {
@@ -217,7 +224,9 @@ Task<void> Admin::State::delete_route(Exchange& exchange) {
   if (!model || model->empty()) {
     co_return co_await respond_error(exchange, invalid_argument("the parameter model must be given"));
   }
-  const auto removed = manual.remove(*model, owner ? std::optional<std::string_view>(*owner) : std::nullopt);
+  const auto removed = co_await edit([&](ManualRoutes& routes) {
+    return routes.remove(*model, owner ? std::optional<std::string_view>(*owner) : std::nullopt);
+  });
   if (!removed) {
     co_return co_await respond_error(exchange, removed.error());
   }
@@ -225,7 +234,6 @@ Task<void> Admin::State::delete_route(Exchange& exchange) {
     co_return co_await respond_error(exchange, not_found("no entry made by hand routes {}", *model)
                                                    .hint("discovered ones go when their backend goes"));
   }
-  publish();
   http::ResponseHead head{204, {}};
   co_await exchange.respond(std::move(head), {});
 }
@@ -284,6 +292,17 @@ Task<void> Admin::State::drain(Exchange& exchange) {
   body["draining"] = draining;
   body["running"] = gateway.live_requests().size();
   co_await respond(exchange, exchange.request().method == "POST" ? 202 : 200, json::Value(std::move(body)));
+}
+
+Task<Result<int>> Admin::State::edit(RouteEdit change) {
+  if (options.shared_routes != nullptr) {
+    co_return co_await options.shared_routes->edit(std::move(change));
+  }
+  const auto outcome = change(manual);
+  if (outcome) {
+    publish();
+  }
+  co_return outcome;
 }
 
 void Admin::State::publish() {

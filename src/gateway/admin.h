@@ -20,6 +20,7 @@
 #include <string>
 
 #include "async/event_loop.h"
+#include "gateway/config_map_routes.h"
 #include "gateway/gateway.h"
 #include "net/address.h"
 
@@ -28,7 +29,9 @@ namespace llmd::gateway {
 struct AdminOptions {
   std::filesystem::path token_file;    // made if it does not exist; others may not read it
   std::filesystem::path routing_file;  // entries made by hand; empty: they end with the process
-  std::function<void()> begin_drain;   // empty: POST /admin/drain is 501
+  // Keeps them instead, for all replicas. Outlives the admin API; somebody else runs it, afterwards.
+  ConfigMapRoutes* shared_routes = nullptr;
+  std::function<void()> begin_drain;  // empty: POST /admin/drain is 501
 };
 
 class Admin {

@@ -162,11 +162,17 @@ Result<ManualRoutes> ManualRoutes::open(std::filesystem::path path) {
     return routes;
   }
   LLMD_TRY(const auto text, read_file(routes.path_));
+  LLMD_TRY(auto read, parse(text, routes.path_.string()));
+  routes.routes_ = std::move(read.routes_);
+  return routes;
+}
+
+Result<ManualRoutes> ManualRoutes::parse(std::string_view text, std::string_view source) {
+  ManualRoutes routes;
   const auto parsed = json::parse(text);
   const json::Array* entries = parsed ? json::array_at(*parsed, "routes") : nullptr;
   if (entries == nullptr) {
-    return data_loss("{}: expected {{\"routes\": [...]}}", routes.path_.string())
-        .hint("repair or remove the file");
+    return data_loss("{}: expected {{\"routes\": [...]}}", source).hint("repair or remove it");
   }
   // What was allowed when it was written stays allowed.
   const Network everything[] = {Network::parse("0.0.0.0/0").value(), Network::parse("::/0").value()};
@@ -181,7 +187,7 @@ Result<ManualRoutes> ManualRoutes::open(std::filesystem::path path) {
     }
     auto route = parse_manual_route(body, everything, WallTime());
     if (!route) {
-      return std::unexpected(std::move(route).error().within(routes.path_.string()));
+      return std::unexpected(std::move(route).error().within(source));
     }
     route->expires = expires;
     routes.routes_.insert_or_assign(route->key(), std::move(*route));
@@ -211,17 +217,18 @@ void ManualRoutes::expire(WallTime now) {
                 [&](const auto& entry) { return entry.second.expires && *entry.second.expires <= now; });
 }
 
-Result<void> ManualRoutes::save() const {
-  if (path_.empty()) {
-    return {};
-  }
+std::string ManualRoutes::text() const {
   json::Array entries;
   for (const auto& [key, route] : routes_) {
     entries.push_back(to_json(route));
   }
   json::Object document;
   document["routes"] = std::move(entries);
-  return write_file_atomically(path_, json::write_pretty(json::Value(std::move(document))), 0600);
+  return json::write_pretty(json::Value(std::move(document)));
+}
+
+Result<void> ManualRoutes::save() const {
+  return path_.empty() ? Result<void>() : write_file_atomically(path_, text(), 0600);
 }
 
 }  // namespace llmd::gateway

@@ -1,4 +1,5 @@
-// Models routed by hand through the admin API, kept in a file so that they survive a restart. One loop.
+// Models routed by hand through the admin API, kept in a file so that they survive a restart; on a cluster
+// config_map_routes.h keeps them. One loop.
 #pragma once
 
 #include <filesystem>
@@ -48,6 +49,10 @@ class ManualRoutes {
  public:
   // An empty path keeps nothing. A file that cannot be read is an error: it must not be overwritten.
   static Result<ManualRoutes> open(std::filesystem::path path);
+
+  // From the text that text() gives; `source` is named by mistakes. They are kept nowhere.
+  static Result<ManualRoutes> parse(std::string_view text, std::string_view source);
+  std::string text() const;
 
   const std::map<std::string, ManualRoute>& all() const { return routes_; }
   // True: it is new; false: it replaces one.

@@ -23,6 +23,8 @@ PROGRAMS = pathlib.Path(os.environ.get("LLMD_KUBERNETES", ""))
 SKIPPED = 77
 TOKEN = "token-of-the-integration-test"
 START_SECONDS = 90
+# Addresses of EndpointSlices must not be loopback ones. This one exists in the test's own network only.
+POD_ADDRESS = "10.77.0.1"
 
 
 def require():
@@ -30,6 +32,20 @@ def require():
     if not (PROGRAMS / "kube-apiserver").is_file():
         print("SKIPPED: no real kube-apiserver; `./dev test --kubernetes` builds and uses one", file=sys.stderr)
         sys.exit(SKIPPED)
+
+
+def enter_own_network():
+    """Runs the test again in a network and a mount namespace of its own, with POD_ADDRESS; skipped where those may not
+    be made. All programs of the test then talk to nobody outside of it."""
+    if os.environ.get("LLMD_OWN_NETWORK"):
+        return
+    unshare = ["unshare", "--net", "--mount"] + (["--map-root-user"] if os.geteuid() != 0 else [])
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
+        print("SKIPPED: no network namespace may be made here", file=sys.stderr)
+        sys.exit(SKIPPED)
+    prepare = f"ip link set lo up && ip addr add {POD_ADDRESS}/32 dev lo && exec \"$@\""
+    os.execvpe("unshare", [*unshare, "sh", "-c", prepare, "sh", sys.executable, *sys.argv],
+               os.environ | {"LLMD_OWN_NETWORK": "1"})
 
 
 def free_ports(count):
@@ -43,9 +59,10 @@ def free_ports(count):
 
 
 class ControlPlane:
-    def __init__(self, with_controllers=False):
+    def __init__(self, with_controllers=False, with_audit=False):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="llmd-kubernetes-"))
         self.with_controllers = with_controllers
+        self.with_audit = with_audit
         self.processes = []
 
     def __enter__(self):
@@ -68,7 +85,15 @@ class ControlPlane:
         self.launch("etcd", f"--data-dir={self.folder}/etcd", f"--listen-client-urls={etcd}",
                     f"--advertise-client-urls={etcd}", f"--listen-peer-urls=http://127.0.0.1:{peer}",
                     "--unsafe-no-fsync", "--log-level=error")
-        self.launch("kube-apiserver", f"--etcd-servers={etcd}", "--bind-address=127.0.0.1", f"--secure-port={secure}",
+        options = []
+        if os.environ.get("LLMD_OWN_NETWORK"):
+            options.append(f"--advertise-address={POD_ADDRESS}")  # it looks for a default route otherwise
+        if self.with_audit:
+            (self.folder / "audit.yaml").write_text(json.dumps({
+                "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+                "rules": [{"level": "Metadata"}]}))
+            options += [f"--audit-policy-file={self.folder}/audit.yaml", f"--audit-log-path={self.folder}/audit.log"]
+        self.launch("kube-apiserver", *options, f"--etcd-servers={etcd}", "--bind-address=127.0.0.1", f"--secure-port={secure}",
                     f"--cert-dir={self.folder}/certificates", f"--token-auth-file={self.folder}/tokens.csv",
                     "--authorization-mode=RBAC", "--service-account-issuer=https://kubernetes.default.svc",
                     f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
@@ -92,9 +117,41 @@ class ControlPlane:
                         f"--service-account-private-key-file={key}", "--bind-address=127.0.0.1", "--secure-port=0")
 
     def launch(self, program, *arguments):
-        with open(self.folder / f"{program}.log", "wb") as log:
+        with open(self.folder / f"{program}.log", "ab") as log:
             self.processes.append(subprocess.Popen([PROGRAMS / program, *arguments], stdout=log, stderr=log,
                                                    cwd=self.folder))
+
+    def kill(self, program):
+        """As a node that loses power; start_again() brings it back at the same address."""
+        process = next(each for each in self.processes if pathlib.Path(each.args[0]).name == program)
+        process.kill()
+        process.wait()
+        self.processes.remove(process)
+        return process.args
+
+    def start_again(self, arguments):
+        self.launch(pathlib.Path(arguments[0]).name, *arguments[1:])
+        self.wait_until(self.is_ready, "kube-apiserver is ready again")
+
+    def account(self, name, namespace):
+        """A kubeconfig with a token of the ServiceAccount."""
+        token = self.kubectl("create", "token", name, "-n", namespace).stdout.strip()
+        config = json.loads(self.kubeconfig.read_text())
+        config["users"] = [{"name": "test", "user": {"token": token}}]
+        path = self.folder / f"kubeconfig-{name}"
+        path.write_text(json.dumps(config))
+        return path
+
+    def audited(self, user, **fields):
+        """Requests of a user as the server's audit log has them: those with these fields (verb=..., code=...)."""
+        found = []
+        for line in (self.folder / "audit.log").read_text().splitlines():
+            event = json.loads(line)
+            seen = {"verb": event["verb"], "code": event.get("responseStatus", {}).get("code"),
+                    "subresource": event.get("objectRef", {}).get("subresource"), "uri": event["requestURI"]}
+            if event["user"]["username"] == user and fields.items() <= seen.items():
+                found.append(seen)
+        return found
 
     def is_ready(self):
         try:
