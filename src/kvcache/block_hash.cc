@@ -17,18 +17,31 @@ constexpr std::size_t kDefaultUnits = 4;
 
 static_assert(std::endian::native == std::endian::little, "hashes are defined over little-endian words");
 
+// Text is hashed by what is fastest for such short pieces: nobody else computes these.
+std::uint64_t unit_of(const void* bytes, std::size_t size) {
+  return XXH3_64bits(bytes, size);
+}
+
 // Of a length that the compiler knows, with the general function dissolved in it: no calls and no loops, and
-// neighbouring hashes are computed side by side. Prompts are hashed in tens of thousands of such pieces.
+// neighbouring hashes are computed side by side.
 template <std::size_t kBytes>
 std::uint64_t hash_of(const void* bytes) {
   std::uint64_t hash = 0;
-  [[clang::always_inline]] hash = XXH64(bytes, kBytes, 0);
+  [[clang::always_inline]] hash = XXH3_64bits(bytes, kBytes);
   return hash;
 }
 
+// A and B of the formula are numbers without a pattern: parts of the golden ratio and of the square root
+// of 2.
 BlockHash link(std::uint64_t digest, BlockHash previous) {
+  const auto product =
+      static_cast<unsigned __int128>(digest ^ 0x9e3779b97f4a7c15ULL) * (previous ^ 0x6a09e667f3bcc909ULL);
+  return static_cast<BlockHash>(product) ^ static_cast<BlockHash>(product >> 64);
+}
+
+BlockHash token_link(std::uint64_t digest, BlockHash previous) {
   const std::uint64_t words[2] = {digest, previous};
-  return hash_of<sizeof words>(words);
+  return XXH64(words, sizeof words, 0);
 }
 
 // 0 means "no parent" on the wire, so no block may have it.
@@ -113,7 +126,7 @@ void UnitHasher::feed(std::string_view bytes, std::vector<std::uint64_t>& units)
 
 void UnitHasher::finish(std::vector<std::uint64_t>& units) {
   if (pending_size_ > 0) {
-    units.push_back(XXH64(pending_, pending_size_, 0));
+    units.push_back(unit_of(pending_, pending_size_));
     pending_size_ = 0;
   }
 }
@@ -142,8 +155,7 @@ std::size_t approximate_chain(BlockHash seed, std::span<const std::uint64_t> uni
   }
   while (count < chain.size() && !units.empty()) {
     const auto block = units.first(std::min(step, units.size()));
-    // A block of one unit is that unit: then the chain equals the one over 4-byte pseudo-tokens.
-    previous = link(step == 1 ? block[0] : XXH64(block.data(), block.size_bytes(), 0), previous);
+    previous = link(step == 1 ? block[0] : unit_of(block.data(), block.size_bytes()), previous);
     chain[count++] = previous;
     units = units.subspan(block.size());
   }
@@ -157,7 +169,7 @@ std::size_t approximate_token_chain(BlockHash seed, std::span<const TokenId> tok
   std::size_t count = 0;
   while (count < chain.size() && !tokens.empty()) {
     const auto block = tokens.first(std::min(step, tokens.size()));
-    previous = link(XXH64(block.data(), block.size_bytes(), 0), previous);
+    previous = token_link(XXH64(block.data(), block.size_bytes(), 0), previous);
     chain[count++] = previous;
     tokens = tokens.subspan(block.size());
   }

@@ -24,10 +24,13 @@ using TokenId = std::uint32_t;
 // ── Approximate chain
 // ───────────────────────────────────────────────────────────────────────────────────────
 //
-//   unit     = XXH64(64 bytes of prompt text)                        made while the body arrives
+//   unit     = XXH3(64 bytes of prompt text)                         made while the body arrives
 //   h0       = XXH64(model, then the cache salt)                     may be known last
-//   digest_i = the unit's hash; of blocks of several units XXH64(their hashes, little-endian)
-//   h_i      = XXH64(LE64(digest_i), LE64(h_(i-1)))
+//   digest_i = the unit's hash; of blocks of several units XXH3(their hashes, little-endian)
+//   h_i      = fold((digest_i ^ A) * (h_(i-1) ^ B))                  128-bit product, its halves xor-ed
+//
+// Prompts are hashed in tens of thousands of small pieces, and each link of the chain waits for the one
+// before: these functions have the shortest way through a processor.
 //
 // One unit is what 16 tokens of 4 bytes are worth, the indexer's default block. The last, partial block is
 // hashed too.
@@ -54,8 +57,8 @@ BlockHash approximate_seed(std::string_view model, std::string_view cache_salt);
 std::size_t approximate_chain(BlockHash seed, std::span<const std::uint64_t> units,
                               std::size_t units_per_block, std::span<BlockHash> chain);
 
-// The same over token ids (4 bytes each, little-endian), where a prompt has already been tokenised:
-// digest_i = XXH64(tokens of the block).
+// A chain over token ids (4 bytes each, little-endian), where a prompt has already been tokenised:
+//   digest_i = XXH64(tokens of the block),  h_i = XXH64(LE64(digest_i), LE64(h_(i-1)))
 std::size_t approximate_token_chain(BlockHash seed, std::span<const TokenId> tokens, std::size_t block_size,
                                     std::span<BlockHash> chain);
 

@@ -79,20 +79,44 @@ TEST(ApproximateChainTest, OverTokensIsThatOfTheIndexersWeReplace) {
   EXPECT_EQ(chain[1], 7759882086043311470U);
 }
 
-TEST(ApproximateChainTest, OverTextEqualsTheOneOverFourByteTokens) {
-  const std::string text =
-      "The quick brown fox jumps over the lazy dog, again and again, until somebody stops it.";
-  std::vector<std::uint64_t> units;
-  UnitHasher hasher;
-  hasher.feed(text, units);
-  hasher.finish(units);
-  std::vector<TokenId> pseudo(text.size() / 4);
-  std::memcpy(pseudo.data(), text.data(), pseudo.size() * 4);
-  std::array<BlockHash, 4> by_text{};
-  std::array<BlockHash, 4> by_tokens{};
-  EXPECT_EQ(approximate_chain(7, units, 1, by_text), 2U);
-  EXPECT_EQ(approximate_token_chain(7, pseudo, 16, by_tokens), 2U);
-  EXPECT_EQ(by_text[0], by_tokens[0]);
+TEST(ApproximateChainTest, IsSharedAsFarAsTheTextsAreTheSame) {
+  const auto chain_of = [](const std::string& text) {
+    std::vector<std::uint64_t> units;
+    UnitHasher hasher;
+    hasher.feed(text, units);
+    hasher.finish(units);
+    std::vector<BlockHash> chain(units.size());
+    EXPECT_EQ(approximate_chain(7, units, 1, chain), units.size());
+    return chain;
+  };
+  const std::string common(2 * kUnitBytes, 'x');
+  const auto one = chain_of(common + "one end");
+  const auto other = chain_of(common + "another end");
+  ASSERT_EQ(one.size(), 3U);
+  ASSERT_EQ(other.size(), 3U);
+  EXPECT_EQ(one[0], other[0]);
+  EXPECT_EQ(one[1], other[1]);
+  EXPECT_NE(one[2], other[2]);
+  EXPECT_NE(one[0], one[1]);
+}
+
+TEST(ApproximateChainTest, CoversEverythingBefore) {
+  std::vector<std::uint64_t> units(64);
+  std::iota(units.begin(), units.end(), 1);
+  for (const std::size_t step : {1U, 3U, 4U}) {
+    std::vector<BlockHash> chain(64);
+    chain.resize(approximate_chain(7, units, step, chain));
+    for (std::size_t changed = 0; changed < units.size(); ++changed) {
+      auto others = units;
+      others[changed] ^= 1;
+      std::vector<BlockHash> other(chain.size());
+      approximate_chain(7, others, step, other);
+      for (std::size_t block = 0; block < chain.size(); ++block) {
+        EXPECT_EQ(chain[block] == other[block], block < changed / step)
+            << step << " units in a block, unit " << changed << " changed, block " << block;
+      }
+    }
+  }
 }
 
 TEST(ApproximateChainTest, DoesNotDependOnHowTheTextArrives) {
