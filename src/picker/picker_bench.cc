@@ -1,8 +1,10 @@
-// What a decision costs. "blocks" are blocks of 64 tokens of the prompt.
+// What a decision costs. "blocks" are blocks of 64 tokens of the prompt. Goals with 100 endpoints: 256 blocks
+// P99 < 20 us; 6,400 blocks out of 3.1 million P50 < 100 us, P99 < 250 us.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <vector>
 
 #include "picker/datalayer/metrics_scanner.h"
@@ -26,7 +28,41 @@ std::unique_ptr<Picker> pool_of(std::size_t count) {
   return picker;
 }
 
+// What the thread itself used: on a busy machine the clock on the wall mostly measures the neighbours.
+double thread_microseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) * 1e-3;
+}
+
 // The latencies of single decisions, so that percentiles can be told.
+class Times {
+ public:
+  template <typename Decide>
+  void measure(Decide decide) {
+    const double thread_begin = thread_microseconds();
+    const auto begin = std::chrono::steady_clock::now();
+    decide();
+    wall_.push_back(
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
+    thread_.push_back(thread_microseconds() - thread_begin);
+  }
+  void report(benchmark::State& state) {
+    state.counters["p50_us"] = at(wall_, 0.5);
+    state.counters["p99_us"] = at(wall_, 0.99);
+    state.counters["cpu_p50_us"] = at(thread_, 0.5);
+    state.counters["cpu_p99_us"] = at(thread_, 0.99);
+  }
+
+ private:
+  static double at(std::vector<double>& times, double share) {
+    std::ranges::sort(times);
+    return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))];
+  }
+  std::vector<double> wall_;
+  std::vector<double> thread_;
+};
+
 void decide(benchmark::State& state, std::size_t blocks, bool shared, std::string_view name) {
   const auto picker = pool_of(100);
   std::vector<std::uint64_t> units(blocks * 4);
@@ -37,25 +73,20 @@ void decide(benchmark::State& state, std::size_t blocks, bool shared, std::strin
     }
   };
   fill();
-  std::vector<double> micros;
+  Times times;
   for (auto _ : state) {
     if (!shared) {
       state.PauseTiming();
       fill();
       state.ResumeTiming();
     }
-    const auto begin = std::chrono::steady_clock::now();
-    {
+    times.measure([&] {
       auto decision =
           picker->pick({.id = name, .model = "m", .prompt_bytes = units.size() * 64, .prompt_units = units});
       benchmark::DoNotOptimize(decision);
-    }
-    micros.push_back(
-        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
+    });
   }
-  std::ranges::sort(micros);
-  state.counters["p50_us"] = micros[micros.size() / 2];
-  state.counters["p99_us"] = micros[micros.size() * 99 / 100];
+  times.report(state);
 }
 
 void BM_Decide100Endpoints256Blocks(benchmark::State& state) {
@@ -103,22 +134,17 @@ void BM_Decide100Endpoints6400Blocks(benchmark::State& state) {
     auto decision = picker->pick({.model = "m", .prompt_bytes = prompt.size() * 64, .prompt_units = prompt});
     benchmark::DoNotOptimize(decision);
   }
-  std::vector<double> micros;
+  Times times;
   std::size_t next = 0;
   for (auto _ : state) {
     auto& prompt = prompts[next++ % prompts.size()];
-    const auto begin = std::chrono::steady_clock::now();
-    {
+    times.measure([&] {
       auto decision =
           picker->pick({.model = "m", .prompt_bytes = prompt.size() * 64, .prompt_units = prompt});
       benchmark::DoNotOptimize(decision);
-    }
-    micros.push_back(
-        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
+    });
   }
-  std::ranges::sort(micros);
-  state.counters["p50_us"] = micros[micros.size() / 2];
-  state.counters["p99_us"] = micros[micros.size() * 99 / 100];
+  times.report(state);
 }
 BENCHMARK(BM_Decide100Endpoints6400Blocks)->Iterations(2000);
 

@@ -45,6 +45,24 @@ vllm:lora_requests_info{max_lora="4",running_lora_adapters="a, b",waiting_lora_a
   EXPECT_EQ(report.adapters->limit, 4);
 }
 
+TEST(MetricsScannerTest, DoesNotDependOnHowThePageArrives) {
+  const std::string page =
+      "# HELP x\nvllm:num_requests_waiting{engine=\"0\"} 2.0\nvllm:num_requests_waiting" +
+      std::string("{engine=\"1\"} 3.0\n") + std::string(100'000, 'v') +
+      "\nvllm:num_requests_running 4\nvllm:kv_cache_usage_perc 0.5";
+  const MetricsScanner scanner(builtin_engines().front());
+  for (const std::size_t step : {1U, 2U, 17U, 4096U, 200'000U}) {
+    MetricsScanner::Pass pass(scanner);
+    for (std::size_t at = 0; at < page.size(); at += step) {
+      pass.feed(std::string_view(page).substr(at, step));
+    }
+    const EngineReport report = pass.finish();
+    EXPECT_EQ(report.waiting, 5) << step;
+    EXPECT_EQ(report.running, 4) << step;
+    EXPECT_EQ(report.kv_usage, 0.5F) << step;
+  }
+}
+
 TEST(MetricsScannerTest, ReadsOtherEngines) {
   const auto sglang =
       scan("sglang",

@@ -10,6 +10,8 @@ namespace {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
+constexpr std::size_t kLongestLine = 64 * 1024;
+
 // Reads {a="x",b=y} from the beginning of `text`, which is cut by what was read. False: malformed.
 bool read_labels(std::string_view& text, Labels& labels) {
   labels.clear();
@@ -173,27 +175,53 @@ void MetricsScanner::want(const MetricSpec& spec, Use use, float EngineReport::*
 }
 
 EngineReport MetricsScanner::scan(std::string_view page) const {
-  EngineReport report;
-  Found found;
-  while (!page.empty()) {
-    const void* newline = std::memchr(page.data(), '\n', page.size());
-    const std::size_t length = newline != nullptr
-                                   ? static_cast<std::size_t>(static_cast<const char*>(newline) - page.data())
-                                   : page.size();
-    const std::string_view line = page.substr(0, length);
-    page.remove_prefix(std::min(page.size(), length + 1));
-    if (line.empty() || first_letters_.find(line.front()) == std::string::npos) {
-      continue;
-    }
-    for (const Wanted& wanted : wanted_) {
-      const std::size_t size = wanted.spec.name.size();
-      if (line.size() > size && (line[size] == '{' || line[size] == ' ') &&
-          std::memcmp(line.data(), wanted.spec.name.data(), size) == 0) {
-        take(wanted, line.substr(size), report, found);
-      }
+  Pass pass(*this);
+  pass.feed(page);
+  return pass.finish();
+}
+
+void MetricsScanner::line(std::string_view line, EngineReport& report, Found& found) const {
+  if (line.empty() || first_letters_.find(line.front()) == std::string::npos) {
+    return;
+  }
+  for (const Wanted& wanted : wanted_) {
+    const std::size_t size = wanted.spec.name.size();
+    if (line.size() > size && (line[size] == '{' || line[size] == ' ') &&
+        std::memcmp(line.data(), wanted.spec.name.data(), size) == 0) {
+      take(wanted, line.substr(size), report, found);
     }
   }
-  return report;
+}
+
+void MetricsScanner::Pass::feed(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const void* newline = std::memchr(bytes.data(), '\n', bytes.size());
+    if (newline == nullptr) {
+      too_long_ = too_long_ || begun_.size() + bytes.size() > kLongestLine;
+      begun_.append(too_long_ ? std::string_view() : bytes);
+      return;
+    }
+    const auto length = static_cast<std::size_t>(static_cast<const char*>(newline) - bytes.data());
+    const std::string_view line = bytes.substr(0, length);
+    bytes.remove_prefix(length + 1);
+    if (begun_.empty() && !too_long_) {
+      scanner_.line(line, report_, found_);
+      continue;
+    }
+    if (!too_long_) {
+      begun_ += line;
+      scanner_.line(begun_, report_, found_);
+    }
+    begun_.clear();
+    too_long_ = false;
+  }
+}
+
+EngineReport MetricsScanner::Pass::finish() {
+  if (!too_long_) {
+    scanner_.line(begun_, report_, found_);
+  }
+  return std::move(report_);
 }
 
 void MetricsScanner::take(const Wanted& wanted, std::string_view rest, EngineReport& report,

@@ -47,6 +47,8 @@ class MetricsScanner {
   const std::string& engine() const { return mapping_.engine; }
   // What is not on the page stays absent. Lines that are none are passed over.
   EngineReport scan(std::string_view page) const;
+  // The same while the page arrives, in pieces of any size; keeps no more of it than a line.
+  class Pass;
 
  private:
   enum class Use { Sum, Highest, Adapters, CacheInfo, Last };
@@ -60,11 +62,26 @@ class MetricsScanner {
     double adapters_at = -1;
   };
   void want(const MetricSpec& spec, Use use, float EngineReport::* field, std::size_t slot = 0);
+  void line(std::string_view line, EngineReport& report, Found& found) const;
   void take(const Wanted& wanted, std::string_view rest, EngineReport& report, Found& found) const;
 
   EngineMapping mapping_;
   std::vector<Wanted> wanted_;
   std::string first_letters_;
+};
+
+class MetricsScanner::Pass {
+ public:
+  explicit Pass(const MetricsScanner& scanner) : scanner_(scanner) {}
+  void feed(std::string_view bytes);
+  EngineReport finish();
+
+ private:
+  const MetricsScanner& scanner_;
+  EngineReport report_;
+  Found found_;
+  std::string begun_;      // a line whose end has not come
+  bool too_long_ = false;  // that line is none of ours
 };
 
 }  // namespace llmd::picker

@@ -39,6 +39,13 @@ bool is_same(const EngineReport& a, const EngineReport& b) {
   return is_same(a.waiting, b.waiting) && is_same(a.running, b.running) && is_same(a.kv_usage, b.kv_usage);
 }
 
+// Nothing that the leases do not say: one request may be on its way in or out.
+bool is_expected(const EngineReport& report, std::int64_t leases) {
+  constexpr float kRoomy = 0.5F;
+  return report.waiting == 0 && report.kv_usage < kRoomy &&
+         std::abs(report.running - static_cast<float>(leases)) <= 1;
+}
+
 Result<std::shared_ptr<const net::TlsClient>> trust(const PollSource::Options& options) {
   if (!options.https) {
     return nullptr;
@@ -68,6 +75,7 @@ struct Scraper::State {
   Task<void> follow(const Poll& poll, EndpointPtr endpoint);
   // False: the endpoint did not answer.
   Task<Result<EngineReport>> ask(const Poll& poll, const EndpointState& endpoint);
+  Task<Result<EngineReport>> read_numbers(const MetricsScanner& scanner, http::BodyReader& page) const;
   bool is_listed(const EndpointPtr& endpoint) const;
 
   async::EventLoop& loop;
@@ -100,6 +108,24 @@ bool Scraper::State::is_listed(const EndpointPtr& endpoint) const {
   return std::ranges::find(snapshot->endpoints, endpoint) != snapshot->endpoints.end();
 }
 
+// A page is looked at as it comes and never held: it is large, and there are thousands in a second.
+Task<Result<EngineReport>> Scraper::State::read_numbers(const MetricsScanner& scanner,
+                                                        http::BodyReader& page) const {
+  MetricsScanner::Pass pass(scanner);
+  std::size_t size = 0;
+  while (true) {
+    LLMD_CO_TRY(const std::string_view bytes, co_await page.next());
+    if (bytes.empty()) {
+      co_return pass.finish();
+    }
+    size += bytes.size();
+    if (size > options.max_page) {
+      co_return resource_exhausted("the page has more than {} bytes", options.max_page);
+    }
+    pass.feed(bytes);
+  }
+}
+
 Task<Result<EngineReport>> Scraper::State::ask(const Poll& poll, const EndpointState& endpoint) {
   const PollSource::Options& source = poll.source->options;
   http::ClientRequest request;
@@ -113,16 +139,17 @@ Task<Result<EngineReport>> Scraper::State::ask(const Poll& poll, const EndpointS
                       .first_byte = options.timeout,
                       .idle = options.timeout,
                       .total = async::Deadline::after(options.timeout)};
-  LLMD_CO_TRY(const auto answer,
-              co_await http::fetch(*poll.connections, std::move(request), options.max_page));
-  if (answer.status != 200) {
-    co_return unavailable("status {}", answer.status);
+  LLMD_CO_TRY(const auto answer, co_await poll.connections->send(std::move(request)));
+  if (answer->status() != 200) {
+    co_return unavailable("status {}", answer->status());
   }
   EngineReport report;
   if (source.kind == PollSource::Kind::Models) {
-    endpoint.list_models(read_models(answer.body));
+    LLMD_CO_TRY(const std::string page, co_await http::read_all(answer->body(), options.max_page));
+    endpoint.list_models(read_models(page));
   } else if (poll.extractor != nullptr) {
-    report = poll.extractor->scanner_for(endpoint.endpoint).scan(answer.body);
+    LLMD_CO_TRY(report,
+                co_await read_numbers(poll.extractor->scanner_for(endpoint.endpoint), answer->body()));
     endpoint.report(report, std::chrono::steady_clock::now());
     picker.numbers_changed();
   }
@@ -148,7 +175,9 @@ Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
                  {"source", poll.source->name},
                  {"error", answers ? std::string() : report.error().text()}});
     }
-    const bool quiet = report && endpoint->running() == 0 && is_same(*report, before);
+    const std::int64_t leases = endpoint->running();
+    const bool quiet =
+        report && ((leases == 0 && is_same(*report, before)) || (leases > 0 && is_expected(*report, leases)));
     interval = models || given > Duration::zero() ? base
                : quiet || !report ? std::min(interval * 2, std::max(base, options.longest_interval))
                                   : base;

@@ -1,8 +1,10 @@
 // Scraper: asks the endpoints of a picker for their numbers, as the configuration's data sources say.
 //
-// Every endpoint is asked on its own, over one kept connection. While it has work it is asked every
-// `interval`; when its numbers stand still and none of our requests runs there, less and less often, up to
-// `longest_interval`, which stays below the age at which saturation detectors stop to trust numbers. An
+// Every endpoint is asked on its own, over one kept connection. While its numbers tell something it is asked
+// every `interval`; less and less often, up to `longest_interval`, while they stand still, or while nobody
+// waits there, its cache has room, and the requests it counts are those that we have sent to it: leases know
+// those as soon as it does. The longest interval stays below the age at which saturation detectors stop to
+// trust numbers. An
 // endpoint that does not answer keeps its last numbers, which lose their weight with age (gather.h); a line
 // is logged when that begins and when it ends.
 //
