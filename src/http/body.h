@@ -11,6 +11,8 @@
 
 namespace llmd::http {
 
+class Headers;
+
 class BodyReader {
  public:
   virtual ~BodyReader() = default;
@@ -23,6 +25,8 @@ class BodyReader {
   // Asks that what next() gives from now on stays where it is until the message is over, every piece right
   // behind the one before: a whole body without a copy of it. False: this body cannot.
   virtual bool keep() { return false; }
+  // Fields that came after the body; null: none, or the end has not been read. As long as the reader lives.
+  virtual const Headers* trailers() const { return nullptr; }
   // Everything has been read; next() would return empty without waiting.
   virtual bool ended() const { return false; }
 };

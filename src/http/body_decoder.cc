@@ -33,6 +33,7 @@ void BodyDecoder::start(const Framing& framing) {
   remaining_ = framing.length;
   size_digits_ = 0;
   overhead_ = 0;
+  trailers_.clear();
   switch (framing.kind) {
     case Framing::Kind::None:
       state_ = State::Done;
@@ -106,10 +107,12 @@ std::expected<void, Refusal> BodyDecoder::control(char c) {
         return std::unexpected(kBadTrailer);
       } else {
         state_ = State::Trailer;
+        trailers_ += c;
       }
       return {};
     case State::TrailerEnd:
       state_ = State::TrailerStart;
+      trailers_ += '\n';
       return c == '\n' ? std::expected<void, Refusal>() : std::unexpected(kBadTrailer);
     case State::LastEnd:
       state_ = State::Done;

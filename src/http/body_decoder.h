@@ -1,8 +1,9 @@
 // Takes a message body out of the bytes of a connection: counted, chunked or until the close. Pure; no I/O,
-// no copies: the data it finds are views into what it was given.
+// no copies but of trailers: the data it finds are views into what it was given.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "http/head_parser.h"
@@ -23,6 +24,8 @@ class BodyDecoder {
   bool end_of_input();
 
   bool done() const { return state_ == State::Done; }
+  // Fields after the last chunk as they stand there, each with "\n" behind it. Once done().
+  std::string_view trailers() const { return trailers_; }
   std::uint64_t received() const { return received_; }  // body bytes so far
   // Bytes of the current piece that are still to come: how much a read could bring.
   std::uint64_t expected() const { return remaining_; }
@@ -51,6 +54,7 @@ class BodyDecoder {
   std::uint64_t remaining_ = 0;
   std::uint64_t received_ = 0;
   int size_digits_ = 0;
+  std::string trailers_;
   std::size_t overhead_ = 0;  // bytes of extensions and trailers
 };
 

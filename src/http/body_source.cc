@@ -1,5 +1,7 @@
 #include "http/body_source.h"
 
+#include "base/strings.h"
+
 namespace llmd::http {
 namespace {
 
@@ -7,12 +9,25 @@ constexpr std::uint64_t kSmallestRead = 4 * 1024;
 constexpr std::uint64_t kLargestRead = 64 * 1024;
 constexpr std::size_t kGrowth = 4;
 
+// Lines that are no fields are left out: nobody acts on trailers before the message is over.
+Headers parse_trailers(std::string_view text) {
+  Headers fields;
+  for (const std::string_view line : split(text, '\n')) {
+    const std::size_t colon = line.find(':');
+    if (colon != std::string_view::npos && is_token(line.substr(0, colon))) {
+      fields.add(std::string(line.substr(0, colon)), std::string(trim(line.substr(colon + 1))));
+    }
+  }
+  return fields;
+}
+
 }  // namespace
 
 void BodySource::start(const Framing& framing) {
   decoder_.start(framing);
   counted_ = framing.kind == Framing::Kind::Length || framing.kind == Framing::Kind::None;
   failure_.reset();
+  trailers_.reset();
 }
 
 std::expected<std::string_view, Refusal> BodySource::take() {
@@ -38,6 +53,9 @@ std::expected<std::string_view, Refusal> BodySource::take() {
       std::memmove(first + size, data.data(), data.size());
     }
     size += data.size();
+  }
+  if (decoder_.done() && !trailers_ && !decoder_.trailers().empty()) {
+    trailers_ = parse_trailers(decoder_.trailers());
   }
   return std::string_view(first, size);
 }

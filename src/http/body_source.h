@@ -2,6 +2,7 @@
 #pragma once
 
 #include "http/body_decoder.h"
+#include "http/message.h"
 #include "http/read_buffer.h"
 
 namespace llmd::http {
@@ -15,6 +16,8 @@ class BodySource {
   // came in one packet goes on in one packet. Empty: read more, or done().
   std::expected<std::string_view, Refusal> take();
   bool done() const { return decoder_.done(); }
+  // Well-formed fields after a chunked body; null: none.
+  const Headers* trailers() const { return trailers_ ? &*trailers_ : nullptr; }
   bool end_of_input() { return decoder_.end_of_input(); }
   std::uint64_t received() const { return decoder_.received(); }
   // Where to read more into, as much as is worth reading at once.
@@ -28,6 +31,7 @@ class BodySource {
   BodyDecoder decoder_;
   bool counted_ = false;
   std::optional<Refusal> failure_;
+  std::optional<Headers> trailers_;
 };
 
 }  // namespace llmd::http

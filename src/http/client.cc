@@ -27,7 +27,12 @@ Task<Result<void>> send_stream(ClientConnection& connection, const ClientRequest
     connection.stream->set_deadline(request.timeouts.total.or_after(request.timeouts.idle),
                                     connection.sending);
     if (piece.empty()) {
-      const std::array<std::string_view, 2> end{head, chunked ? "0\r\n\r\n" : ""};
+      std::string last = chunked ? "0\r\n\r\n" : "";
+      if (const Headers* trailers = request.stream->trailers(); chunked && trailers != nullptr) {
+        last.clear();
+        append_chunked_end(last, *trailers);
+      }
+      const std::array<std::string_view, 2> end{head, last};
       co_return co_await connection.stream->write(end);
     }
     std::array<char, 20> space;
@@ -43,6 +48,8 @@ void serialise_head(ClientConnection& connection, const ClientRequest& request) 
   if (request.stream != nullptr) {
     framing.content_length = request.stream->length();
     framing.chunked = !framing.content_length;
+  } else if (request.trailers != nullptr) {
+    framing.chunked = true;
   } else if (!request.content.empty() || request.head.method == "POST" || request.head.method == "PUT" ||
              request.head.method == "PATCH") {
     framing.content_length = request.content.size();
@@ -85,7 +92,15 @@ Task<Result<void>> exchange(ClientConnection& connection, PooledResponse& respon
   if (request.stream != nullptr) {
     co_return co_await exchange_streaming(connection, response, request, answered);
   }
-  const std::array<std::string_view, 2> pieces{connection.out, request.content};
+  std::array<char, 20> space;
+  std::string end;
+  std::string_view size_line;
+  if (request.trailers != nullptr) {  // only a chunked body can have them
+    size_line = request.content.empty() ? std::string_view() : chunk_size_line(request.content.size(), space);
+    end = request.content.empty() ? "" : "\r\n";
+    append_chunked_end(end, *request.trailers);
+  }
+  const std::array<std::string_view, 4> pieces{connection.out, size_line, request.content, end};
   const auto written = co_await connection.stream->write(pieces);
   if (!written) {
     response.not_reusable();
@@ -164,7 +179,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> ClientPool::send(ClientRequest req
   }
 }
 
-Task<Result<Answer>> fetch(ClientPool& pool, ClientRequest request, std::size_t limit) {
+Task<Result<Answer>> fetch(Client& pool, ClientRequest request, std::size_t limit) {
   LLMD_CO_TRY(const auto response, co_await pool.send(std::move(request)));
   LLMD_CO_TRY(std::string body, co_await read_all(response->body(), limit));
   co_return Answer{response->status(), response->head().headers, std::move(body)};

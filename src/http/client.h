@@ -43,8 +43,16 @@ class Abort {
     if (stream_ != nullptr) {
       stream_->close();
     }
+    if (stop_) {
+      std::exchange(stop_, nullptr)();
+    }
   }
   bool aborted() const { return aborted_; }
+  // Instead of a connection that may be closed: how to end the call. By the client.
+  void attach_stop(std::function<void()> stop) {
+    stop_ = std::move(stop);
+    connected_ = true;
+  }
   // The call got a connection: a failure after this is the server's, before it the network's.
   bool connected() const { return connected_; }
   void attach(net::Stream* stream) {  // by the client
@@ -54,14 +62,16 @@ class Abort {
 
  private:
   net::Stream* stream_ = nullptr;
+  std::function<void()> stop_;
   bool connected_ = false;
   bool aborted_ = false;
 };
 
 struct ClientRequest {
-  net::Address address;          // where to connect
-  RequestHead head;              // Host is set from the address unless present
-  std::string_view content;      // whole body; sent with Content-Length; must outlive the call
+  net::Address address;               // where to connect
+  RequestHead head;                   // Host is set from the address unless present
+  std::string_view content;           // whole body; sent with Content-Length; must outlive the call
+  const Headers* trailers = nullptr;  // after content; null: none. Must outlive the call
   BodyReader* stream = nullptr;  // instead of content: sent chunked (or with its length) while it arrives
   Timeouts timeouts;
   Abort* abort = nullptr;
@@ -74,11 +84,18 @@ struct ClientOptions {
   std::size_t max_header_bytes = 64 * 1024;
 };
 
-class ClientPool {
+// Whatever sends requests: a pool of HTTP/1.1 connections, or of HTTP/2's (http2_pool.h).
+class Client {
+ public:
+  virtual ~Client() = default;
+  virtual Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request) = 0;
+};
+
+class ClientPool final : public Client {
  public:
   ClientPool(async::EventLoop& loop, ClientOptions options = {});
-  ~ClientPool();
-  Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request);
+  ~ClientPool() override;
+  Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request) override;
   void close_idle();
 
  public:
@@ -94,6 +111,6 @@ struct Answer {
   Headers headers;
   std::string body;
 };
-Task<Result<Answer>> fetch(ClientPool& pool, ClientRequest request, std::size_t limit = 16 * 1024 * 1024);
+Task<Result<Answer>> fetch(Client& pool, ClientRequest request, std::size_t limit = 16 * 1024 * 1024);
 
 }  // namespace llmd::http

@@ -66,6 +66,7 @@ class PooledResponse final : public ClientResponse, private BodyReader {
   std::optional<std::uint64_t> length() const override;
   bool ready() override;
   bool ended() const override { return source_.done() && prefetched_.empty(); }
+  const Headers* trailers() const override { return ended() ? source_.trailers() : nullptr; }
   Result<std::string_view> take_body();
   void release();
   std::unique_ptr<ClientConnection> detach();

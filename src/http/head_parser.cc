@@ -18,15 +18,6 @@ constexpr std::array<bool, 256> make_token_table() {
 }
 constexpr auto kToken = make_token_table();
 
-bool is_token(std::string_view text) {
-  for (const char c : text) {
-    if (!kToken[static_cast<unsigned char>(c)]) {
-      return false;
-    }
-  }
-  return !text.empty();
-}
-
 bool is_field_value(std::string_view text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -216,6 +207,15 @@ std::optional<Refusal> parse_request_line(std::string_view line, ParsedRequest& 
 }
 
 }  // namespace
+
+bool is_token(std::string_view text) {
+  for (const char c : text) {
+    if (!kToken[static_cast<unsigned char>(c)]) {
+      return false;
+    }
+  }
+  return !text.empty();
+}
 
 std::expected<std::optional<std::size_t>, Refusal> HeadScanner::scan(std::string_view bytes) {
   while (looked_at_ < bytes.size()) {

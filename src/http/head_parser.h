@@ -58,4 +58,7 @@ std::optional<Refusal> parse_request(std::string_view text, ParsedRequest& out);
 // `method` is the request's: it decides whether there is a body.
 std::optional<Refusal> parse_response(std::string_view text, std::string_view method, ParsedResponse& out);
 
+// The name of a field, or a method (RFC 9110, section 5.6.2).
+bool is_token(std::string_view text);
+
 }  // namespace llmd::http

@@ -136,4 +136,15 @@ std::string_view chunk_size_line(std::size_t size, std::span<char, 20> space) {
   return {space.data(), static_cast<std::size_t>(end - space.data())};
 }
 
+void append_chunked_end(std::string& out, const Headers& trailers) {
+  out += "0\r\n";
+  for (const auto& [name, value] : trailers) {
+    out += name;
+    out += ": ";
+    out += value;
+    out += "\r\n";
+  }
+  out += "\r\n";
+}
+
 }  // namespace llmd::http

@@ -32,6 +32,9 @@ void append_request(std::string& out, const RequestHead& head, const RequestFram
 // The value of the Date field; valid until the next call.
 std::string_view date_now();
 
+// The last chunk with trailers behind it.
+void append_chunked_end(std::string& out, const Headers& trailers);
+
 // "1a\r\n" in the given space; the view points into it.
 std::string_view chunk_size_line(std::size_t size, std::span<char, 20> space);
 

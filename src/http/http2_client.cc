@@ -23,6 +23,7 @@ class Http2ResponseState final : public StreamHandler {
     arrived_ += bytes;
     changed_.set();
   }
+  void on_trailers(Headers trailers) override { trailers_ = std::move(trailers); }
   void on_end() override {
     ended_ = true;
     changed_.set();
@@ -43,30 +44,66 @@ class Http2ResponseState final : public StreamHandler {
     co_return Result<void>();
   }
   bool closed() const { return stream_ == nullptr; }
+  void stop() {
+    if (stream_ != nullptr) {
+      stream_->reset(Http2Error::Cancel);
+      stream_->flush();
+    }
+  }
 
   Http2Stream* stream_ = nullptr;
   ResponseHead head_;
   bool has_head_ = false;
   bool ended_ = false;
+  std::optional<Headers> trailers_;
   std::string arrived_;
 
  private:
   async::Event changed_;
 };
 
-class Http2Response final : public ClientResponse, private BodyReader {
+class Http2Response final : public ClientResponse, public Http2Call, private BodyReader {
  public:
   Http2Response(std::shared_ptr<Http2ResponseState> state, Timeouts timeouts, std::string server)
       : state_(std::move(state)), timeouts_(timeouts), server_(std::move(server)) {}
-  ~Http2Response() override {
-    if (Http2Stream* stream = state_->stream_; stream != nullptr) {
-      stream->reset(Http2Error::Cancel);
-      stream->flush();
-    }
-  }
+  ~Http2Response() override { state_->stop(); }
   const ResponseHead& head() const override { return state_->head_; }
   BodyReader& body() override { return *this; }
   std::unique_ptr<net::Stream> upgrade() override { return nullptr; }
+
+  Task<Result<void>> send(std::string_view bytes) override {
+    if (state_->closed()) {
+      co_return unavailable("{}: the stream is over", server_);
+    }
+    state_->stream_->send(bytes);
+    state_->stream_->flush();
+    while (!state_->closed() && state_->stream_->queued() >= Http2Stream::kLowMark) {
+      LLMD_CO_TRY_VOID(co_await state_->wait(timeouts_.total.or_after(timeouts_.idle), "the server reading"));
+    }
+    co_return Result<void>();
+  }
+  void end(Headers trailers) override {
+    if (state_->closed()) {
+      return;
+    }
+    if (trailers.size() > 0) {
+      state_->stream_->end(std::move(trailers));
+    } else {
+      state_->stream_->end();
+    }
+    state_->stream_->flush();
+  }
+  Task<Result<void>> receive_head() override {
+    const auto until = timeouts_.total.or_after(timeouts_.first_byte);
+    while (!state_->has_head_) {
+      if (state_->closed()) {
+        co_return unavailable("{} reset the request", server_);
+      }
+      LLMD_CO_TRY_VOID(co_await state_->wait(until, "answer of " + server_));
+    }
+    co_return Result<void>();
+  }
+  void cancel() override { state_->stop(); }
 
  private:
   Task<Result<std::string_view>> next() override {
@@ -97,6 +134,9 @@ class Http2Response final : public ClientResponse, private BodyReader {
   }
   bool ready() override { return !state_->arrived_.empty() || state_->ended_ || state_->closed(); }
   bool ended() const override { return state_->arrived_.empty() && state_->ended_; }
+  const Headers* trailers() const override {
+    return ended() && state_->trailers_ ? &*state_->trailers_ : nullptr;
+  }
 
   std::shared_ptr<Http2ResponseState> state_;
   Timeouts timeouts_;
@@ -105,24 +145,19 @@ class Http2Response final : public ClientResponse, private BodyReader {
   std::size_t lent_ = 0;
 };
 
-Task<Result<void>> send_body(Http2ResponseState& state, BodyReader& body, const Timeouts& timeouts) {
-  while (!state.closed()) {
+Task<Result<void>> send_body(Http2Call& call, BodyReader& body) {
+  while (true) {
     LLMD_CO_TRY(const std::string_view piece, co_await body.next());
-    if (state.closed()) {
-      break;
-    }
     if (piece.empty()) {
-      state.stream_->end();
-      state.stream_->flush();
-      break;
+      const Headers* trailers = body.trailers();
+      call.end(trailers == nullptr ? Headers() : *trailers);
+      co_return Result<void>();
     }
-    state.stream_->send(piece);
-    state.stream_->flush();
-    while (!state.closed() && state.stream_->queued() >= Http2Stream::kLowMark) {
-      LLMD_CO_TRY_VOID(co_await state.wait(timeouts.total.or_after(timeouts.idle), "the server reading"));
+    const auto sent = co_await call.send(piece);
+    if (!sent) {
+      co_return Result<void>();  // the server may have answered without the rest
     }
   }
-  co_return Result<void>();
 }
 
 Task<void> run_connection(std::shared_ptr<Http2ClientConnection::Shared> shared) {
@@ -176,29 +211,37 @@ Result<Http2Stream*> Http2ClientConnection::open(RequestHead head, std::shared_p
   return stream;
 }
 
+Result<std::unique_ptr<Http2Call>> Http2ClientConnection::begin(RequestHead head, Timeouts timeouts) {
+  auto state = std::make_shared<Http2ResponseState>(executor());
+  LLMD_TRY(state->stream_, open(std::move(head), state, false));
+  return std::make_unique<Http2Response>(state, timeouts, shared_->address.to_string());
+}
+
 Task<Result<std::unique_ptr<ClientResponse>>> Http2ClientConnection::send(ClientRequest request) {
   auto state = std::make_shared<Http2ResponseState>(executor());
   if (!request.content.empty()) {
     request.head.headers.set("content-length", std::to_string(request.content.size()));
   }
-  const bool bodyless = request.content.empty() && request.stream == nullptr;
+  const bool bodyless = request.content.empty() && request.stream == nullptr && request.trailers == nullptr;
   LLMD_CO_TRY(state->stream_, open(std::move(request.head), state, bodyless));
   auto response = std::make_unique<Http2Response>(state, request.timeouts, shared_->address.to_string());
-  if (!request.content.empty()) {
-    state->stream_->send(request.content);
-    state->stream_->end();
+  if (request.abort != nullptr) {
+    request.abort->attach_stop([weak = std::weak_ptr(state)] {
+      if (const auto stopped = weak.lock()) {
+        stopped->stop();
+      }
+    });
   }
-  state->stream_->flush();
   if (request.stream != nullptr) {
-    LLMD_CO_TRY_VOID(co_await send_body(*state, *request.stream, request.timeouts));
+    state->stream_->flush();
+    LLMD_CO_TRY_VOID(co_await send_body(*response, *request.stream));
+  } else if (!bodyless) {
+    state->stream_->send(request.content);
+    response->end(request.trailers == nullptr ? Headers() : *request.trailers);
+  } else {
+    state->stream_->flush();
   }
-  const auto until = request.timeouts.total.or_after(request.timeouts.first_byte);
-  while (!state->has_head_) {
-    if (state->closed()) {
-      co_return unavailable("{} reset the request", shared_->address.to_string());
-    }
-    LLMD_CO_TRY_VOID(co_await state->wait(until, "answer of " + shared_->address.to_string()));
-  }
+  LLMD_CO_TRY_VOID(co_await response->receive_head());
   co_return std::unique_ptr<ClientResponse>(std::move(response));
 }
 

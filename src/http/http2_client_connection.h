@@ -20,6 +20,7 @@ class Http2ClientConnection final : public Http2Client {
   explicit Http2ClientConnection(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
   ~Http2ClientConnection() override;
   Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request) override;
+  Result<std::unique_ptr<Http2Call>> begin(RequestHead head, Timeouts timeouts) override;
   bool usable() const override { return !over() && shared_->connection.session().can_open(); }
   bool over() const override;
 

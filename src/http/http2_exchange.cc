@@ -59,7 +59,8 @@ Task<void> Http2Exchange::refuse(Refusal refusal) {
 
 void Http2Exchange::on_data(std::string_view bytes) {
   received_ += bytes.size();
-  if (body_failure_ || finished_ || received_ > options_.max_body_bytes) {
+  const bool too_large = limited_ && received_ > options_.max_body_bytes;
+  if (body_failure_ || finished_ || too_large) {
     if (!body_failure_ && !finished_) {
       body_failure_ = Refusal{413, "the request body is larger than the server accepts"};
     }
@@ -126,7 +127,8 @@ Task<Result<std::string_view>> Http2Exchange::next() {
       stream_->flush();
     }
     changed_.reset();
-    const bool in_time = co_await changed_.wait_until(Deadline::after(options_.body_idle_timeout));
+    const auto deadline = limited_ ? Deadline::after(options_.body_idle_timeout) : Deadline::never();
+    const bool in_time = co_await changed_.wait_until(deadline);
     if (!in_time) {
       body_failure_ = Refusal{408, "the request body did not arrive in time"};
       co_return deadline_exceeded("request body: the deadline passed");
@@ -221,7 +223,11 @@ Task<Result<void>> Http2Exchange::finish(std::string_view last) {
   if (!bodyless_ && !last.empty()) {
     stream_->send(last);
   }
-  stream_->end();
+  if (trailers_out_.size() > 0) {
+    stream_->end(std::move(trailers_out_));
+  } else {
+    stream_->end();
+  }
   finished_ = true;
   co_return co_await drained();
 }

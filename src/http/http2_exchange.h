@@ -25,6 +25,8 @@ class Http2Exchange final : public Exchange, public StreamHandler, private BodyR
   Task<Result<void>> write(std::string_view bytes) override;
   Task<Result<void>> finish(std::string_view last) override;
   bool started() const override { return started_; }
+  void set_trailers(Headers trailers) override { trailers_out_ = std::move(trailers); }
+  void lift_body_limits() override { limited_ = false; }
   Task<void> client_gone() override;
   void on_client_gone(std::function<void()> callback) override;
   std::unique_ptr<net::Stream> upgrade() override { return nullptr; }  // there is no 101 in HTTP/2
@@ -32,6 +34,7 @@ class Http2Exchange final : public Exchange, public StreamHandler, private BodyR
  private:
   // StreamHandler
   void on_data(std::string_view bytes) override;
+  void on_trailers(Headers trailers) override { trailers_in_ = std::move(trailers); }
   void on_end() override;
   void on_drained() override { changed_.set(); }
   void on_closed(bool in_order) override;
@@ -40,6 +43,7 @@ class Http2Exchange final : public Exchange, public StreamHandler, private BodyR
   std::optional<std::uint64_t> length() const override;
   bool ready() override { return !arrived_.empty() || input_ended_ || stream_ == nullptr; }
   bool ended() const override { return arrived_.empty() && input_ended_; }
+  const Headers* trailers() const override { return ended() && trailers_in_ ? &*trailers_in_ : nullptr; }
 
   Task<void> refuse(Refusal refusal);
   Task<Result<void>> begin(ResponseHead head, std::optional<std::uint64_t> length, bool end);
@@ -60,12 +64,15 @@ class Http2Exchange final : public Exchange, public StreamHandler, private BodyR
   std::size_t lent_ = 0;
   std::uint64_t received_ = 0;
   bool input_ended_ = false;
+  std::optional<Headers> trailers_in_;
+  bool limited_ = true;  // in size and time
   bool continue_due_ = false;
   std::optional<Refusal> body_failure_;
 
   bool started_ = false;
   bool finished_ = false;
   bool bodyless_ = false;
+  Headers trailers_out_;
 };
 
 }  // namespace llmd::http

@@ -55,6 +55,7 @@ Task<void> ServerConnection::serve() {
 void ServerConnection::reset_exchange() {
   started_ = finished_ = chunked_ = bodyless_ = continue_due_ = false;
   announced_left_.reset();
+  body_end_.clear();
   body_failure_.reset();
   prefetched_ = {};
   buffer_.let_go();

@@ -38,6 +38,7 @@ class ServerConnection final : public Exchange, private BodyReader {
   Task<Result<void>> write(std::string_view bytes) override;
   Task<Result<void>> finish(std::string_view last) override;
   bool started() const override { return started_; }
+  void set_trailers(Headers trailers) override;
   Task<void> client_gone() override;
   void on_client_gone(std::function<void()> callback) override;
   std::unique_ptr<net::Stream> upgrade() override;
@@ -52,6 +53,7 @@ class ServerConnection final : public Exchange, private BodyReader {
   bool ready() override;
   bool keep() override { return prefetched_.empty() && source_.keep(); }
   bool ended() const override { return source_.done() && prefetched_.empty(); }
+  const Headers* trailers() const override { return ended() ? source_.trailers() : nullptr; }
 
   void reset_exchange();
   Task<bool> receive_head();
@@ -92,6 +94,7 @@ class ServerConnection final : public Exchange, private BodyReader {
   bool finished_ = false;
   bool chunked_ = false;
   bool bodyless_ = false;
+  std::string body_end_;  // with trailers; empty: there are none
   bool keep_alive_ = true;
   std::optional<std::uint64_t> announced_left_;  // of a response with Content-Length
 

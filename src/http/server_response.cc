@@ -84,6 +84,14 @@ Task<Result<void>> ServerConnection::finish(std::string_view last) {
   co_return sent;
 }
 
+// RFC 9110, section 6.5.1: for clients that say they read them.
+void ServerConnection::set_trailers(Headers trailers) {
+  body_end_.clear();
+  if (trailers.size() > 0 && request_.head.headers.lists("TE", "trailers")) {
+    append_chunked_end(body_end_, trailers);
+  }
+}
+
 Task<Result<void>> ServerConnection::send_body_piece(std::string_view head, std::string_view bytes,
                                                      bool last) {
   if (!started_ || finished_) {
@@ -111,10 +119,11 @@ Task<Result<void>> ServerConnection::send_body_piece(std::string_view head, std:
     }
     pieces[count++] = bytes;
     if (framed) {
-      pieces[count++] = last ? std::string_view("\r\n0\r\n\r\n") : std::string_view("\r\n");
+      pieces[count++] = "\r\n";
     }
-  } else if (framed && last) {
-    pieces[count++] = "0\r\n\r\n";
+  }
+  if (framed && last) {
+    pieces[count++] = body_end_.empty() ? std::string_view("0\r\n\r\n") : std::string_view(body_end_);
   }
   if (count == 0) {
     co_return Result<void>();
