@@ -9,14 +9,16 @@ namespace {
 // do; up to four requests do not count as load.
 // Blocks of 1 KiB tell conversations apart and keep prompts of hundreds of kilobytes cheap; 4096 of them are
 // a million tokens, more than an engine keeps, and little enough to stay in a processor's cache.
+// Nothing is scraped: both are known from what this gateway has sent.
 constexpr std::string_view kPoolConfiguration = R"(apiVersion: llm-d.ai/v1alpha1
 kind: EndpointPickerConfig
 plugins:
 - type: active-request-scorer
   parameters: {idleThreshold: 4}
 - type: approx-prefix-cache-producer
-  parameters: {blockSizeTokens: 256, lruCapacityPerServer: 4096}
+  parameters: {autoTune: false, blockSizeTokens: 256, lruCapacityPerServer: 4096}
 - type: prefix-cache-scorer
+dataLayer: {injectDefaults: false}
 schedulingProfiles:
 - name: default
   plugins:

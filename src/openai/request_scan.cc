@@ -12,6 +12,7 @@
 namespace llmd::openai {
 namespace {
 
+constexpr std::size_t kSlice = 16 * 1024;
 constexpr std::size_t kLongestCapture = 4096;  // of a key or an interesting value; longer ones are not ours
 
 bool is_blank(char c) {
@@ -23,10 +24,20 @@ std::size_t find_quote_or_backslash(std::string_view bytes, std::size_t at) {
 #if defined(__SSE2__)
   const __m128i quotes = _mm_set1_epi8('"');
   const __m128i backslashes = _mm_set1_epi8('\\');
+  // Most of a prompt is neither: whole cache lines are asked at once.
+  const auto hits_at = [&](std::size_t place) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + place));
+    return _mm_or_si128(_mm_cmpeq_epi8(block, quotes), _mm_cmpeq_epi8(block, backslashes));
+  };
+  for (; at + 64 <= bytes.size(); at += 64) {
+    const __m128i any = _mm_or_si128(_mm_or_si128(hits_at(at), hits_at(at + 16)),
+                                     _mm_or_si128(hits_at(at + 32), hits_at(at + 48)));
+    if (_mm_movemask_epi8(any) != 0) {
+      break;
+    }
+  }
   for (; at + 16 <= bytes.size(); at += 16) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + at));
-    const auto hits = static_cast<unsigned>(
-        _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(block, quotes), _mm_cmpeq_epi8(block, backslashes))));
+    const auto hits = static_cast<unsigned>(_mm_movemask_epi8(hits_at(at)));
     if (hits != 0) {
       return at + static_cast<std::size_t>(__builtin_ctz(hits));
     }
@@ -284,7 +295,14 @@ std::size_t RequestScan::value_piece(std::string_view bytes, std::size_t at) {
   return at;
 }
 
+// In slices that are still in the first-level cache when they are hashed.
 void RequestScan::feed(std::string_view bytes) {
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(kSlice, bytes.size()))) {
+    feed_slice(bytes.substr(0, kSlice));
+  }
+}
+
+void RequestScan::feed_slice(std::string_view bytes) {
   std::size_t at = 0;
   while (at < bytes.size() && state_ != State::Bad) {
     if (state_ == State::InKey) {

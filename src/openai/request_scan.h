@@ -81,6 +81,7 @@ class RequestScan {
   static Member member_called(std::string_view name);
   bool is_captured() const { return member_ != Member::Other && member_ != Member::Prompt; }
 
+  void feed_slice(std::string_view bytes);
   std::size_t skip_string(std::string_view bytes, std::size_t at);
   std::size_t step(std::string_view bytes, std::size_t at);
   std::size_t nested(std::string_view bytes, std::size_t at);
