@@ -6,8 +6,11 @@
 
 namespace llmd::engine {
 
-BlockManager::BlockManager(int blocks, int block_size, bool caching)
-    : block_size_(block_size), caching_(caching), blocks_(static_cast<std::size_t>(blocks)) {
+BlockManager::BlockManager(int blocks, int block_size, bool caching, CacheListener* listener)
+    : block_size_(block_size),
+      caching_(caching),
+      listener_(listener),
+      blocks_(static_cast<std::size_t>(blocks)) {
   LLMD_ASSERT(blocks > 0 && block_size > 0, "a cache needs blocks");
   if (caching_) {
     contents_.resize(blocks_.size() * static_cast<std::size_t>(block_size_));
@@ -56,7 +59,7 @@ bool BlockManager::grow(std::vector<int>& table, int tokens) {
   }
   for (int i = 0; i < missing; ++i) {
     const int id = pop_oldest();
-    forget(id);
+    evict(id);
     blocks_[static_cast<std::size_t>(id)].references = 1;
     table.push_back(id);
   }
@@ -73,17 +76,18 @@ void BlockManager::release(std::vector<int>& table) {
   }
 }
 
-void BlockManager::remember(int id, const BlockHash& hash, std::span<const Token> tokens) {
+bool BlockManager::remember(int id, const BlockHash& hash, std::span<const Token> tokens) {
   Block& block = blocks_[static_cast<std::size_t>(id)];
   LLMD_ASSERT(block.references > 0, "only blocks in use are computed");
   // The same content may exist twice (two sequences computed it side by side): the first one stays the known
   // one.
   if (!caching_ || block.known || !by_hash_.try_emplace(hash, id).second) {
-    return;
+    return false;
   }
   block.known = true;
   block.hash = hash;
   std::ranges::copy(tokens, content(id).begin());
+  return true;
 }
 
 bool BlockManager::reset_cache() {
@@ -92,6 +96,9 @@ bool BlockManager::reset_cache() {
   }
   for (int id = 0; id < total_blocks(); ++id) {
     forget(id);
+  }
+  if (listener_ != nullptr) {
+    listener_->on_cleared();
   }
   return true;
 }
@@ -166,6 +173,14 @@ void BlockManager::forget(int id) {
     by_hash_.erase(block.hash);
     block.known = false;
   }
+}
+
+void BlockManager::evict(int id) {
+  const Block& block = blocks_[static_cast<std::size_t>(id)];
+  if (block.known && listener_ != nullptr) {
+    listener_->on_removed(block.hash);
+  }
+  forget(id);
 }
 
 std::span<Token> BlockManager::content(int id) {

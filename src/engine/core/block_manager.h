@@ -12,14 +12,14 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/core/block_hash.h"
+#include "engine/core/cache_listener.h"
 
 namespace llmd::engine {
 
 class BlockManager {
  public:
-  // caching false: no block is ever found by hash.
-  BlockManager(int blocks, int block_size, bool caching);
+  // caching false: no block is ever found by hash. `listener` hears what can no longer be found.
+  BlockManager(int blocks, int block_size, bool caching, CacheListener* listener = nullptr);
 
   int block_size() const { return block_size_; }
   int total_blocks() const { return static_cast<int>(blocks_.size()); }
@@ -43,8 +43,11 @@ class BlockManager {
   // Gives all blocks of a sequence back, last one first, so that tails are evicted before shared beginnings;
   // blocks whose content is not known are reused before any of those.
   void release(std::vector<int>& table);
-  // The block is full and computed: from now on it can be found.
-  void remember(int block, const BlockHash& hash, std::span<const Token> tokens);
+  // The block is full and computed: from now on it can be found. False when it could be already, as itself or
+  // as another block of the same content.
+  bool remember(int block, const BlockHash& hash, std::span<const Token> tokens);
+
+  bool is_known(const BlockHash& hash) const { return !caching_ || by_hash_.contains(hash); }
 
   // Forgets all content; refused (false) while blocks are used.
   bool reset_cache();
@@ -64,11 +67,13 @@ class BlockManager {
   void push_oldest(int block);
   void unlink(int block);
   void forget(int block);
+  void evict(int block);
   std::span<Token> content(int block);
   std::span<const Token> content(int block) const;
 
   const int block_size_;
   const bool caching_;
+  CacheListener* const listener_;  // or null
   std::vector<Block> blocks_;
   std::vector<Token> contents_;  // token ids of known blocks: a hash alone never hands out somebody's cache
   std::unordered_map<BlockHash, int, BlockHashBits> by_hash_;

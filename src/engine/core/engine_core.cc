@@ -34,8 +34,8 @@ std::string_view to_string(FinishReason reason) {
 EngineCore::EngineCore(EngineCoreConfig config, Parts parts)
     : config_(std::move(config)),
       parts_(parts),
-      blocks_(config_.blocks, config_.block_size, config_.prefix_caching),
-      scheduler_(config_.scheduler, blocks_),
+      blocks_(config_.blocks, config_.block_size, config_.prefix_caching, parts_.cache),
+      scheduler_(config_.scheduler, blocks_, parts_.cache),
       budget_(config_.max_batched_tokens) {
   LLMD_ASSERT(config_.max_model_len > 0 && config_.max_model_len <= config_.blocks * config_.block_size,
               "one sequence of full length must fit, or it could wait for ever");
@@ -66,6 +66,7 @@ void EngineCore::add(SequenceId id, GenerationRequest request, std::shared_ptr<L
     sequence.adapter_name = request.adapter->name;
     adapter_key = fmt::format("{}#{}", request.adapter->name, request.adapter->version);
   }
+  sequence.cache_salt = request.cache_salt;
   sequence.root = root_hash(config_.hash_seed, adapter_key, request.cache_salt);
   live->request = std::move(request);
   const Result<void> added = scheduler_.add(sequence);
@@ -93,11 +94,29 @@ void EngineCore::fail_all(const Error& error) {
 bool EngineCore::step() {
   const TimePoint begin = parts_.clock.now();
   const bool delivered = deliver_due(begin);
+  const bool computed = compute(begin);
+  end_step();
+  return delivered || computed;
+}
+
+bool EngineCore::reset_prefix_cache() {
+  const bool done = blocks_.reset_cache();
+  end_step();
+  return done;
+}
+
+void EngineCore::end_step() {
+  if (parts_.cache != nullptr) {
+    parts_.cache->on_step_end();
+  }
+}
+
+bool EngineCore::compute(TimePoint begin) {
   const auto decodes = static_cast<int>(std::ranges::count_if(
       scheduler_.running(), [](const Sequence* sequence) { return sequence->pending() == 1; }));
   const Plan plan = scheduler_.schedule(budget_.tokens(decodes));
   if (plan.chunks.empty()) {
-    return delivered;
+    return false;
   }
   note_start(plan, begin);
   results_.assign(plan.chunks.size(), {});

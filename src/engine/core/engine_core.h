@@ -37,6 +37,7 @@ class EngineCore {
     const tokenizer::Tokenizer& tokenizer;
     Observer& observer;
     const Clock& clock;
+    CacheListener* cache = nullptr;  // hears what the prefix cache holds
   };
   EngineCore(EngineCoreConfig config, Parts parts);
   ~EngineCore();
@@ -54,7 +55,8 @@ class EngineCore {
   std::size_t live() const { return live_.size(); }
   EngineLoad load() const;
   const BlockManager& blocks() const { return blocks_; }
-  bool reset_prefix_cache() { return blocks_.reset_cache(); }
+  // Forgets all content; refused (false) while a sequence holds blocks.
+  bool reset_prefix_cache();
 
  private:
   struct Live;
@@ -62,6 +64,8 @@ class EngineCore {
     SequenceId id;
     ChunkResult result;
   };
+  bool compute(TimePoint begin);
+  void end_step();
   void note_start(const Plan& plan, TimePoint now);
   void take_results(const Plan& plan, TimePoint now);
   bool deliver_due(TimePoint now);

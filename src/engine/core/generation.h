@@ -87,6 +87,9 @@ class Engine {
   // Takes effect before the next step. Unknown ids (finished ones) are fine. The listener may still be called
   // shortly.
   virtual void abort(SequenceId id) = 0;
+  // Forgets what the prefix cache holds, before the next step; while sequences run it stays, and the log says
+  // so.
+  virtual void reset_prefix_cache() = 0;
   virtual EngineLoad load() const = 0;
   // Unavailable with the reason once the engine cannot work any more.
   virtual Result<void> health() const = 0;

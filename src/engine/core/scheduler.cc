@@ -51,14 +51,39 @@ void Scheduler::complete(const Plan& plan) {
     const int first = sequence.computed / size;
     sequence.computed += chunk.tokens;
     sequence.planned = 0;
-    for (int block = first; block < sequence.computed / size; ++block) {
-      const auto index = static_cast<std::size_t>(block);
-      const auto content =
-          std::span<const Token>(sequence.tokens)
-              .subspan(index * static_cast<std::size_t>(size), static_cast<std::size_t>(size));
-      blocks_.remember(sequence.blocks[index], sequence.chain[index], content);
+    remember(sequence, first, sequence.computed / size);
+  }
+}
+
+// Reports runs of neighbours together. A block whose parent cannot be found is no use to anybody: where the
+// copy of the parent that was known is gone, the sequence's own takes its place.
+void Scheduler::remember(const Sequence& sequence, int first, int end) {
+  const auto size = static_cast<std::size_t>(blocks_.block_size());
+  const auto last = static_cast<std::size_t>(end);
+  std::size_t run = static_cast<std::size_t>(first);
+  while (run > 0 && run < last && !blocks_.is_known(sequence.chain[run - 1])) {
+    --run;
+  }
+  for (std::size_t block = run; block < last; ++block) {
+    const auto content = std::span<const Token>(sequence.tokens).subspan(block * size, size);
+    if (!blocks_.remember(sequence.blocks[block], sequence.chain[block], content)) {
+      report_stored(sequence, run, block);
+      run = block + 1;
     }
   }
+  report_stored(sequence, run, last);
+}
+
+void Scheduler::report_stored(const Sequence& sequence, std::size_t first, std::size_t end) {
+  if (listener_ == nullptr || first >= end) {
+    return;
+  }
+  const auto size = static_cast<std::size_t>(blocks_.block_size());
+  listener_->on_stored({.parent = first == 0 ? nullptr : &sequence.chain[first - 1],
+                        .hashes = std::span(sequence.chain).subspan(first, end - first),
+                        .tokens = std::span(sequence.tokens).subspan(first * size, (end - first) * size),
+                        .adapter = sequence.adapter_name,
+                        .salt = sequence.cache_salt});
 }
 
 void Scheduler::append(Sequence& sequence, Token token) {

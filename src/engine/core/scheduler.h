@@ -41,7 +41,9 @@ struct Plan {
 
 class Scheduler {
  public:
-  Scheduler(SchedulerConfig config, BlockManager& blocks) : config_(config), blocks_(blocks) {}
+  // `listener` hears of blocks that can be found from now on.
+  Scheduler(SchedulerConfig config, BlockManager& blocks, CacheListener* listener = nullptr)
+      : config_(config), blocks_(blocks), listener_(listener) {}
 
   // InvalidArgument when the prompt can never fit into the cache.
   Result<void> add(Sequence& sequence);
@@ -60,6 +62,8 @@ class Scheduler {
   const std::vector<Sequence*>& waiting() const { return waiting_; }  // in the order they will be served
 
  private:
+  void remember(const Sequence& sequence, int first, int end);
+  void report_stored(const Sequence& sequence, std::size_t first, std::size_t end);
   bool before(const Sequence& a, const Sequence& b) const;
   void enqueue(Sequence& sequence);
   void schedule_running(Plan& plan, int& budget, bool prompts);
@@ -79,6 +83,7 @@ class Scheduler {
 
   const SchedulerConfig config_;
   BlockManager& blocks_;
+  CacheListener* const listener_;  // or null
   std::vector<Sequence*> running_;
   std::vector<Sequence*> waiting_;
 };

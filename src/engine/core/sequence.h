@@ -25,6 +25,7 @@ struct Sequence {
   TokenConstraint::State constraint_state = 0;  // after the tokens of the output so far
   const LoraAdapter* adapter = nullptr;
   std::string adapter_name;
+  std::string cache_salt;
   BlockHash root;  // where its chain of block hashes begins
 
   // The scheduler's.

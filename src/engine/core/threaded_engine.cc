@@ -15,7 +15,7 @@ ThreadedEngine::ThreadedEngine(Options options, Parts parts)
       runner_(std::make_unique<ModelRunner>(
           *parts_.model, parts_.model->make_kv_cache(options_.core.blocks, options_.core.block_size),
           parts_.tokenizer->end_tokens())),
-      core_(options_.core, {*runner_, *parts_.tokenizer, parts_.observer, system_clock()}),
+      core_(options_.core, {*runner_, *parts_.tokenizer, parts_.observer, system_clock(), parts_.cache}),
       thread_([this] { run(); }) {}
 
 ThreadedEngine::~ThreadedEngine() {
@@ -46,9 +46,17 @@ Result<SequenceId> ThreadedEngine::submit(GenerationRequest request, std::shared
 }
 
 void ThreadedEngine::abort(SequenceId id) {
+  command(Abort{id});
+}
+
+void ThreadedEngine::reset_prefix_cache() {
+  command(ResetCache{});
+}
+
+void ThreadedEngine::command(Command command) {
   {
     const std::lock_guard lock(mutex_);
-    commands_.emplace_back(Abort{id});
+    commands_.push_back(std::move(command));
   }
   wake_.notify_one();
 }
@@ -113,8 +121,10 @@ void ThreadedEngine::apply(std::vector<Command>& commands) {
   for (Command& command : commands) {
     if (auto* add = std::get_if<Add>(&command)) {
       core_.add(add->id, std::move(add->request), std::move(add->listener));
-    } else {
-      core_.abort(std::get<Abort>(command).id);
+    } else if (const auto* abort = std::get_if<Abort>(&command)) {
+      core_.abort(abort->id);
+    } else if (!core_.reset_prefix_cache()) {
+      log::warning("the prefix cache stays: sequences are running");
     }
   }
   commands.clear();

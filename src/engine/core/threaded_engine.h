@@ -29,7 +29,8 @@ class ThreadedEngine final : public Engine {
   struct Parts {
     std::unique_ptr<Model> model;
     std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
-    Observer& observer;  // outlives the engine
+    Observer& observer;              // outlives the engine
+    CacheListener* cache = nullptr;  // the same
   };
   ThreadedEngine(Options options, Parts parts);
   // Aborts what still runs, after the step in progress.
@@ -37,6 +38,7 @@ class ThreadedEngine final : public Engine {
 
   Result<SequenceId> submit(GenerationRequest request, std::shared_ptr<Listener> listener) override;
   void abort(SequenceId id) override;
+  void reset_prefix_cache() override;
   EngineLoad load() const override;
   Result<void> health() const override;
   Result<std::shared_ptr<const LoraAdapter>> load_adapter(const std::filesystem::path& folder) override;
@@ -50,11 +52,13 @@ class ThreadedEngine final : public Engine {
   struct Abort {
     SequenceId id;
   };
-  using Command = std::variant<Add, Abort>;
+  struct ResetCache {};
+  using Command = std::variant<Add, Abort, ResetCache>;
 
   void run();
   bool take_commands(bool may_wait, std::vector<Command>& commands);
   void apply(std::vector<Command>& commands);
+  void command(Command command);
   void publish_load();
   void die(std::string_view reason);
 

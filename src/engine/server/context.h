@@ -27,6 +27,7 @@ struct ServerSettings {
   bool force_include_usage = false;
   bool tokens_as_ids = false;
   bool runtime_lora = false;  // POST /v1/load_lora_adapter exists
+  bool dev_mode = false;      // POST /reset_prefix_cache exists
   bool lora = false;
   int max_lora_rank = 16;
   int stream_interval = 1;

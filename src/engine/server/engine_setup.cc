@@ -153,6 +153,10 @@ Result<GenerationDefaults> read_generation_config(const fs::path& folder) {
                             .max_new_tokens = as_int("max_new_tokens")};
 }
 
+const std::string& first_name(const ServeOptions& options) {
+  return options.model.served_names.empty() ? options.model.model : options.model.served_names.front();
+}
+
 EngineCoreConfig core_config(const ServeOptions& options, int max_running) {
   EngineCoreConfig core;
   core.scheduler.max_running = options.scheduler.max_num_seqs.value_or(max_running);
@@ -169,7 +173,7 @@ EngineCoreConfig core_config(const ServeOptions& options, int max_running) {
 }
 
 Result<LoadedEngine> load_engine(const ServeOptions& options, metrics::Registry& registry,
-                                 std::function<void(const Error&)> on_death) {
+                                 CacheListener* cache, std::function<void(const Error&)> on_death) {
   const TimePoint begin = system_clock().now();
   LLMD_TRY(const fs::path path, find_model(options.model.model, process_environment()));
   LLMD_TRY(std::unique_ptr<Model> model, load_model(path, {.threads = options.model.threads}));
@@ -213,7 +217,7 @@ Result<LoadedEngine> load_engine(const ServeOptions& options, metrics::Registry&
   const auto max_live = static_cast<std::size_t>(core.scheduler.max_running + options.scheduler.max_waiting);
   loaded.engine = std::make_unique<ThreadedEngine>(
       ThreadedEngine::Options{.core = core, .max_live = max_live, .on_death = std::move(on_death)},
-      ThreadedEngine::Parts{std::move(model), tokenizer, *loaded.metrics});
+      ThreadedEngine::Parts{std::move(model), tokenizer, *loaded.metrics, cache});
   loaded.metrics->watch(loaded.engine.get());
   loaded.model = std::move(served);
   return loaded;

@@ -19,9 +19,13 @@ struct LoadedEngine {
   std::unique_ptr<Engine> engine;
 };
 
-// Blocks while it reads files: not for the loop's thread. `on_death` is called on the engine's thread.
+// Blocks while it reads files: not for the loop's thread. `on_death` is called on the engine's thread;
+// `cache`, if any, outlives the engine.
 Result<LoadedEngine> load_engine(const ServeOptions& options, metrics::Registry& registry,
-                                 std::function<void(const Error&)> on_death);
+                                 CacheListener* cache, std::function<void(const Error&)> on_death);
+
+// The name that metrics, topics and model cards give first.
+const std::string& first_name(const ServeOptions& options);
 
 // generation_config.json of a folder: what it says about sampling. Missing: nothing.
 Result<GenerationDefaults> read_generation_config(const std::filesystem::path& folder);

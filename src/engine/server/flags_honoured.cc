@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "engine/server/flag.h"
+#include "engine/server/kv_events.h"
 #include "json/path.h"
 
 namespace llmd::engine {
@@ -148,6 +149,10 @@ const Flag kFlags[] = {
      [](O& o, Values v) { return read_int(o.cache.blocks, v, 1, kMost); }},
     {"kv-cache-memory-bytes", Shape::Value, "memory for the KV cache (a part of what is free)",
      [](O& o, Values v) { return read(o.cache.memory_bytes, v); }},
+
+    {"kv-events-config", Shape::Value,
+     "JSON: publishes what the prefix cache holds over ZeroMQ, for routers (docs/guide.md)",
+     [](O& o, Values v) { return read_kv_events_config(o.kv_events, v.front()); }},
 
     {"max-num-seqs", Shape::Value, "sequences in one step (32; simulated: 5)", &read_max_num_seqs},
     {"max-num-batched-tokens", Shape::Value, "tokens in one step (as many as fit into 150 ms)",

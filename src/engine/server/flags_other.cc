@@ -15,7 +15,6 @@ constexpr std::string_view kPython = "it is about vLLM's Python server";
 constexpr std::string_view kMultimodal = "models here read text only";
 constexpr std::string_view kMany =
     "one engine is one process on one machine; run several and put the gateway in front";
-constexpr std::string_view kEvents = "KV events are not published";
 constexpr std::string_view kTransfer = "KV blocks are not transferred; prompts are computed locally";
 
 // Only one of something exists.
@@ -88,7 +87,6 @@ const Flag kFlags[] = {
 
     {"kv-transfer-config", Shape::Value, {}, nullptr, kTransfer},
     {"ec-transfer-config", Shape::Value, {}, nullptr, kMultimodal},
-    {"kv-events-config", Shape::Value, {}, nullptr, kEvents},
     {"data-parallel-address", Shape::Value, {}, nullptr, kMany, {}, "dpa"},
     {"data-parallel-rpc-port", Shape::Value, {}, nullptr, kMany, {}, "dpp"},
     {"data-parallel-backend", Shape::Value, {}, nullptr, kMany},

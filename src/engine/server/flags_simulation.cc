@@ -47,6 +47,19 @@ R read_megabytes(O& options, Values values) {
   return {};
 }
 
+R read_zmq_endpoint(O& options, Values values) {
+  options.kv_events.enabled = true;
+  options.kv_events.connect = true;
+  return read(options.kv_events.endpoint, values);
+}
+
+R read_replay_queue(O& options, Values values) {
+  int batches = 0;
+  LLMD_TRY_VOID(read_int(batches, values, 0, 1 << 30));
+  options.kv_events.buffer_steps = static_cast<std::size_t>(batches);
+  return {};
+}
+
 const Flag kFlags[] = {
     {"mode", Shape::Value, "random, or echo: the last message comes back (random)", &read_mode},
     {"time-to-first-token", Shape::Value, "until the first token (0)",
@@ -69,6 +82,13 @@ const Flag kFlags[] = {
      [](O& o, Values v) { return read_int(o.cache.blocks, v, 1, 1 << 30); }},
     {"enable-kvcache", Shape::Switch, "the same as --enable-prefix-caching",
      [](O& o, Values v) { return read(o.cache.prefix_caching, v); }},
+    {"zmq-endpoint", Shape::Value, "connects there and publishes KV events; see --kv-events-config",
+     &read_zmq_endpoint},
+    {"kv-events-replay-endpoint", Shape::Value, "where missed KV events can be asked for again",
+     [](O& o, Values v) { return read(o.kv_events.replay_endpoint, v); }},
+    {"kv-events-replay-queue-size", Shape::Value, "batches kept for that (10000)", &read_replay_queue},
+    {"use-vllm-map-event-format", Shape::Switch, "KV events as vLLM encodes them from 0.24 on",
+     [](O& o, Values v) { return read(o.kv_events.as_maps, v); }},
     {"failure-injection-rate", Shape::Value, "percent of generations that fail (0)",
      [](O& o, Values v) { return read_int(o.simulation.failures.rate, v, 0, 100); }},
     {"failure-types", Shape::List, "how they fail (any of them)", &read_failure_types},
@@ -92,9 +112,8 @@ const Flag kFlags[] = {
     {"kv-cache-transfer-latency-std-dev", Shape::Value, {}, nullptr, "there is no KV transfer"},
     {"kv-cache-transfer-time-per-token", Shape::Value, {}, nullptr, "there is no KV transfer"},
     {"kv-cache-transfer-time-std-dev", Shape::Value, {}, nullptr, "there is no KV transfer"},
-    {"hash-seed", Shape::Value, {}, nullptr, "KV events are not published"},
-    {"zmq-endpoint", Shape::Value, {}, nullptr, "KV events are not published"},
-    {"event-batch-size", Shape::Value, {}, nullptr, "KV events are not published"},
+    {"hash-seed", Shape::Value, {}, nullptr, "routers do not depend on an engine's own hashes"},
+    {"event-batch-size", Shape::Value, {}, nullptr, "a step's KV events are one batch"},
     {"force-dummy-tokenizer", Shape::Switch, {}, nullptr, "the simulation always has its own tokenizer"},
 };
 

@@ -60,6 +60,11 @@ Task<void> handle_metrics(Call& call) {
   co_await call.text(200, metrics::kTextContentType, call.context().registry.write_text());
 }
 
+Task<void> handle_reset_prefix_cache(Call& call) {
+  call.context().engine->reset_prefix_cache();
+  co_await call.text(200, "text/plain; charset=utf-8", "");
+}
+
 Task<void> handle_models(Call& call) {
   const Context& context = call.context();
   const ServedModel& model = *context.model;

@@ -17,6 +17,7 @@ Task<void> handle_tokenize(Call& call);
 Task<void> handle_detokenize(Call& call);
 Task<void> handle_completions_render(Call& call);
 Task<void> handle_chat_render(Call& call);
+Task<void> handle_reset_prefix_cache(Call& call);
 Task<void> handle_load_adapter(Call& call);
 Task<void> handle_unload_adapter(Call& call);
 

@@ -13,7 +13,7 @@ namespace {
 
 using HandlerFunction = Task<void> (*)(Call&);
 
-enum class Needs { Nothing, Model, RuntimeLora };
+enum class Needs { Nothing, Model, RuntimeLora, DevMode };
 
 struct Route {
   std::string_view method;
@@ -38,6 +38,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/chat/completions/render", &handle_chat_render},
     {"POST", "/tokenize", &handle_tokenize},
     {"POST", "/detokenize", &handle_detokenize},
+    {"POST", "/reset_prefix_cache", &handle_reset_prefix_cache, Needs::DevMode},
     {"POST", "/v1/load_lora_adapter", &handle_load_adapter, Needs::RuntimeLora},
     {"POST", "/v1/unload_lora_adapter", &handle_unload_adapter, Needs::RuntimeLora},
 };
@@ -69,12 +70,17 @@ bool is_json(const http::RequestHead& request) {
   return equals_ignoring_case(essence, "application/json") || to_lower(essence).ends_with("+json");
 }
 
+bool is_switched_on(const ServerSettings& settings, Needs needs) {
+  return (needs != Needs::RuntimeLora || settings.runtime_lora) &&
+         (needs != Needs::DevMode || settings.dev_mode);
+}
+
 // The route of the request, or why there is none.
 Api<const Route*> find_route(const Context& context, const http::RequestHead& request,
                              std::string_view path) {
   bool path_exists = false;
   for (const Route& route : kRoutes) {
-    if (route.path != path || (route.needs == Needs::RuntimeLora && !context.settings.runtime_lora)) {
+    if (route.path != path || !is_switched_on(context.settings, route.needs)) {
       continue;
     }
     path_exists = true;

@@ -44,6 +44,19 @@ struct CacheFlags {
   std::uint64_t memory_bytes = 0;  // 0: VLLM_CPU_KVCACHE_SPACE, or a part of the machine's memory
 };
 
+// --kv-events-config
+struct KvEventFlags {
+  bool enabled = false;
+  std::string endpoint;         // empty: port 5557 where the server listens
+  std::string replay_endpoint;  // empty: no replay
+  std::string topic;            // empty: kv@ADDRESS:PORT@MODEL
+  bool connect = false;         // whatever the endpoint looks like
+  bool as_maps = false;         // vLLM's encoding from 0.24 on
+  std::size_t buffer_steps = 10'000;
+  int high_water_mark = 100'000;
+  std::size_t max_queued = 100'000;
+};
+
 struct SchedulerFlags {
   int max_batched_tokens = 0;  // 0: chosen by time
   std::optional<int> max_num_seqs;
@@ -86,6 +99,7 @@ struct ServeOptions {
   bool simulate = false;
   ModelFlags model;
   CacheFlags cache;
+  KvEventFlags kv_events;
   SchedulerFlags scheduler;
   LoraFlags lora;
   HttpFlags http;

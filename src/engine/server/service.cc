@@ -28,6 +28,7 @@ ServerSettings settings_of(const ServeOptions& options, const Environment& envir
   settings.force_include_usage = http.force_include_usage;
   settings.tokens_as_ids = http.tokens_as_ids;
   settings.runtime_lora = is_true(environment("VLLM_ALLOW_RUNTIME_LORA_UPDATING"));
+  settings.dev_mode = is_true(environment("VLLM_SERVER_DEV_MODE"));
   settings.max_lora_rank = options.lora.max_rank;
   settings.stream_interval = options.scheduler.stream_interval;
   settings.access_log = options.simulate ? options.simulation.log_http : http.access_log;
@@ -49,6 +50,7 @@ std::string reported_version() {
 }
 
 struct Service::Owned {
+  std::unique_ptr<KvEvents> kv_events;  // the engines report to it
   LoadedEngine real;
   SimulatedParts simulated;
 };
@@ -96,6 +98,10 @@ Task<bool> Service::ready() {
   co_return !failure_;
 }
 
+const KvEvents* Service::kv_events() const {
+  return owned_->kv_events.get();
+}
+
 Task<Result<void>> Service::run() {
   auto body = [this](async::Scope& scope) -> Task<void> {
     scope.spawn("http server", server_->run());
@@ -129,7 +135,26 @@ Task<void> Service::start(async::Scope& scope) {
   started_.set();
 }
 
+Result<void> Service::open_kv_events() {
+  if (!options_.kv_events.enabled) {
+    return {};
+  }
+  if (!options_.cache.prefix_caching) {
+    log::warning("KV events have nothing to tell: prefix caching is off");
+  }
+  const std::string host = options_.http.host.empty() ? default_host() : options_.http.host;
+  const std::string address = process_environment()("POD_IP").value_or(host);
+  LLMD_TRY(owned_->kv_events,
+           KvEvents::open(options_.kv_events,
+                          {.host = host,
+                           .pod = net::Address{address, static_cast<std::uint16_t>(port_)}.to_string(),
+                           .model = first_name(options_)},
+                          context_.registry));
+  return {};
+}
+
 Task<Result<void>> Service::start_engine(async::Scope& scope) {
+  LLMD_CO_TRY_VOID(open_kv_events());
   if (options_.simulate) {
     LLMD_CO_TRY_VOID(co_await start_simulated(scope));
   } else {
@@ -147,7 +172,9 @@ Task<Result<void>> Service::start_real() {
       }
     });
   };
-  auto load = [this, on_death] { return load_engine(options_, context_.registry, on_death); };
+  auto load = [this, on_death] {
+    return load_engine(options_, context_.registry, owned_->kv_events.get(), on_death);
+  };
   auto loaded = co_await context_.worker.run(std::move(load));
   if (!loaded) {
     co_return std::unexpected(std::move(loaded).error());
@@ -162,7 +189,8 @@ Task<Result<void>> Service::start_simulated(async::Scope& scope) {
   if (options_.simulation.startup > Duration::zero()) {
     co_await async::sleep(options_.simulation.startup);
   }
-  LLMD_CO_TRY(owned_->simulated, simulate_engine(loop_, options_, context_.registry));
+  LLMD_CO_TRY(owned_->simulated,
+              simulate_engine(loop_, options_, context_.registry, owned_->kv_events.get()));
   // A page as large as that of a busy vLLM, about 100 KB: scrapers are measured with it.
   const std::vector<std::string_view> routes = route_paths();
   context_.http_metrics.fill(routes);

@@ -7,6 +7,7 @@
 #include "async/event.h"
 #include "async/scope.h"
 #include "engine/server/context.h"
+#include "engine/server/kv_events.h"
 #include "engine/server/serve_options.h"
 #include "http/server.h"
 
@@ -29,10 +30,13 @@ class Service {
   void stop();
   // True once requests are answered; false when the start has failed.
   Task<bool> ready();
+  // Once ready: where KV events are published, or null.
+  const KvEvents* kv_events() const;
 
  private:
   Task<void> start(async::Scope& scope);
   Task<Result<void>> start_engine(async::Scope& scope);
+  Result<void> open_kv_events();
   Task<Result<void>> start_real();
   Task<Result<void>> start_simulated(async::Scope& scope);
   Task<Result<void>> load_static_adapters();

@@ -60,7 +60,7 @@ ApiError error_of(const Failure& failure, std::string_view model) {
 }  // namespace
 
 Result<SimulatedParts> simulate_engine(async::EventLoop& loop, const ServeOptions& options,
-                                       metrics::Registry& registry) {
+                                       metrics::Registry& registry, CacheListener* cache) {
   auto served = std::make_shared<ServedModel>();
   served->names =
       options.model.served_names.empty() ? std::vector{options.model.model} : options.model.served_names;
@@ -87,9 +87,9 @@ Result<SimulatedParts> simulate_engine(async::EventLoop& loop, const ServeOption
                                                                      .prefix_caching = core.prefix_caching,
                                                                      .max_loras = options.lora.max_loras});
   const auto max_live = static_cast<std::size_t>(core.scheduler.max_running + options.scheduler.max_waiting);
-  parts.engine =
-      std::make_unique<sim::SimulatedEngine>(loop, options.simulation, core, max_live,
-                                             sim::SimulatedEngine::Parts{served->tokenizer, *parts.metrics});
+  parts.engine = std::make_unique<sim::SimulatedEngine>(
+      loop, options.simulation, core, max_live,
+      sim::SimulatedEngine::Parts{served->tokenizer, *parts.metrics, cache});
   parts.metrics->watch(parts.engine.get());
   parts.model = std::move(served);
   return parts;

@@ -19,9 +19,9 @@ struct SimulatedParts {
   std::unique_ptr<sim::SimulatedEngine> engine;
 };
 
-// Runs on the loop; engine->run() must be spawned.
+// Runs on the loop; engine->run() must be spawned. `cache`, if any, outlives the engine.
 Result<SimulatedParts> simulate_engine(async::EventLoop& loop, const ServeOptions& options,
-                                       metrics::Registry& registry);
+                                       metrics::Registry& registry, CacheListener* cache);
 
 // What the next generation fails with, if it does.
 std::function<std::optional<ApiError>()> failure_source(const sim::Options& options, std::string model);

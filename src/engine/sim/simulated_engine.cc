@@ -1,5 +1,6 @@
 #include "engine/sim/simulated_engine.h"
 
+#include "base/log.h"
 #include "engine/core/random.h"
 #include "engine/sim/sim_text.h"
 
@@ -34,7 +35,7 @@ SimulatedEngine::SimulatedEngine(async::EventLoop& loop, Options options, Engine
       max_running_(core.scheduler.max_running),
       executor_(loop.executor()),
       runner_(options_.timing, max_running_),
-      core_(std::move(core), {runner_, *parts_.tokenizer, parts_.observer, system_clock()}),
+      core_(std::move(core), {runner_, *parts_.tokenizer, parts_.observer, system_clock(), parts_.cache}),
       work_(std::make_shared<async::Event>(executor_)) {}
 
 SimulatedEngine::~SimulatedEngine() = default;
@@ -75,6 +76,12 @@ Result<SequenceId> SimulatedEngine::submit(GenerationRequest request, std::share
 void SimulatedEngine::abort(SequenceId id) {
   core_.abort(id);
   work_->set();
+}
+
+void SimulatedEngine::reset_prefix_cache() {
+  if (!core_.reset_prefix_cache()) {
+    log::warning("the prefix cache stays: sequences are running");
+  }
 }
 
 Result<std::shared_ptr<const LoraAdapter>> SimulatedEngine::load_adapter(const std::filesystem::path&) {

@@ -18,6 +18,7 @@ class SimulatedEngine final : public Engine {
   struct Parts {
     std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
     Observer& observer;
+    CacheListener* cache = nullptr;
   };
   SimulatedEngine(async::EventLoop& loop, Options options, EngineCoreConfig core, std::size_t max_live,
                   Parts parts);
@@ -28,6 +29,7 @@ class SimulatedEngine final : public Engine {
 
   Result<SequenceId> submit(GenerationRequest request, std::shared_ptr<Listener> listener) override;
   void abort(SequenceId id) override;
+  void reset_prefix_cache() override;
   EngineLoad load() const override { return core_.load(); }
   Result<void> health() const override { return {}; }
   Result<std::shared_ptr<const LoraAdapter>> load_adapter(const std::filesystem::path& folder) override;
