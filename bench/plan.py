@@ -16,6 +16,7 @@ class Plan:
     build: Path
     out: Path
     quick: bool = False
+    minutes: float = 30  # of soak
 
     @property
     def rounds(self):
