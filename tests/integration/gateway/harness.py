@@ -253,6 +253,17 @@ class Gateway:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def memory_mib(self):
+        """What is resident of its own, without files that are mapped."""
+        return self.status_kib("RssAnon") / 1024
+
+    def is_sanitized(self):
+        return self.status_kib("VmSize") > 1 << 30  # a terabyte of shadow memory
+
+    def status_kib(self, name):
+        with open(f"/proc/{self.process.pid}/status") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
+
     def log_text(self):
         return (self.folder / "log").read_text()
 

@@ -43,7 +43,7 @@ class Misbehaving:
     def serve(self, connection):
         try:
             self.misbehave(connection)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: the gateway asked for models, which names no fault
             pass
         finally:
             connection.close()
