@@ -1,4 +1,6 @@
 // `llmd picker`: the endpoint picker as a program of its own, with endpoints from a file or from Kubernetes.
+#include <malloc.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
@@ -305,6 +307,10 @@ Result<int> run_picker(Arguments words) {
     return replay_decisions(arguments);
   }
   log::configure(arguments.verbosity >= 4 ? log::Level::Debug : log::Level::Info);
+  // Bodies come and go: handing their pages back to the kernel after each costs more than all work on them.
+  constexpr int kMostIdleBytes = 64 << 20;
+  ::mallopt(M_TRIM_THRESHOLD, kMostIdleBytes);
+  ::mallopt(M_MMAP_THRESHOLD, 8 << 20);
   metrics::Registry registry;
   LLMD_TRY(auto options, pools_of(arguments, registry));
   LLMD_TRY(const EndpointSource source, source_of(arguments, {options.config_text, options.config_name}));
