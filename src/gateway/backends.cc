@@ -10,7 +10,7 @@ namespace {
 using kube::find_int;
 using kube::find_string;
 
-// Backends are spoken to in HTTP/1.1 without TLS.
+// Backends are spoken to without TLS, in HTTP/1.1 unless they say otherwise.
 constexpr std::string_view kHttp2Protocol = "kubernetes.io/h2c";
 constexpr std::string_view kSecureWebSocket = "kubernetes.io/wss";
 
@@ -38,7 +38,7 @@ ResolvedBackend Backends::resolve(const kube::Object& route, const kube::Object&
             fmt::format("backend {} {}/{}: this kind is not supported", kind, name_space, name),
             "InvalidKind"};
   }
-  if (!lookup_.permits({kGatewayGroup, kube::kHttpRoutes.kind, own}, {group, kind, name_space, name})) {
+  if (!lookup_.permits({kGatewayGroup, kube::kind_of(route), own}, {group, kind, name_space, name})) {
     return {
         {},
         fmt::format("backend {} {}/{} is in another namespace than its route, and no ReferenceGrant there "
@@ -60,7 +60,7 @@ ResolvedBackend Backends::service(std::string_view name_space, std::string_view 
         {}, fmt::format("backend Service {}/{} has no port {}", name_space, name, port), "BackendNotFound"};
   }
   const std::string_view protocol = find_string(*found, "appProtocol");
-  if (protocol == kHttp2Protocol || protocol == kSecureWebSocket) {
+  if (protocol == kSecureWebSocket) {
     return {{},
             fmt::format("backend Service {}/{}: protocol {} is not supported", name_space, name, protocol),
             "UnsupportedProtocol"};
@@ -78,12 +78,6 @@ ResolvedBackend Backends::pool(std::string_view group, std::string_view name_spa
     return {
         {}, fmt::format("backend InferencePool {}/{} does not exist", name_space, name), "BackendNotFound"};
   }
-  if (find_string(*pool, "spec.appProtocol") == kHttp2Protocol) {
-    return {{},
-            fmt::format("backend InferencePool {}/{}: protocol {} is not supported", name_space, name,
-                        kHttp2Protocol),
-            "UnsupportedProtocol"};
-  }
   pools_.insert(pool);
   std::string key =
       fmt::format("InferencePool/{}/{}{}", name_space, name, group == kPoolGroup ? "" : "/v1alpha2");
@@ -96,7 +90,9 @@ ResolvedBackend Backends::pool(std::string_view group, std::string_view name_spa
 Backend Backends::backend_of_service(const kube::Object& service, const kube::Object& port) const {
   auto list = endpoints_of(lookup_.slices(kube::namespace_of(service), kube::name_of(service)),
                            find_string(port, "name"));
-  return {.ready = std::move(list.ready), .not_ready = list.not_ready};
+  return {.ready = std::move(list.ready),
+          .not_ready = list.not_ready,
+          .http2 = find_string(port, "appProtocol") == kHttp2Protocol};
 }
 
 PoolPicker Backends::picker_of(const kube::Object& pool) const {
@@ -140,6 +136,7 @@ Backend Backends::backend_of_pool(const kube::Object& pool) const {
   return {.ready = std::move(list.ready),
           .not_ready = list.not_ready,
           .pool = true,
+          .http2 = find_string(pool, "spec.appProtocol") == kHttp2Protocol,
           .external = picker_of(pool).external,
           .priorities = priorities_of(pool, objects_.objectives)};
 }

@@ -21,6 +21,10 @@ std::optional<Duration> timeout_of(const kube::Object& rule, std::string_view pa
   return timeout && *timeout > Duration::zero() ? std::optional(*timeout) : std::nullopt;
 }
 
+bool is_grpc(const kube::Object& route) {
+  return kube::kind_of(route) == kGrpcRoutes.kind;
+}
+
 class Builder {
  public:
   Builder(const RouteObjects& objects, const BuildOptions& options)
@@ -38,8 +42,10 @@ class Builder {
         }
       }
     }
-    for (const kube::Object* route : objects_.http_routes) {
-      add_route(*route);
+    for (const auto* routes : {&objects_.http_routes, &objects_.grpc_routes}) {
+      for (const kube::Object* route : *routes) {
+        add_route(*route);
+      }
     }
     built_.table.seal();
     built_.table.backends = backends_.take();
@@ -112,7 +118,7 @@ class Builder {
     std::size_t order = 0;
     std::size_t broken = 0;
     for (const kube::Object* object : objects_in(route, "spec.rules")) {
-      auto parsed = parse_matches(*object);
+      auto parsed = is_grpc(route) ? parse_grpc_matches(*object) : parse_matches(*object);
       NewRule made;
       made.rule = make_rule(route, *object, findings, parsed.problem);
       for (Match& match : parsed.matches) {
@@ -142,6 +148,7 @@ class Builder {
                                         RouteFindings& findings, std::string& problem) {
     auto rule = std::make_shared<Rule>();
     rule->route = kube::key_of(route).to_string();
+    rule->grpc = is_grpc(route);
     const auto parsed = parse_filters(object);
     static_cast<Filters&>(*rule) = filters_of(route, parsed, findings);
     rule->problem = parsed.problem;
@@ -153,6 +160,9 @@ class Builder {
     }
     for (const kube::Object* reference : objects_in(object, "backendRefs")) {
       rule->backends.push_back(backend_of(route, *reference, findings));
+    }
+    if (rule->grpc && rule->problem.empty() && !parsed.mirrors.empty()) {
+      rule->problem = problem = "filter RequestMirror is not supported for GRPCRoutes";
     }
     if (rule->backends.empty() && rule->problem.empty() && !rule->redirect) {
       rule->problem = "the rule has no backend";

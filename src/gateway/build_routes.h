@@ -16,6 +16,7 @@ struct RouteObjects {
   std::vector<const kube::Object*> gateway_classes = {};
   std::vector<const kube::Object*> gateways = {};
   std::vector<const kube::Object*> http_routes = {};
+  std::vector<const kube::Object*> grpc_routes = {};
   std::vector<const kube::Object*> reference_grants = {};
   std::vector<const kube::Object*> services = {};
   std::vector<const kube::Object*> endpoint_slices = {};

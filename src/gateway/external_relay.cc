@@ -39,10 +39,11 @@ Task<Result<void>> ExternalRelay::decide(const ExternalPicker& picker, std::stri
   co_return Result<void>();
 }
 
-Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay(Visit& visit, const ExternalPicker& picker,
+Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay(Visit& visit, const Backend& backend,
                                                               std::string_view scheme,
                                                               proxy::RelayRequest& request,
                                                               const proxy::RelayOptions& options) {
+  const ExternalPicker& picker = *backend.external;
   Decision decision;
   const auto deadline = options.total.or_after(shared_.options.picker_timeout);
   auto decided =
@@ -66,10 +67,10 @@ Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay(Visit& visit, cons
     co_await visit.answer().respond(std::move(refused->head), refused->body);
     co_return proxy::RelayOutcome{.status = status, .complete = true, .error = std::nullopt};
   }
-  co_return co_await follow(visit, decision, request, options);
+  co_return co_await follow(visit, backend, decision, request, options);
 }
 
-Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, Decision& decision,
+Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, const Backend& backend, Decision& decision,
                                                 proxy::RelayRequest& request,
                                                 const proxy::RelayOptions& options) {
   Picked& picked = decision.picked;
@@ -81,7 +82,7 @@ Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, Decision& decision
   PickedTargets targets(shared_, visit, std::move(picked.destinations));
   proxy::RelayOutcome outcome;
   if (proxy::asks_for_upgrade(visit.answer().request())) {
-    outcome = co_await proxy::tunnel(visit.answer(), pool_, targets, std::move(request), options);
+    outcome = co_await proxy::tunnel(visit.answer(), upstreams_.http1, targets, std::move(request), options);
   } else {
     PickerAnswer answer(
         visit.answer(), *decision.call,
@@ -89,7 +90,7 @@ Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, Decision& decision
         executor_);
     auto both = [&](async::Scope& scope) -> Task<void> {
       scope.spawn("ext_proc answer", answer.pump());
-      outcome = co_await proxy::relay(answer, pool_, targets, std::move(request), options);
+      outcome = co_await proxy::relay(answer, upstreams_.of(backend), targets, std::move(request), options);
     };
     co_await async::with_scope(executor_, both);
   }

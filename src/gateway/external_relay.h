@@ -6,21 +6,21 @@
 #include "gateway/picker_links.h"
 #include "gateway/shared.h"
 #include "gateway/traffic.h"
-#include "http/client.h"
+#include "gateway/upstreams.h"
 #include "proxy/relay.h"
 
 namespace llmd::gateway {
 
 class ExternalRelay {
  public:
-  ExternalRelay(Shared& shared, http::ClientPool& pool, Executor executor)
-      : shared_(shared), pool_(pool), executor_(executor), links_(executor) {}
+  ExternalRelay(Shared& shared, Upstreams& upstreams, Executor executor)
+      : shared_(shared), upstreams_(upstreams), executor_(executor), links_(executor) {}
 
   PickerLinks& links() { return links_; }
 
   // nullopt: there is no decision, nothing has been answered, and the pool is FailOpen; `request` is as it
   // was.
-  Task<std::optional<proxy::RelayOutcome>> relay(Visit& visit, const ExternalPicker& picker,
+  Task<std::optional<proxy::RelayOutcome>> relay(Visit& visit, const Backend& backend,
                                                  std::string_view scheme, proxy::RelayRequest& request,
                                                  const proxy::RelayOptions& options);
 
@@ -28,11 +28,11 @@ class ExternalRelay {
   struct Decision;
   Task<Result<void>> decide(const ExternalPicker& picker, std::string_view scheme,
                             const proxy::RelayRequest& request, Decision& decision);
-  Task<proxy::RelayOutcome> follow(Visit& visit, Decision& decision, proxy::RelayRequest& request,
-                                   const proxy::RelayOptions& options);
+  Task<proxy::RelayOutcome> follow(Visit& visit, const Backend& backend, Decision& decision,
+                                   proxy::RelayRequest& request, const proxy::RelayOptions& options);
 
   Shared& shared_;
-  http::ClientPool& pool_;
+  Upstreams& upstreams_;
   Executor executor_;
   PickerLinks links_;
 };

@@ -54,6 +54,9 @@ class LaneThread {
       }
     });
   }
+  void close(std::uint16_t listener_port) {
+    loop_.post([this, listener_port] { lane_.close(listener_port); });
+  }
 
  private:
   Task<void> serve() {
@@ -151,16 +154,30 @@ struct Gateway::State {
     scrapers.set(scraped);
   }
 
-  // Ports of listeners are opened once and stay open: without listeners they answer 404.
-  void open(const ListenerDoor& door) {
-    auto known = doors.find(door.port);
-    if (known == doors.end()) {
-      known = doors.emplace(door.port, Opened{}).first;
+  // Opens the ports that listeners name, and closes those that none names any more.
+  void open(const std::vector<ListenerDoor>& wanted) {
+    std::erase_if(doors, [&](const auto& known) {
+      const auto found = std::ranges::find(wanted, known.first, &ListenerDoor::port);
+      const bool gone = found == wanted.end() || found->tls != known.second.door.tls;
+      if (gone) {
+        close(known.first);
+      }
+      return gone;
+    });
+    for (const ListenerDoor& door : wanted) {
+      Opened& opened = doors[door.port];
+      const auto changed = !opened.address || opened.door != door ? change(door, opened) : Result<void>();
+      if (!changed) {
+        log::error("a listener cannot be served", {{"port", door.port}, {"error", changed.error().text()}});
+      }
     }
-    Opened& opened = known->second;
-    const auto changed = !opened.address || opened.door != door ? change(door, opened) : Result<void>();
-    if (!changed) {
-      log::error("a listener cannot be served", {{"port", door.port}, {"error", changed.error().text()}});
+  }
+
+  void close(std::uint16_t port) {
+    log::info("listener closed", {{"port", port}});
+    lane.close(port);
+    for (const auto& other : others) {
+      other->close(port);
     }
   }
 
@@ -279,9 +296,7 @@ void Gateway::update(RouteTable table) {
   state_->shared.routing.store(std::move(next));
   state_->routing_changed();
   state_->update_directory();
-  for (const ListenerDoor& door : doors) {
-    state_->open(door);
-  }
+  state_->open(doors);
 }
 
 std::optional<net::Address> Gateway::listener_address(std::uint16_t port) const {

@@ -13,6 +13,7 @@ inline constexpr kube::Resource kReferenceGrants{kGatewayGroup, "v1beta1", "refe
                                                  "ReferenceGrant"};
 inline constexpr kube::Resource kPools{kPoolGroup, "v1", "inferencepools", "InferencePool"};
 inline constexpr kube::Resource kOlderPools{kOlderPoolGroup, "v1alpha2", "inferencepools", "InferencePool"};
+inline constexpr kube::Resource kGrpcRoutes{kGatewayGroup, "v1", "grpcroutes", "GRPCRoute"};
 inline constexpr kube::Resource kObjectives{"llm-d.ai", "v1alpha2", "inferenceobjectives",
                                             "InferenceObjective"};
 inline constexpr kube::Resource kOlderObjectives{kOlderPoolGroup, "v1alpha2", "inferenceobjectives",

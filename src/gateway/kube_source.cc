@@ -31,6 +31,7 @@ constexpr std::array kWatched{
     Watched{kube::kSecrets, &RouteObjects::secrets},
     Watched{kPools, &RouteObjects::pools},
     Watched{kOlderPools, &RouteObjects::older_pools},
+    Watched{kGrpcRoutes, &RouteObjects::grpc_routes},
     Watched{kReferenceGrants, &RouteObjects::reference_grants},
     Watched{kObjectives, &RouteObjects::objectives},
     Watched{kOlderObjectives, &RouteObjects::objectives},
@@ -64,13 +65,15 @@ struct KubeSource::State {
   }
 
   // Half a picture would refuse what the whole one serves. Kinds that are unknown here, or not for us, are
-  // not waited for.
+  // not waited for. A server that has just started denies everything for a moment: only once it lets us read
+  // routes is its word on other kinds believed.
   Task<void> wait_for_known_kinds() {
+    static_assert(kWatched.front().resource == kube::kHttpRoutes);
     for (std::size_t i = 0; i < kWatched.size(); ++i) {
       const auto listed = co_await client.list(kWatched[i].resource, {});
-      const bool absent = !listed && (listed.error().kind == ErrorKind::NotFound ||
-                                      listed.error().kind == ErrorKind::PermissionDenied);
-      if (!absent) {
+      const bool unknown = !listed && listed.error().kind == ErrorKind::NotFound;
+      const bool denied = !listed && listed.error().kind == ErrorKind::PermissionDenied && i > 0;
+      if (!unknown && !denied) {
         co_await informers[i].synced();
       }
     }

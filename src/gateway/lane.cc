@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "gateway/control_headers.h"
 #include "gateway/filter_chain.h"
 #include "gateway/held_body.h"
 #include "gateway/picker_request.h"
@@ -74,12 +75,13 @@ Lane::Door::Door(Lane& lane, std::uint16_t port, std::shared_ptr<const net::TlsS
 Lane::Lane(async::EventLoop& loop, Shared& shared)
     : loop_(loop),
       shared_(shared),
-      pool_(loop, {.max_idle_per_address = 256}),
-      mirrors_(shared, pool_),
-      external_(shared, pool_, loop.executor()),
-      main_(*this, 0, shared.options.tls),
+      upstreams_(loop),
       changed_(loop.executor()),
-      unified_(shared, pool_, changed_) {}
+      mirrors_(shared, upstreams_),
+      external_(shared, upstreams_, loop.executor()),
+      grpc_(shared, upstreams_, changed_),
+      main_(*this, 0, shared.options.tls),
+      unified_(shared, upstreams_.http1, changed_) {}
 
 Result<net::Address> Lane::listen(const net::Address& address) {
   LLMD_TRY(main_.address, main_.server.listen(address));
@@ -88,14 +90,35 @@ Result<net::Address> Lane::listen(const net::Address& address) {
 
 Result<net::Address> Lane::open(std::uint16_t listener_port, const net::Address& address,
                                 std::shared_ptr<const net::TlsServer> tls) {
-  auto door = std::make_unique<Door>(*this, listener_port, std::move(tls));
+  auto door = std::make_shared<Door>(*this, listener_port, std::move(tls));
   LLMD_TRY(auto bound, door->server.listen(address));
   door->address = bound;
   doors_.push_back(std::move(door));
   if (scope_ != nullptr) {
-    scope_->spawn("listener", doors_.back()->server.run());
+    scope_->spawn("listener", serve(doors_.back()));
   }
   return bound;
+}
+
+Task<void> Lane::serve(std::shared_ptr<Door> door) {
+  co_await door->server.run();
+}
+
+Task<void> Lane::drain_door(std::shared_ptr<Door> door) {
+  co_await door->server.drain(async::Deadline::never());
+}
+
+void Lane::close(std::uint16_t listener_port) {
+  const auto found =
+      std::ranges::find(doors_, listener_port, [](const auto& door) { return door->listener_port; });
+  if (found == doors_.end()) {
+    return;
+  }
+  const auto door = *found;
+  doors_.erase(found);
+  if (scope_ != nullptr) {
+    scope_->spawn("closing listener", drain_door(door));
+  }
 }
 
 Task<void> Lane::run() {
@@ -104,13 +127,15 @@ Task<void> Lane::run() {
       Lane& lane;
       ~Running() {
         lane.external_.links().close();
+        lane.upstreams_.http2.close();
         lane.scope_ = nullptr;
       }
     } running{*this};
     scope_ = &scope;
     external_.links().open(scope);
+    upstreams_.http2.open(scope);
     for (const auto& door : doors_) {
-      scope.spawn("listener", door->server.run());
+      scope.spawn("listener", serve(door));
     }
     co_await main_.server.run();
   });
@@ -154,14 +179,18 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
                                              const Match& match, const Door& door) {
   Answer& exchange = visit.answer();
   const Rule& rule = *match.rule;
+  const unsigned turn = turn_++;
+  const BackendRef* backend = choose_backend(rule, turn);
+  if (rule.grpc) {
+    co_return co_await grpc_.relay(visit, routing, match, backend,
+                                   {door.scheme, shared_.traffic.trusts_listener(door.address)});
+  }
   if (!rule.problem.empty()) {
     co_return co_await refuse(exchange, 500, fmt::format("route {}: {}", rule.route, rule.problem));
   }
   if (auto answer = answer_of(rule, exchange.request(), match.path, door.scheme, door.listener_port)) {
     co_return co_await answer_here(exchange, std::move(*answer));
   }
-  const unsigned turn = turn_++;
-  const BackendRef* backend = choose_backend(rule, turn);
   if (backend == nullptr || backend->key.empty()) {
     const std::string problem = backend == nullptr ? "all backends have weight 0" : backend->problem;
     co_return co_await refuse(exchange, 500, fmt::format("route {}: {}", rule.route, problem));
@@ -209,8 +238,15 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
                                      .total = total,
                                      .attempt = rule.attempt_timeout,
                                      .attempts = options.attempts};
-  if (const auto& external = routing->table.backends.find(backend->key)->second.external) {
-    auto outcome = co_await external_.relay(visit, *external, door.scheme, request, relaying);
+  const Backend& chosen = routing->table.backends.find(backend->key)->second;
+  http::Headers trailers;
+  if (const http::Headers* arrived_behind = exchange.body().trailers()) {
+    trailers = proxy::forwarded_trailers(*arrived_behind);
+    strip_control_headers(trailers, false);
+    request.trailers = trailers.size() > 0 ? &trailers : nullptr;
+  }
+  if (chosen.external) {
+    auto outcome = co_await external_.relay(visit, chosen, door.scheme, request, relaying);
     if (outcome) {
       co_return std::move(*outcome);
     }
@@ -221,14 +257,13 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
   wanted.id = visit.notes().request_id;
   wanted.path = arrived.path();
   wanted.body_bytes = request.body.size();
-  const auto& priorities = routing->table.backends.find(backend->key)->second.priorities;
-  wanted.priority = priority_of(wanted.objective, priorities);
+  wanted.priority = priority_of(wanted.objective, chosen.priorities);
   ServiceTargets targets(shared_, changed_, *routing->pickers.find(backend->key)->second, wanted,
                          backend->key);
   targets.end_by(total);
-  auto relayed = proxy::asks_for_upgrade(arrived)
-                     ? proxy::tunnel(exchange, pool_, targets, std::move(request), relaying)
-                     : proxy::relay(exchange, pool_, targets, std::move(request), relaying);
+  auto relayed = proxy::asks_for_upgrade(arrived) && !chosen.http2
+                     ? proxy::tunnel(exchange, upstreams_.http1, targets, std::move(request), relaying)
+                     : proxy::relay(exchange, upstreams_.of(chosen), targets, std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
   targets.note(outcome, exchange);
   co_return outcome;

@@ -7,6 +7,7 @@
 #include "async/event.h"
 #include "async/scope.h"
 #include "gateway/external_relay.h"
+#include "gateway/grpc_relay.h"
 #include "gateway/mirrors.h"
 #include "gateway/shared.h"
 #include "gateway/unified_api.h"
@@ -24,6 +25,8 @@ class Lane {
   // One more address, for the listeners of a Gateway's port. Served at once when run() runs.
   Result<net::Address> open(std::uint16_t listener_port, const net::Address& address,
                             std::shared_ptr<const net::TlsServer> tls);
+  // No new connections there; what runs ends by itself.
+  void close(std::uint16_t listener_port);
   Task<void> run();
   Task<void> drain(async::Deadline deadline);
   // New routes or endpoints are in: those who wait for one look again. On this loop.
@@ -44,6 +47,8 @@ class Lane {
     http::Server server;
   };
 
+  static Task<void> serve(std::shared_ptr<Door> door);
+  static Task<void> drain_door(std::shared_ptr<Door> door);
   Task<void> handle(http::Exchange& arrived, const Door& door);
   Task<proxy::RelayOutcome> handle_match(Visit& visit, std::shared_ptr<const Routing> routing,
                                          const Match& match, const Door& door);
@@ -55,13 +60,14 @@ class Lane {
 
   async::EventLoop& loop_;
   Shared& shared_;
-  http::ClientPool pool_;
+  Upstreams upstreams_;
+  async::Event changed_;
   Mirrors mirrors_;
   ExternalRelay external_;
+  GrpcRelay grpc_;
   Door main_;
-  std::vector<std::unique_ptr<Door>> doors_;
+  std::vector<std::shared_ptr<Door>> doors_;
   async::Scope* scope_ = nullptr;  // of run(), while it runs
-  async::Event changed_;
   UnifiedApi unified_;
   std::unordered_map<std::string, Series> series_;
   unsigned turn_ = 0;  // spreads weights evenly

@@ -15,7 +15,7 @@ using kube::find_int;
 using kube::find_object;
 using kube::find_string;
 
-constexpr std::string_view kRouteKinds[] = {kube::kHttpRoutes.kind};
+constexpr std::string_view kRouteKinds[] = {kube::kHttpRoutes.kind, kGrpcRoutes.kind};
 
 // The hosts both accept: nullopt when there are none.
 std::optional<std::string> intersection(std::string_view listener, std::string_view route) {
@@ -117,8 +117,8 @@ ListenerState Listeners::evaluate(const kube::Object& gateway, const kube::Objec
   const auto [kinds, others] = kinds_of(listener);
   state.kinds = kinds;
   if (others) {
-    set(state.conditions,
-        {"ResolvedRefs", false, "InvalidRouteKinds", "allowedRoutes.kinds: HTTPRoute is served"});
+    set(state.conditions, {"ResolvedRefs", false, "InvalidRouteKinds",
+                           "allowedRoutes.kinds: HTTPRoute and GRPCRoute are served"});
     state.usable = !kinds.empty();
   }
   if (state.protocol == "HTTPS") {
@@ -262,7 +262,7 @@ void Listeners::attach(const kube::Object& route, GatewayState& gateway, ParentS
 
 bool Listeners::allows(const kube::Object& gateway, const ListenerState& listener,
                        const kube::Object& route) const {
-  if (listener.kinds.empty()) {
+  if (std::ranges::find(listener.kinds, kube::kind_of(route)) == listener.kinds.end()) {
     return false;
   }
   const std::string_view from = string_or(*listener.object, "allowedRoutes.namespaces.from", "Same");

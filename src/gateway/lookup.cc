@@ -17,6 +17,7 @@ bool RouteObjects::add(const kube::Object& object) {
       {kube::kGatewayClasses.kind, &gateway_classes},
       {kube::kGateways.kind, &gateways},
       {kube::kHttpRoutes.kind, &http_routes},
+      {kGrpcRoutes.kind, &grpc_routes},
       {kReferenceGrants.kind, &reference_grants},
       {kube::kServices.kind, &services},
       {kube::kEndpointSlices.kind, &endpoint_slices},

@@ -55,16 +55,48 @@ Result<Match> http_match(const kube::Object& object) {
   return match;
 }
 
-}  // namespace
+std::string escaped(std::string_view text) {
+  std::string pattern;
+  for (const char c : text) {
+    if (std::string_view(".+*?()[]{}|^$\\").find(c) != std::string_view::npos) {
+      pattern += '\\';
+    }
+    pattern += c;
+  }
+  return pattern;
+}
 
-ParsedMatches parse_matches(const kube::Object& rule) {
+// Either part may be left out and stands for all then.
+Result<Match> grpc_match(const kube::Object& object) {
+  const std::string_view type = string_or(object, "method.type", "Exact");
+  const std::string_view service = find_string(object, "method.service");
+  const std::string_view method = find_string(object, "method.method");
+  if (type == kRegex) {
+    const auto part = [](std::string_view pattern) {
+      return pattern.empty() ? std::string("[^/]+") : fmt::format("(?:{})", pattern);
+    };
+    return set_path({}, kRegex, fmt::format("/{}/{}", part(service), part(method)));
+  }
+  if (type != "Exact") {
+    return invalid_argument("method: type {} is not supported", type);
+  }
+  if (service.empty() && !method.empty()) {
+    return set_path({}, kRegex, "/[^/]+/" + escaped(method));
+  }
+  return set_path({}, method.empty() ? "PathPrefix" : "Exact",
+                  method.empty() ? fmt::format("/{}", service) : fmt::format("/{}/{}", service, method));
+}
+
+using ParseMatch = Result<Match> (*)(const kube::Object&);
+
+ParsedMatches parse_with(const kube::Object& rule, ParseMatch parse) {
   ParsedMatches parsed;
   const auto written = objects_in(rule, "matches");
   if (written.empty()) {
     parsed.matches.emplace_back();
   }
   for (const kube::Object* object : written) {
-    auto match = http_match(*object);
+    auto match = parse(*object);
     auto headers = values_of(*object, "headers");
     if (!match || !headers) {
       parsed.problem = !match ? match.error().text() : headers.error().text();
@@ -74,6 +106,16 @@ ParsedMatches parse_matches(const kube::Object& rule) {
     parsed.matches.push_back(std::move(*match));
   }
   return parsed;
+}
+
+}  // namespace
+
+ParsedMatches parse_matches(const kube::Object& rule) {
+  return parse_with(rule, http_match);
+}
+
+ParsedMatches parse_grpc_matches(const kube::Object& rule) {
+  return parse_with(rule, grpc_match);
 }
 
 }  // namespace llmd::gateway

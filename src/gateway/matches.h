@@ -18,5 +18,7 @@ struct ParsedMatches {
 // Without `matches` a rule takes every path. A match that cannot be evaluated matches nothing: serving it
 // wider than it was written would be worse.
 ParsedMatches parse_matches(const kube::Object& rule);
+// Of a GRPCRoute's rule: a method is the path /SERVICE/METHOD.
+ParsedMatches parse_grpc_matches(const kube::Object& rule);
 
 }  // namespace llmd::gateway

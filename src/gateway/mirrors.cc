@@ -32,7 +32,8 @@ Task<void> Mirrors::run(std::shared_ptr<const Routing> routing, std::string back
   call.timeouts = {.connect = shared_.options.connect_timeout,
                    .first_byte = shared_.options.first_byte_timeout,
                    .idle = shared_.options.idle_timeout};
-  co_await http::fetch(pool_, std::move(call), kLongestAnswer);
+  http::Client& client = upstreams_.of(routing->table.backends.find(backend)->second);
+  co_await http::fetch(client, std::move(call), kLongestAnswer);
 }
 
 }  // namespace llmd::gateway

@@ -7,13 +7,14 @@
 
 #include "async/scope.h"
 #include "gateway/shared.h"
+#include "gateway/upstreams.h"
 #include "http/client.h"
 
 namespace llmd::gateway {
 
 class Mirrors {
  public:
-  Mirrors(Shared& shared, http::ClientPool& pool) : shared_(shared), pool_(pool) {}
+  Mirrors(Shared& shared, Upstreams& upstreams) : shared_(shared), upstreams_(upstreams) {}
 
   // `body` is copied. `scope` outlives the copy's exchange.
   void send(async::Scope& scope, std::shared_ptr<const Routing> routing, const std::string& backend,
@@ -25,7 +26,7 @@ class Mirrors {
                  std::string body);
 
   Shared& shared_;
-  http::ClientPool& pool_;
+  Upstreams& upstreams_;
   int running_ = 0;
 };
 

@@ -36,6 +36,8 @@ class PickerAnswer final : public http::Exchange {
   Task<Result<void>> write(std::string_view bytes) override;
   Task<Result<void>> finish(std::string_view last) override;
   bool started() const override { return started_ || inner_.started(); }
+  void set_trailers(http::Headers trailers) override { inner_.set_trailers(std::move(trailers)); }
+  void lift_body_limits() override { inner_.lift_body_limits(); }
   Task<void> client_gone() override { return inner_.client_gone(); }
   void on_client_gone(std::function<void()> callback) override { inner_.on_client_gone(std::move(callback)); }
   std::unique_ptr<net::Stream> upgrade() override { return inner_.upgrade(); }

@@ -33,7 +33,8 @@ struct BackendRef {
 };
 
 struct Rule : Filters {
-  std::string route;  // namespace/name of the HTTPRoute
+  std::string route;  // namespace/name of the HTTPRoute or GRPCRoute
+  bool grpc = false;  // of a GRPCRoute
   std::vector<BackendRef> backends;
   std::optional<Duration> request_timeout;  // of the whole exchange; absent or 0s: none
   std::optional<Duration> attempt_timeout;  // of each try (timeouts.backendRequest)
@@ -78,8 +79,9 @@ struct ExternalPicker {
 // One Service (and port) or one InferencePool that rules refer to.
 struct Backend {
   std::vector<picker::Endpoint> ready;
-  std::size_t not_ready = 0;                                // endpoints that may become ready
-  bool pool = false;                                        // an InferencePool
+  std::size_t not_ready = 0;  // endpoints that may become ready
+  bool pool = false;          // an InferencePool
+  bool http2 = false;         // speaks HTTP/2 without TLS (appProtocol kubernetes.io/h2c)
   std::shared_ptr<const ExternalPicker> external = {};      // null: picked in process
   std::map<std::string, int, std::less<>> priorities = {};  // by InferenceObjective; others: 0
 };

@@ -144,7 +144,8 @@ std::optional<StatusChange> route_status(const kube::Object& route, const std::v
   if (!after_all.empty() || status.contains("parents")) {
     status["parents"] = std::move(after_all);
   }
-  return change_if_new(kube::kHttpRoutes, route, std::move(status));
+  const bool grpc = kube::kind_of(route) == kGrpcRoutes.kind;
+  return change_if_new(grpc ? kGrpcRoutes : kube::kHttpRoutes, route, std::move(status));
 }
 
 std::optional<StatusChange> pool_status(const kube::Resource& resource, const kube::Object& pool,

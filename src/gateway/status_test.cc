@@ -147,6 +147,32 @@ TEST_F(Statuses, OfARouteThatIsServed) {
             "Accepted=True Accepted");
 }
 
+TEST_F(Statuses, OfAGrpcRoute) {
+  given(kClass);
+  given(kGateway);
+  given(kService);
+  given(R"(apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: calls, namespace: default}
+spec:
+  parentRefs: [{name: front}]
+  rules:
+  - matches: [{method: {service: test.Echo}}]
+    backendRefs: [{name: engine, port: 8000}, {name: nobody, port: 8000}]
+)");
+  run();
+  const std::string_view expected = "Accepted=True Accepted; ResolvedRefs=False BackendNotFound";
+  EXPECT_EQ(settled(expected,
+                    [&] {
+                      const auto parents = objects_in(object(kGrpcRoutes, "calls"), "status.parents");
+                      return parents.empty() ? std::string("none") : conditions_of(*parents.front());
+                    }),
+            expected);
+  EXPECT_EQ(kube::find_int(*objects_in(object(kube::kGateways, "front"), "status.listeners").front(),
+                           "attachedRoutes", -1),
+            1);
+}
+
 TEST_F(Statuses, NameTheGenerationTheyWereMadeFor) {
   given(kClass);
   given(kGateway);
@@ -206,7 +232,7 @@ TEST_F(Statuses, OfEveryWayARouteCanBeWrong) {
 apiVersion: v1
 kind: Service
 metadata: {name: grpc, namespace: default}
-spec: {ports: [{port: 9000, appProtocol: kubernetes.io/h2c}]}
+spec: {ports: [{port: 9000, appProtocol: kubernetes.io/wss}]}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway

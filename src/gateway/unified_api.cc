@@ -7,6 +7,7 @@
 #include "gateway/picker_request.h"
 #include "gateway/unified_selector.h"
 #include "gateway/unified_targets.h"
+#include "proxy/duplex.h"
 #include "proxy/forwarding.h"
 #include "proxy/tunnel.h"
 
@@ -105,6 +106,9 @@ Task<bool> UnifiedApi::handle(Visit& visit, bool listener_trusted, std::string_v
     co_return true;
   }
   const http::RequestHead& head = exchange.request();
+  if (proxy::is_grpc(head)) {
+    co_return false;  // a call may never end
+  }
   const bool has_body = exchange.body().length().value_or(1) != 0;
   const bool names_model = head.headers.has("x-model") || head.query_parameter("model");
   const auto catalog = shared_.directory->catalog();

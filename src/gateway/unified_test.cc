@@ -274,7 +274,7 @@ TEST_F(UnifiedApis, AStreamIsToldThatItsModelIsStarting) {
 TEST_F(UnifiedApis, WaitingForAModelIsBounded) {
   auto starting = target("a", {});
   starting.models = {"m"};
-  serve_gateway({starting}, "unified: {progressInterval: 5ms}\ntimeouts: {endpointWait: 30ms}\n");
+  serve_gateway({starting}, "unified: {progressInterval: 5ms}\ntimeouts: {endpointWait: 1s}\n");
   const auto answer = chat(R"({"model":"m"})");
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.headers.find("retry-after"), "5");

@@ -1,5 +1,7 @@
 #include "http/head_parser.h"
 
+#include <algorithm>
+
 #include <array>
 #include <cstring>
 
@@ -82,7 +84,12 @@ std::optional<Refusal> note_content_length(std::string_view value, FramingFields
 std::optional<Refusal> note_field(std::string_view name, std::string_view value, FramingFields& fields) {
   switch (name.size()) {
     case 4:
-      fields.hosts += equals_ignoring_case(name, "host") ? 1 : 0;
+      if (equals_ignoring_case(name, "host")) {
+        ++fields.hosts;
+        if (!is_authority(value)) {
+          return Refusal{400, "Host is not valid"};
+        }
+      }
       break;
     case 6:
       if (equals_ignoring_case(name, "expect")) {
@@ -171,7 +178,7 @@ std::optional<Refusal> to_origin_form(RequestHead& head) {
   const std::string_view rest = target.substr(http ? 7 : 8);
   const std::size_t end = rest.find_first_of("/?");
   const std::string authority(rest.substr(0, end));
-  if (authority.empty() || authority.find('@') != std::string::npos) {
+  if (authority.empty() || !is_authority(authority)) {
     return Refusal{400, "the request target is not valid"};
   }
   std::string origin(end == std::string_view::npos ? std::string_view("/") : rest.substr(end));
@@ -215,6 +222,14 @@ bool is_token(std::string_view text) {
     }
   }
   return !text.empty();
+}
+
+bool is_authority(std::string_view text) {
+  constexpr std::string_view kOthers = "-._~!$&'()*+,;=%:[]";
+  return std::ranges::all_of(text, [kOthers](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           kOthers.find(c) != std::string_view::npos;
+  });
 }
 
 std::expected<std::optional<std::size_t>, Refusal> HeadScanner::scan(std::string_view bytes) {

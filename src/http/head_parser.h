@@ -60,5 +60,7 @@ std::optional<Refusal> parse_response(std::string_view text, std::string_view me
 
 // The name of a field, or a method (RFC 9110, section 5.6.2).
 bool is_token(std::string_view text);
+// What Host may say: a host with or without a port; empty is allowed. No path, no credentials.
+bool is_authority(std::string_view text);
 
 }  // namespace llmd::http

@@ -1,6 +1,7 @@
 #include "http/http2_callbacks.h"
 
 #include "base/strings.h"
+#include "http/head_parser.h"
 #include "http/http2_fields.h"
 
 namespace llmd::http {
@@ -121,6 +122,10 @@ void Http2Callbacks::headers_complete(Http2Session& session, Http2Stream& stream
   RequestHead& head = stream.request_;
   if (!stream.authority_.empty()) {
     head.headers.set("Host", std::move(stream.authority_));
+  }
+  if (!is_authority(head.headers.find("Host").value_or(""))) {
+    stream.reset(Http2Error::Protocol);
+    return;
   }
   if (!stream.cookies_.empty()) {
     head.headers.add("cookie", std::move(stream.cookies_));

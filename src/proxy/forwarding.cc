@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
 
@@ -104,6 +105,40 @@ http::Headers forwarded_response_headers(const http::Headers& arrived) {
     }
   }
   return headers;
+}
+
+http::Headers forwarded_trailers(const http::Headers& arrived) {
+  constexpr auto kOnlyInHeads = std::to_array<std::string_view>({"content-length",
+                                                                 "content-encoding",
+                                                                 "content-type",
+                                                                 "content-range",
+                                                                 "host",
+                                                                 "authorization",
+                                                                 "cookie",
+                                                                 "set-cookie",
+                                                                 "www-authenticate",
+                                                                 "cache-control",
+                                                                 "expect",
+                                                                 "max-forwards",
+                                                                 "pragma",
+                                                                 "range",
+                                                                 "age",
+                                                                 "expires",
+                                                                 "date",
+                                                                 "location",
+                                                                 "retry-after",
+                                                                 "vary",
+                                                                 "warning",
+                                                                 "x-request-id"});
+  http::Headers trailers;
+  for (const auto& [name, value] : arrived) {
+    const bool only_in_heads = std::ranges::any_of(
+        kOnlyInHeads, [&name](std::string_view each) { return equals_ignoring_case(each, name); });
+    if (!is_hop_by_hop(name) && !only_in_heads) {
+      trailers.add(name, value);
+    }
+  }
+  return trailers;
 }
 
 std::string make_request_id() {

@@ -24,6 +24,10 @@ http::Headers forwarded_request_headers(const http::Headers& arrived, const Forw
 // Without the headers of one hop; Content-Length stays.
 http::Headers forwarded_response_headers(const http::Headers& arrived);
 
+// Fields behind a body that mean something there: none that frame, route, authenticate or describe the
+// message (RFC 9110, section 6.5.1).
+http::Headers forwarded_trailers(const http::Headers& arrived);
+
 // 32 hexadecimal digits, unique enough to find one request in the logs of all processes.
 std::string make_request_id();
 

@@ -15,9 +15,9 @@ constexpr int kNotReady = 503;
 // The state of one relay, in the frame of relay().
 class Relaying {
  public:
-  Relaying(http::Exchange& exchange, http::ClientPool& pool, Targets& targets, const RelayRequest& request,
+  Relaying(http::Exchange& exchange, http::Client& client, Targets& targets, const RelayRequest& request,
            const RelayOptions& options)
-      : exchange_(exchange), pool_(pool), targets_(targets), request_(request), options_(options) {
+      : exchange_(exchange), client_(client), targets_(targets), request_(request), options_(options) {
     exchange_.on_client_gone([this] {
       gone_ = true;
       abort_.abort();
@@ -39,7 +39,7 @@ class Relaying {
   void note_end_of(std::string_view piece);
 
   http::Exchange& exchange_;
-  http::ClientPool& pool_;
+  http::Client& client_;
   Targets& targets_;
   const RelayRequest& request_;
   const RelayOptions& options_;
@@ -125,10 +125,11 @@ Task<Result<void>> Relaying::try_one(const net::Address& address, async::Deadlin
   call.head = request_.head;
   targets_.prepare(call.head);
   call.content = request_.body;
+  call.trailers = request_.trailers;
   call.timeouts = {
       .connect = options_.connect, .first_byte = options_.first_byte, .idle = options_.idle, .total = end};
   call.abort = &abort_;
-  LLMD_CO_TRY(const auto response, co_await pool_.send(std::move(call)));
+  LLMD_CO_TRY(const auto response, co_await client_.send(std::move(call)));
   answered_ = true;
   if (response->status() == kNotReady && outcome_.attempts < options_.attempts) {
     co_return co_await not_ready(*response, address);
@@ -171,7 +172,7 @@ Task<Result<void>> Relaying::forward(http::ClientResponse& response) {
   outcome_.status = head.status;
   note_end_of(first);
   const bool head_only = request_.head.method == "HEAD" || head.status == 204 || head.status == 304;
-  if (body.ended() && !head_only) {
+  if (body.ended() && !head_only && body.trailers() == nullptr) {
     co_return co_await exchange_.respond(std::move(head), first);
   }
   LLMD_CO_TRY_VOID(co_await exchange_.start(std::move(head), first));
@@ -189,6 +190,9 @@ Task<Result<void>> Relaying::forward_rest(http::BodyReader& body) {
     pace.note(std::chrono::steady_clock::now() - asked, piece.size());
     note_end_of(piece);
     if (piece.empty() || body.ended()) {
+      if (const http::Headers* trailers = body.trailers()) {
+        exchange_.set_trailers(forwarded_trailers(*trailers));
+      }
       co_return co_await exchange_.finish(piece);
     }
     LLMD_CO_TRY_VOID(co_await exchange_.write(piece));
@@ -214,9 +218,9 @@ Task<void> answer_error(http::Exchange& exchange, const Error& error) {
   }
 }
 
-Task<RelayOutcome> relay(http::Exchange& exchange, http::ClientPool& pool, Targets& targets,
+Task<RelayOutcome> relay(http::Exchange& exchange, http::Client& client, Targets& targets,
                          RelayRequest request, RelayOptions options) {
-  Relaying relaying(exchange, pool, targets, request, options);
+  Relaying relaying(exchange, client, targets, request, options);
   co_return co_await relaying.run();
 }
 

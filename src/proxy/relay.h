@@ -46,8 +46,9 @@ class Targets {
 };
 
 struct RelayRequest {
-  http::RequestHead head;  // as the upstream shall see it
-  std::string_view body;   // whole, so that it can be sent again; must outlive the call
+  http::RequestHead head;                   // as the upstream shall see it
+  std::string_view body;                    // whole, so that it can be sent again; must outlive the call
+  const http::Headers* trailers = nullptr;  // after the body; null: none; must outlive the call
   std::function<void(http::ResponseHead&)> edit_response;  // may be empty
 };
 
@@ -58,7 +59,7 @@ struct RelayOutcome {
   std::optional<Error> error;  // why not
 };
 
-Task<RelayOutcome> relay(http::Exchange& exchange, http::ClientPool& pool, Targets& targets,
+Task<RelayOutcome> relay(http::Exchange& exchange, http::Client& client, Targets& targets,
                          RelayRequest request, RelayOptions options);
 
 // Answers with a typed error, unless the answer has begun.

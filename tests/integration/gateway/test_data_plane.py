@@ -258,6 +258,41 @@ class DataPlane(unittest.TestCase):
                 return None
         wait_for("the renewed certificate", sees_new)
 
+    def test_a_port_without_listeners_is_closed_and_what_runs_there_ends_by_itself(self):
+        def objects(*listeners):
+            return [gateway(*listeners), *service("a", self.upstream.port),
+                    route("r", rule(prefix("/"), backends=to("a")))]
+
+        both = listener("one", 8081), listener("two", 8082)
+        made = Gateway(objects(*both), "--open-listeners", "--listener-port", "8081=0", "--listener-port", "8082=0")
+        self.addCleanup(made.close)
+        made.read_listeners(2)
+        closing = made.listeners[8082]
+        connection = made.connect(closing)
+        self.addCleanup(connection.close)
+        connection.request("GET", "/events")
+        response = connection.getresponse()
+        self.assertEqual(response.readline(), b"data: 0\n")
+        made.write(objects(both[0]))
+
+        def refused():
+            try:
+                socket.create_connection(closing, timeout=PATIENCE).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        wait_for("the port is closed", refused)
+        for number in range(1, 3):
+            self.upstream.server.go_on.set()
+            self.assertEqual(response.readline() + response.readline(), f"\ndata: {number}\n".encode())
+        self.upstream.server.go_on.set()
+        self.assertEqual(response.read(), b"\n")
+        self.assertEqual(made.ask("/", address=made.listeners[8081]).served_by, "a")
+        made.write(objects(*both))
+        wait_for("the port is open again", lambda: made.log_text().count('"listener"') >= 3)
+        self.assertEqual(made.ask("/", address=made.listeners[8081]).served_by, "a")
+
     def test_drain_lets_running_requests_finish_and_takes_no_more(self):
         made = self.start()
         connection = made.connect()
