@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "cli/picker_options.h"
+#include "cli/version.h"
 #include "crypto/random.h"
 #include "extproc/kube_pool.h"
 #include "extproc/program.h"
@@ -72,6 +73,8 @@ Result<int> replay_decisions(const PickerArguments& arguments) {
 struct EndpointSource {
   std::string file;  // empty: Kubernetes
   bool watched = false;
+  std::string text = {};          // of the file, as it was at the start
+  std::string objects_text = {};  // of --objects-file
 };
 
 // A file named on the command line, or by the configuration's discovery plugin.
@@ -201,7 +204,8 @@ Task<void> Running::follow_kubernetes() {
 
 void Running::watch_files(async::Scope& scope) {
   if (source.watched) {
-    scope.spawn("endpoints file", picker::watch_endpoints(source.file, [this](picker::EndpointsFile file) {
+    scope.spawn("endpoints file",
+                picker::watch_endpoints(source.file, source.text, [this](picker::EndpointsFile file) {
                   const auto folder = std::filesystem::path(source.file).parent_path();
                   if (const auto applied = pools.apply(file, folder); !applied) {
                     log::warning("pools stay as they were", {{"problem", applied.error().text()}});
@@ -210,11 +214,13 @@ void Running::watch_files(async::Scope& scope) {
   }
   if (!arguments.objects_file.empty()) {
     scope.spawn("objects file",
-                picker::watch_file(arguments.objects_file, [this](const std::string& text) -> Result<void> {
-                  LLMD_TRY(auto objects, extproc::parse_rule_objects(text, arguments.objects_file));
-                  pools.set_rules(std::move(objects));
-                  return {};
-                }));
+                picker::watch_file(arguments.objects_file, source.objects_text,
+                                   [this](const std::string& text) -> Result<void> {
+                                     LLMD_TRY(auto objects,
+                                              extproc::parse_rule_objects(text, arguments.objects_file));
+                                     pools.set_rules(std::move(objects));
+                                     return {};
+                                   }));
   }
 }
 
@@ -264,15 +270,16 @@ Result<void> check_kubernetes(const PickerArguments& arguments) {
 }
 
 // Pools, rules and endpoints as files say, or the names of pools that Kubernetes knows more about.
-Result<void> fill_pools(const PickerArguments& arguments, const EndpointSource& source,
+Result<void> fill_pools(const PickerArguments& arguments, EndpointSource& source,
                         extproc::ServedPools& pools) {
   if (!arguments.objects_file.empty()) {
-    LLMD_TRY(const std::string text, read_file(arguments.objects_file, picker::kMostFileBytes));
-    LLMD_TRY(auto objects, extproc::parse_rule_objects(text, arguments.objects_file));
+    LLMD_TRY(source.objects_text, read_file(arguments.objects_file, picker::kMostFileBytes));
+    LLMD_TRY(auto objects, extproc::parse_rule_objects(source.objects_text, arguments.objects_file));
     pools.set_rules(std::move(objects));
   }
   if (!source.file.empty()) {
-    LLMD_TRY(const auto endpoints, picker::read_endpoints(source.file));
+    LLMD_TRY(source.text, read_file(source.file, picker::kMostFileBytes));
+    LLMD_TRY(const auto endpoints, picker::parse_endpoints(source.text, source.file));
     return pools.apply(endpoints, std::filesystem::path(source.file).parent_path());
   }
   std::vector<std::string> names = arguments.pool_names;
@@ -313,7 +320,7 @@ Result<int> run_picker(Arguments words) {
   ::mallopt(M_MMAP_THRESHOLD, 8 << 20);
   metrics::Registry registry;
   LLMD_TRY(auto options, pools_of(arguments, registry));
-  LLMD_TRY(const EndpointSource source, source_of(arguments, {options.config_text, options.config_name}));
+  LLMD_TRY(EndpointSource source, source_of(arguments, {options.config_text, options.config_name}));
   async::EventLoop loop;
   std::unique_ptr<kube::Client> client;
   if (source.file.empty()) {
@@ -332,11 +339,13 @@ Result<int> run_picker(Arguments words) {
                             .tls = tls,
                             .max_message_bytes = arguments.max_message_bytes,
                             .health_on_grpc = arguments.health_checking,
+                            .version = std::string(kVersion),
                             .leader_election = arguments.leader_election,
                             .metrics_guard = guard_of(arguments, client.get()),
                             .service = {.destination_header = arguments.destination_header,
                                         .destination_namespace = arguments.destination_namespace,
-                                        .skip_response_bodies = arguments.skip_response_bodies}});
+                                        .skip_response_bodies = arguments.skip_response_bodies,
+                                        .stream_metrics = arguments.stream_metrics}});
   Running running{.arguments = arguments,
                   .loop = loop,
                   .pools = pools,

@@ -47,6 +47,7 @@ void Exchange::stream_ended() {
     complete();
   } else if (step_ != Step::Done) {
     shared_.metrics.abandoned->add();
+    abandoned_ = true;
     decision_.reset();
   }
   step_ = Step::Done;

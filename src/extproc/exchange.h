@@ -1,6 +1,7 @@
 // One request of a proxy's client, as a series of ext_proc messages. Private to extproc.
 #pragma once
 
+#include <map>
 #include <random>
 
 #include "async/event.h"
@@ -8,6 +9,7 @@
 #include "extproc/body_pieces.h"
 #include "extproc/header_table.h"
 #include "extproc/pools.h"
+#include "extproc/renderer.h"
 #include "extproc/service.h"
 #include "extproc/usage_finder.h"
 #include "openai/request_scan.h"
@@ -29,6 +31,10 @@ struct Service::Shared {
   std::size_t held = 0;
   int short_in_a_row = 0;
   bool warned_short = false;
+  // Of the pool's token-producer; null: tokens are estimated.
+  Renderer* renderer_of(const Pool& pool);
+  async::EventLoop* loop = nullptr;  // null: nobody is asked
+  std::map<const Pool*, std::unique_ptr<Renderer>> renderers;
   std::minstd_rand random{std::random_device{}()};  // chooses between the targets of a rewrite
   void answer_hidden(Duration since_headers);
 
@@ -49,6 +55,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void sending();
   // The stream is over; the call must not be used any more.
   void closed();
+  bool was_abandoned() const { return abandoned_; }
 
  private:
   enum class Step { Begin, Collecting, Deciding, Decided, Answering, Done };
@@ -71,6 +78,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   picker::Request describe();
   void decide();
   void decide_by_headers();
+  static Task<void> render(std::shared_ptr<Exchange> self);
+  static Task<picker::PickResult<picker::Decision>> find_endpoint(std::shared_ptr<Exchange> self);
   static Task<void> decide_later(std::shared_ptr<Exchange> self);
   void decided(picker::PickResult<picker::Decision> result);
   void reject(const picker::Rejection& rejection);
@@ -80,6 +89,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void rewrite_model();
   bool restore_model(std::string_view body, std::string& restored) const;
   void send_decision();
+  void evicted();
   void send_request_body(std::size_t queue_at_most);
   void send_rest_of_body();
   void send_piece(Part part, BodyPieces& body, bool end_of_stream);
@@ -110,6 +120,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::string metadata_;  // the last metadata_context that came with the request
   std::vector<std::string_view> subset_;
 
+  std::vector<std::uint32_t> tokens_;  // when an engine was asked for them
+
   // The decision. Rules stay as they were when the pool was chosen.
   PoolPtr pool_;
   std::shared_ptr<const Rules> rules_;
@@ -126,6 +138,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   int status_ = 0;
   std::size_t response_bytes_ = 0;
   bool first_token_ = false;
+  bool abandoned_ = false;
   bool answer_began_ = false;
   TimePoint answered_at_;  // the response headers
 };

@@ -125,6 +125,7 @@ void Exchange::response_trailers() {
 
 // The answer is over: the endpoint is free again, though the stream may stay for a moment.
 void Exchange::complete() {
+  const TimePoint began = std::chrono::steady_clock::now();
   send_rest_of_body();
   if (decision_) {
     decision_->complete({.cause = picker::EndCause::Natural,
@@ -132,6 +133,8 @@ void Exchange::complete() {
                          .usage = usage_.finish(),
                          .response_bytes = response_bytes_});
     decision_.reset();
+    shared_.metrics.response_seconds.observe(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   }
   step_ = Step::Done;
 }

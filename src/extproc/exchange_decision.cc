@@ -4,6 +4,7 @@
 #include <limits>
 #include <random>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "extproc/exchange.h"
 #include "json/value.h"
@@ -127,6 +128,7 @@ picker::Request Exchange::describe() {
   request.prompt_units = scan_.prompt_units();
   request.estimated_tokens = scan_.estimated_tokens();
   request.cache_salt = scan_.cache_salt() ? std::string_view(*scan_.cache_salt()) : std::string_view();
+  request.tokens = tokens_;
   request.max_tokens = scan_.max_tokens().value_or(0);
   request.multimodal = scan_.multimodal();
   request.explain = headers_.find("x-llmd-explain").value_or("") == "1";
@@ -148,7 +150,8 @@ void Exchange::decide() {
     return;
   }
   step_ = Step::Deciding;
-  if (pool_->flow_control) {
+  const bool asks = shared_.renderer_of(*pool_) != nullptr && Renderer::renders(path());
+  if (pool_->flow_control || asks) {
     gone_ = std::make_unique<async::Event>(call_->executor());
     call_->tasks().spawn("ext_proc decision", decide_later(shared_from_this()));
   } else {
@@ -163,9 +166,28 @@ void Exchange::decide_by_headers() {
   }
 }
 
+// Without tokens the request goes on: its cached prefix is then unknown.
+Task<void> Exchange::render(std::shared_ptr<Exchange> self) {
+  Renderer* const renderer = self->shared_.renderer_of(*self->pool_);
+  if (renderer == nullptr || !Renderer::renders(self->path())) {
+    co_return;
+  }
+  auto tokens = co_await renderer->render(self->path(), self->body_.joined(), self->scan_.multimodal());
+  if (tokens) {
+    self->tokens_ = std::move(*tokens);
+  } else {
+    self->shared_.metrics.unrendered.add();
+    log::debug("a request was not rendered", {{"problem", tokens.error().text()}});
+  }
+}
+
+Task<picker::PickResult<picker::Decision>> Exchange::find_endpoint(std::shared_ptr<Exchange> self) {
+  co_await render(self);
+  co_return co_await self->pool_->picker->decide(self->describe(), async::Deadline::never());
+}
+
 Task<void> Exchange::decide_later(std::shared_ptr<Exchange> self) {
-  auto result = co_await async::unless(
-      self->gone_->wait(), self->pool_->picker->decide(self->describe(), async::Deadline::never()));
+  auto result = co_await async::unless(self->gone_->wait(), find_endpoint(self));
   if (!result || self->call_ == nullptr) {
     co_return;
   }
@@ -181,6 +203,15 @@ void Exchange::decided(picker::PickResult<picker::Decision> result) {
   }
   decision_.emplace(std::move(*result));
   step_ = Step::Decided;
+  if (pool_->flow_control && decision_->memory.priority < 0) {
+    decision_->on_evicted([weak = weak_from_this(), executor = call_->executor()] {
+      async::post_to(executor, [weak] {
+        if (const auto alive = weak.lock()) {
+          alive->evicted();
+        }
+      });
+    });
+  }
   rewrite_model();
   send_decision();
   if (half_closed_) {
@@ -228,6 +259,18 @@ bool Exchange::restore_model(std::string_view body, std::string& restored) const
     return true;
   }
   return false;
+}
+
+// Flow control wants the room back. Too late when the answer has passed to its end.
+void Exchange::evicted() {
+  if (!decision_ || call_ == nullptr || step_ == Step::Done) {
+    return;
+  }
+  decision_->complete({.cause = picker::EndCause::Evicted, .status = 429, .usage = {}});
+  decision_.reset();
+  const HeaderFieldView reason{"x-llm-d-request-dropped-reason", picker::reason::kEvicted};
+  immediate(429, "request evicted by flow control", {&reason, 1});
+  call_->flush();
 }
 
 void Exchange::reject(const picker::Rejection& rejection) {

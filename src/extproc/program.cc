@@ -23,7 +23,7 @@ struct Front {
   Front(async::EventLoop& on, const std::shared_ptr<const Pools>& pools, ServiceMetrics& metrics,
         const ProgramOptions& options)
       : loop(on),
-        service(pools, metrics, options.service),
+        service(on, pools, metrics, options.service),
         server(on, {.tls = options.tls,
                     .reuse_port = options.loops > 1,
                     .max_message_bytes = options.max_message_bytes}),
@@ -121,6 +121,14 @@ Program::Program(async::EventLoop& loop, std::shared_ptr<const Pools> pools, met
                  ProgramOptions options)
     : state_(std::make_unique<State>(loop, pools, registry, std::move(options))) {
   State& state = *state_;
+  if (state.options.service.stream_metrics) {
+    state.metrics.grpc = std::make_unique<ServiceMetrics::Streams>(registry);
+  }
+  for (const char* name : {"llm_d_epp_info", "inference_extension_info"}) {
+    registry.gauges(name, "What runs here.", {"commit", "build_ref"})
+        .with({"", state.options.version})
+        ->set(1);
+  }
   state.options.service.held_bytes /= static_cast<std::size_t>(state.options.loops);
   std::vector<std::string> services{std::string(envoy::kProcessorService)};
   if (state.options.leader_election) {

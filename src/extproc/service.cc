@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "envoy/ext_proc.h"
 #include "extproc/exchange.h"
+#include "picker/plan.h"
 
 namespace llmd::extproc {
 namespace {
@@ -14,14 +15,29 @@ constexpr std::string_view kRewriteHelp = "Requests whose model an InferenceMode
 class Stream final : public http::GrpcHandler {
  public:
   Stream(Service::Shared& shared, http::GrpcCall& call)
-      : exchange_(std::make_shared<Exchange>(shared, call)) {}
-  ~Stream() override { exchange_->closed(); }
+      : metrics_(shared.metrics), exchange_(std::make_shared<Exchange>(shared, call)) {
+    if (metrics_.grpc) {
+      metrics_.grpc->inflight.add(1);
+      began_ = std::chrono::steady_clock::now();
+    }
+  }
+  ~Stream() override {
+    exchange_->closed();
+    if (metrics_.grpc) {
+      metrics_.grpc->inflight.add(-1);
+      metrics_.grpc->seconds.observe(
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count());
+      metrics_.grpc->ended.with({exchange_->was_abandoned() ? "Canceled" : "OK"})->add();
+    }
+  }
   void on_message(std::string_view bytes) override { exchange_->message(bytes); }
   void on_half_close() override { exchange_->half_closed(); }
   void on_drained() override { exchange_->drained(); }
   void on_sending() override { exchange_->sending(); }
 
  private:
+  ServiceMetrics& metrics_;
+  TimePoint began_;
   std::shared_ptr<Exchange> exchange_;
 };
 
@@ -38,6 +54,8 @@ ServiceMetrics::ServiceMetrics(metrics::Registry& registry)
                                  "Messages that are no ProcessingRequest.")),
       held_bytes(
           registry.gauge("llmd_extproc_held_bytes", "Bytes of request bodies that wait to be routed.")),
+      unrendered(registry.counter("llmd_extproc_unrendered_requests_total",
+                                  "Requests that an engine was asked to tokenise, and did not.")),
       request_seconds(registry.histogram("llm_d_epp_request_processing_duration_seconds",
                                          "From a request's headers to its decision.", kSeconds)),
       response_seconds(registry.histogram("llm_d_epp_response_processing_duration_seconds",
@@ -52,6 +70,11 @@ ServiceMetrics::ServiceMetrics(metrics::Registry& registry)
   closed = ended.with({"closed"});
   abandoned = ended.with({"abandoned"});
 }
+
+ServiceMetrics::Streams::Streams(metrics::Registry& registry)
+    : inflight(registry.gauge("llm_d_epp_extproc_streams_inflight", "ext_proc streams that are open.")),
+      seconds(registry.histogram("llm_d_epp_extproc_stream_duration_seconds", "Life of ext_proc streams.")),
+      ended(registry.counters("llm_d_epp_extproc_streams_total", "ext_proc streams that ended.", {"code"})) {}
 
 void ServiceMetrics::rewritten(std::string_view rewrite, std::string_view model, std::string_view target) {
   for (auto* family : {&rewrites_, &rewrites_older_}) {
@@ -80,8 +103,27 @@ void Service::Shared::answer_hidden(Duration since_headers) {
   }
 }
 
-Service::Service(std::shared_ptr<const Pools> pools, ServiceMetrics& metrics, ServiceOptions options)
-    : shared_(std::make_unique<Shared>(std::move(pools), metrics, std::move(options))) {}
+Renderer* Service::Shared::renderer_of(const Pool& pool) {
+  if (loop == nullptr) {
+    return nullptr;
+  }
+  const auto [known, is_new] = renderers.try_emplace(&pool);
+  if (is_new) {
+    for (const auto& plugin : pool.picker->plan().plugins) {
+      const auto* producer = dynamic_cast<const picker::TokenProducer*>(plugin.get());
+      if (producer != nullptr && producer->renders()) {
+        known->second = std::make_unique<Renderer>(*loop, producer->options);
+      }
+    }
+  }
+  return known->second.get();
+}
+
+Service::Service(async::EventLoop& loop, std::shared_ptr<const Pools> pools, ServiceMetrics& metrics,
+                 ServiceOptions options)
+    : shared_(std::make_unique<Shared>(std::move(pools), metrics, std::move(options))) {
+  shared_->loop = &loop;
+}
 
 Service::~Service() = default;
 

@@ -30,6 +30,7 @@ struct ServiceOptions {
   // Answers a STREAMED or BUFFERED proxy's response headers with mode_override NONE: cheap, but nobody counts
   // tokens then.
   bool skip_response_bodies = false;
+  bool stream_metrics = false;  // llm_d_epp_extproc_*
 };
 
 struct ServiceMetrics {
@@ -45,8 +46,18 @@ struct ServiceMetrics {
   metrics::Counter& short_answers;  // see Service::Shared::answer_hidden()
   metrics::Counter& malformed;
   metrics::Gauge& held_bytes;
+  metrics::Counter& unrendered;
   metrics::Histogram& request_seconds;   // from the headers to the decision
   metrics::Histogram& response_seconds;  // the answer's last message
+
+  // Of the gRPC streams themselves; counted when somebody wants them.
+  struct Streams {
+    explicit Streams(metrics::Registry& registry);
+    metrics::Gauge& inflight;
+    metrics::Histogram& seconds;
+    metrics::Family<metrics::Counter>& ended;
+  };
+  std::unique_ptr<Streams> grpc;
 
   void rewritten(std::string_view rewrite, std::string_view model, std::string_view target);
 
@@ -57,7 +68,8 @@ struct ServiceMetrics {
 
 class Service {
  public:
-  Service(std::shared_ptr<const Pools> pools, ServiceMetrics& metrics, ServiceOptions options = {});
+  Service(async::EventLoop& loop, std::shared_ptr<const Pools> pools, ServiceMetrics& metrics,
+          ServiceOptions options = {});
   ~Service();
   // The service must outlive the server.
   void add_to(http::GrpcServer& server);

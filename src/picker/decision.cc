@@ -78,6 +78,23 @@ std::optional<std::string_view> HeaderEdits::find(std::string_view name) const {
   return std::nullopt;
 }
 
+// The request in flow control's list of those that may be taken back.
+struct Decision::Eviction {
+  Eviction(std::shared_ptr<FlowControl> owner, int priority, std::function<void()> evicted)
+      : flow(std::move(owner)), running{.priority = priority, .evict = std::move(evicted)} {
+    flow->add_running(running);
+  }
+  ~Eviction() { flow->remove_running(running); }
+  const std::shared_ptr<FlowControl> flow;
+  Evictor::Running running;
+};
+
+void Decision::on_evicted(std::function<void()> evicted) {
+  if (flow_ && flow_->evicts() && memory.priority < 0 && !eviction_) {
+    eviction_ = std::make_unique<Eviction>(flow_, memory.priority, std::move(evicted));
+  }
+}
+
 Decision::Decision() = default;
 Decision::Decision(Decision&& other) noexcept = default;
 Decision& Decision::operator=(Decision&& other) noexcept {
@@ -98,6 +115,7 @@ Decision& Decision::operator=(Decision&& other) noexcept {
     plan_ = std::move(other.plan_);
     flow_ = std::move(other.flow_);
     requests_ = std::move(other.requests_);
+    eviction_ = std::move(other.eviction_);
   }
   return *this;
 }
@@ -177,6 +195,7 @@ void Decision::complete(const Completion& completion) {
   lease.release();
   prefill_lease.release();
   encode_leases.clear();
+  eviction_.reset();
   if (const auto flow = std::exchange(flow_, nullptr)) {
     flow->poke();
   }

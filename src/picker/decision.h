@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <expected>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -42,6 +43,7 @@ inline constexpr std::string_view kCancelled = "rejected-context-cancelled";
 inline constexpr std::string_view kNoEndpoints = "rejected-no-endpoints";
 inline constexpr std::string_view kShuttingDown = "rejected-shutting-down";
 inline constexpr std::string_view kDisplaced = "evicted-queue-pressure";
+inline constexpr std::string_view kEvicted = "evicted";
 }  // namespace reason
 
 Rejection no_endpoints(std::string message);                 // 503
@@ -131,6 +133,9 @@ class Decision {
       measure_piece();
     }
   }
+  // Called on any thread when flow control wants this request's room back for one of a higher priority; the
+  // owner then ends it with EndCause::Evicted. At most once, and only for requests that may be shed.
+  void on_evicted(std::function<void()> evicted);
   // The answer is over; further calls do nothing. Not calling it means that the client left.
   void complete(const Completion& completion);
 
@@ -150,6 +155,10 @@ class Decision {
     std::uint64_t measured = 0;  // weight of its plugins' times; 0: not measured
     std::size_t request_bytes = 0;
     std::int64_t prompt_tokens = 0;
+    float predicted_ttft_ms = 0;  // 0: nothing was predicted
+    float predicted_tpot_ms = 0;
+    float ttft_slo_ms = 0;  // 0: none
+    float tpot_slo_ms = 0;
     std::array<float, 16> features{};  // of the latency predictor
     bool featured = false;
   };
@@ -157,11 +166,13 @@ class Decision {
 
  private:
   friend class Picker;
+  struct Eviction;
   void abandon();
   void measure_piece();
   std::shared_ptr<const Plan> plan_;          // whose hooks are called; null: none
   std::shared_ptr<FlowControl> flow_;         // that hears of the end; null: none
   std::shared_ptr<RequestMetrics> requests_;  // that counts it; null: none
+  std::unique_ptr<Eviction> eviction_;        // null: it stays
 };
 
 }  // namespace llmd::picker

@@ -272,11 +272,11 @@ void Picker::make_flow_control() {
     cycle.begin(kNoRequest, snapshot_.load(), plan_->names, 0, 1, options_.clock->now());
     const CycleEnd end{cycle};
     if (cycle.rows() == 0) {
-      return {1, true};
+      return {1, true, 0};
     }
     gather(cycle);
     add_pending(cycle, pending);
-    return {pool_saturation(*plan_, cycle, rows).effective, false};
+    return {pool_saturation(*plan_, cycle, rows).effective, false, cycle.snapshot().running()};
   };
   flow_ = std::make_shared<FlowControl>(plan_, options_.shed_status, *options_.clock, look);
 }

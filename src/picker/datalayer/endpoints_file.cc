@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "base/file.h"
 #include "base/strings.h"
 #include "json/path.h"
 #include "json/yaml.h"
@@ -173,15 +172,11 @@ Result<EndpointsFile> parse_endpoints(std::string_view text, std::string_view so
   return file;
 }
 
-Result<EndpointsFile> read_endpoints(const std::filesystem::path& file) {
-  LLMD_TRY(const std::string text, read_file(file, kMostFileBytes));
-  return parse_endpoints(text, file.string());
-}
-
-Task<void> watch_endpoints(std::filesystem::path file, std::function<void(EndpointsFile)> changed) {
+Task<void> watch_endpoints(std::filesystem::path file, std::string text,
+                           std::function<void(EndpointsFile)> changed) {
   const std::string name = file.string();
-  co_await watch_file(std::move(file), [&](const std::string& text) -> Result<void> {
-    LLMD_TRY(auto endpoints, parse_endpoints(text, name));
+  co_await watch_file(std::move(file), std::move(text), [&](const std::string& now) -> Result<void> {
+    LLMD_TRY(auto endpoints, parse_endpoints(now, name));
     changed(std::move(endpoints));
     return {};
   });

@@ -45,9 +45,10 @@ struct EndpointsFile {
 // Errors carry file, line and path: names must be unique within a pool, and when pools are listed endpoints
 // must belong to one of them. Pure.
 Result<EndpointsFile> parse_endpoints(std::string_view text, std::string_view source_name);
-Result<EndpointsFile> read_endpoints(const std::filesystem::path& file);
 
-// Until cancelled. What has a mistake is logged and changes nothing.
-Task<void> watch_endpoints(std::filesystem::path file, std::function<void(EndpointsFile)> changed);
+// From `text`, which has been read already, on and until cancelled. What has a mistake is logged and changes
+// nothing.
+Task<void> watch_endpoints(std::filesystem::path file, std::string text,
+                           std::function<void(EndpointsFile)> changed);
 
 }  // namespace llmd::picker

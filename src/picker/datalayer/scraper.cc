@@ -35,6 +35,10 @@ bool is_same(float a, float b) {
   return a == b || (std::isnan(a) && std::isnan(b));
 }
 
+bool is_empty(const EngineReport& report) {
+  return std::isnan(report.waiting) && std::isnan(report.running) && std::isnan(report.kv_usage);
+}
+
 bool is_same(const EngineReport& a, const EngineReport& b) {
   return is_same(a.waiting, b.waiting) && is_same(a.running, b.running) && is_same(a.kv_usage, b.kv_usage);
 }
@@ -168,6 +172,11 @@ Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
   while (is_listed(endpoint)) {
     auto report = co_await ask(poll, *endpoint);
     ++(report ? stats.pages : stats.failures);
+    if (!report) {
+      poll.source->count_failed_poll();
+    } else if (poll.extractor != nullptr && is_empty(*report)) {
+      poll.source->count_empty_page();
+    }
     if (answers != report.has_value()) {
       answers = report.has_value();
       log::info(answers ? "an endpoint's numbers are back" : "an endpoint's numbers cannot be read",

@@ -1,6 +1,10 @@
 #include "picker/datalayer/sources.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "picker/metrics/page.h"
 
 namespace llmd::picker {
 namespace {
@@ -72,6 +76,20 @@ EngineMapping read_engine(Parameters& from) {
 const MetricsScanner* CoreMetricsExtractor::find(std::string_view engine) const {
   const auto found = std::ranges::find(scanners_, engine, &MetricsScanner::engine);
   return found == scanners_.end() ? nullptr : &*found;
+}
+
+void PollSource::write(Page& page) const {
+  const auto failed = static_cast<double>(failed_polls_.load(std::memory_order_relaxed));
+  const auto empty = static_cast<double>(empty_pages_.load(std::memory_order_relaxed));
+  for (const std::string_view prefix : {"llm_d_epp_", "llm_d_inference_scheduler_"}) {
+    page.counter(fmt::format("{}datalayer_poll_errors_total", prefix), "Endpoints that did not answer.",
+                 {{"source_type", type}}, failed);
+    if (options.kind == Kind::Metrics) {
+      page.counter(fmt::format("{}datalayer_extract_errors_total", prefix),
+                   "Pages without any number that is wanted.",
+                   {{"source_type", type}, {"extractor_type", "core-metrics-extractor"}}, empty);
+    }
+  }
 }
 
 const MetricsScanner& CoreMetricsExtractor::scanner_for(const Endpoint& endpoint) const {

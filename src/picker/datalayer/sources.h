@@ -3,6 +3,7 @@
 // on them.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -11,7 +12,7 @@
 
 namespace llmd::picker {
 
-class PollSource : public Plugin {
+class PollSource : public Measured {
  public:
   enum class Kind { Metrics, Models, Dcgm };
   struct Options {
@@ -27,6 +28,15 @@ class PollSource : public Plugin {
   };
   explicit PollSource(Options options_) : options(std::move(options_)) {}
   const Options options;
+
+  // Of the scraper, for the metrics: an endpoint did not answer, or its page says nothing that is wanted.
+  void count_failed_poll() const { failed_polls_.fetch_add(1, std::memory_order_relaxed); }
+  void count_empty_page() const { empty_pages_.fetch_add(1, std::memory_order_relaxed); }
+  void write(Page& page) const override;
+
+ private:
+  mutable std::atomic<std::uint64_t> failed_polls_{0};
+  mutable std::atomic<std::uint64_t> empty_pages_{0};
 };
 
 // Chooses the names by the endpoint's engine label.

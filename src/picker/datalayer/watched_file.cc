@@ -11,9 +11,8 @@ constexpr auto kLookEvery = std::chrono::seconds(1);
 
 }  // namespace
 
-Task<void> watch_file(std::filesystem::path file,
+Task<void> watch_file(std::filesystem::path file, std::string last,
                       std::function<Result<void>(const std::string& text)> changed) {
-  std::string last = read_file(file, kMostFileBytes).value_or("");
   bool readable = true;
   while (true) {
     co_await async::sleep(kLookEvery);

@@ -19,6 +19,14 @@ double slo_ms(const Request& request) {
   return -1;
 }
 
+// How long an eviction takes to show: leases at once, scraped numbers after the next page, when the older
+// ones have lost their trust.
+Duration grace_of(const Plan& plan) {
+  using std::chrono::milliseconds;
+  const bool counts_leases = plan.detector != nullptr && plan.detector->type == "concurrency-detector";
+  return counts_leases ? milliseconds(10) : milliseconds(50 + 200 + 250);
+}
+
 Rejection shutting_down() {
   return {503, "ServiceUnavailable", "flow controller shutting down", reason::kShuttingDown, 1};
 }
@@ -68,12 +76,15 @@ FlowControl::FlowControl(std::shared_ptr<const Plan> plan, int shed_status, cons
     : plan_(std::move(plan)),
       clock_(clock),
       look_(std::move(look)),
-      queue_(plan_->configuration.flow, *plan_, shed_status) {}
+      queue_(plan_->configuration.flow, *plan_, shed_status),
+      evicts_(plan_->configuration.flow.eviction),
+      evictor_(grace_of(*plan_)) {}
 
 void FlowControl::dispatch(TimePoint now) {
   const TimePoint began = std::chrono::steady_clock::now();
+  Pool pool;
   while (queue_.size() > 0) {
-    const Pool pool = look_(pending_.load(std::memory_order_relaxed));
+    pool = look_(pending_.load(std::memory_order_relaxed));
     queue_.pool_changed(pool.empty, now);
     saturation_.store(pool.saturation, std::memory_order_relaxed);
     if (!queue_.dispatch_one(pool.saturation, now)) {
@@ -82,6 +93,9 @@ void FlowControl::dispatch(TimePoint now) {
     pending_.fetch_add(1, std::memory_order_relaxed);
   }
   queue_.expire(now);
+  if (const auto blocked = evicts_ && !pool.empty ? queue_.blocked(pool.saturation) : std::nullopt) {
+    evictor_.reclaim({blocked->priority, pool.saturation, blocked->ceiling, pool.in_flight}, now);
+  }
   waiting_.store(queue_.size(), std::memory_order_relaxed);
   metrics_.cycle(std::chrono::steady_clock::now() - began);
 }
@@ -91,6 +105,17 @@ void FlowControl::poke() {
     const std::lock_guard lock(mutex_);
     dispatch(clock_.now());
   }
+}
+
+void FlowControl::add_running(Evictor::Running& running) {
+  const std::lock_guard lock(mutex_);
+  running.number = ++next_running_;
+  evictor_.add(running);
+}
+
+void FlowControl::remove_running(Evictor::Running& running) {
+  const std::lock_guard lock(mutex_);
+  evictor_.remove(running, clock_.now());
 }
 
 void FlowControl::set_priorities(std::span<const int> priorities) {
@@ -109,6 +134,9 @@ void FlowControl::write(Page& page, std::string_view pool) const {
   const std::lock_guard lock(mutex_);
   queue_.write(page, pool);
   metrics_.write(page, pool);
+  if (evicts_) {
+    evictor_.write(page, pool);
+  }
 }
 
 json::Value FlowControl::state() const {

@@ -12,6 +12,7 @@
 #include <mutex>
 
 #include "async/deadline.h"
+#include "picker/flowcontrol/eviction.h"
 #include "picker/flowcontrol/flow_metrics.h"
 #include "picker/flowcontrol/flow_queue.h"
 
@@ -23,6 +24,7 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
   struct Pool {
     double saturation = 1;
     bool empty = true;
+    int in_flight = 0;  // requests on all endpoints
   };
   using Look = std::function<Pool(int pending)>;
 
@@ -43,6 +45,11 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
 
   // Cancelling the task takes the request out of the queue.
   Task<std::expected<Admission, Rejection>> admit(const Request& request, async::Deadline deadline);
+
+  // Running requests that may be taken back for others (Decision::on_evicted).
+  bool evicts() const { return evicts_; }
+  void add_running(Evictor::Running& running);
+  void remove_running(Evictor::Running& running);
 
   // Something ended or changed. Costs one atomic read when nobody waits.
   void poke();
@@ -66,6 +73,9 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
   mutable std::mutex mutex_;
   FlowQueue queue_;
   FlowMetrics metrics_;
+  const bool evicts_;
+  Evictor evictor_;
+  std::uint64_t next_running_ = 0;
   bool stopping_ = false;
   std::atomic<int> pending_{0};
   std::atomic<std::size_t> waiting_{0};

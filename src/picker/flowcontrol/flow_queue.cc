@@ -172,6 +172,18 @@ bool FlowQueue::dispatch_one(double saturation, TimePoint now) {
   return false;
 }
 
+std::optional<FlowQueue::Blocked> FlowQueue::blocked(double saturation) const {
+  refresh_ceilings(saturation);
+  std::size_t index = 0;
+  for (const auto& [priority, band] : bands_) {
+    const double ceiling = ceilings_[index++];
+    if (band.requests > 0) {
+      return saturation >= ceiling ? std::optional(Blocked{priority, ceiling}) : std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
 void FlowQueue::pool_changed(bool empty, TimePoint now) {
   if (empty != pool_empty_) {
     pool_empty_ = empty;

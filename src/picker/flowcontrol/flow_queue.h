@@ -45,6 +45,13 @@ class FlowQueue {
   bool must_wait(int priority) const;
   bool has_room(int priority, double saturation) const;
 
+  // The first band with waiting requests, when saturation keeps it from being served.
+  struct Blocked {
+    int priority = 0;
+    double ceiling = 0;
+  };
+  std::optional<Blocked> blocked(double saturation) const;
+
   void expire(TimePoint now);
   // The pool became empty or has endpoints again.
   void pool_changed(bool empty, TimePoint now);

@@ -4,10 +4,17 @@
 #include <map>
 #include <mutex>
 
+#include "picker/metrics/buckets.h"
+#include "picker/metrics/page.h"
+#include "picker/metrics/tally.h"
+
 namespace llmd::picker {
 namespace {
 
-class EncoderCacheProducer final : public Producer, public RequestHook, public EndpointWatcher {
+class EncoderCacheProducer final : public Producer,
+                                   public RequestHook,
+                                   public EndpointWatcher,
+                                   public Measured {
  public:
   EncoderCacheProducer(std::size_t capacity, Column share) : capacity_(capacity), share_(share) {}
 
@@ -33,9 +40,27 @@ class EncoderCacheProducer final : public Producer, public RequestHook, public E
     }
     const std::lock_guard lock(mutex_);
     Cache& cache = caches_[cycle.endpoint(stages.primary.front()).full_name];
+    std::uint64_t hits = 0;
     for (const std::uint64_t item : cycle.request().media) {
+      hits += cache.used.contains(item) ? 1 : 0;
       cache.touch(item, capacity_);
     }
+    queries_ += cycle.request().media.size();
+    hits_ += hits;
+    ratios_.observe(static_cast<double>(hits) / static_cast<double>(cycle.request().media.size()));
+  }
+
+  void write(Page& page) const override {
+    const std::lock_guard lock(mutex_);
+    const LabelText kind{{"modality", "any"}};  // requests do not say which of their items is what
+    page.counter("llm_d_epp_encoder_cache_queries_total", "Items that were looked up.", kind,
+                 static_cast<double>(queries_));
+    page.counter("llm_d_epp_encoder_cache_hits_total",
+                 "Of these, items that the chosen endpoint has encoded.", kind, static_cast<double>(hits_));
+    metrics::Histogram::Snapshot ratios;
+    ratios_.add_to(ratios);
+    page.histogram("llm_d_epp_encoder_cache_hit_ratio", "Share of a request's items.", {}, buckets::kRatios,
+                   std::move(ratios));
   }
 
   void endpoints_changed(const EndpointSnapshot& snapshot) const override {
@@ -70,6 +95,9 @@ class EncoderCacheProducer final : public Producer, public RequestHook, public E
   const Column share_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, Cache, std::less<>> caches_;
+  mutable std::uint64_t queries_ = 0;
+  mutable std::uint64_t hits_ = 0;
+  mutable Distribution ratios_{buckets::kRatios};
 };
 
 class EncoderCacheScorer final : public Scorer {

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "picker/flowcontrol/policies.h"
+#include "picker/metrics/page.h"
 
 namespace llmd::picker {
 namespace {
@@ -67,7 +68,7 @@ struct ProgramOptions {
   double sweep = 300;
 };
 
-class ProgramAware final : public FairnessPolicy, public RequestHook, public Inspectable {
+class ProgramAware final : public FairnessPolicy, public RequestHook, public Inspectable, public Measured {
  public:
   ProgramAware(ProgramOptions options, const Clock& clock) : options_(options), clock_(clock) {}
 
@@ -90,6 +91,9 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
         best_score = score;
       }
     }
+    Waits& waits = waits_[best->first];
+    waits.seconds += wait(best->second, now);
+    ++waits.requests;
     return best;
   }
 
@@ -105,6 +109,28 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
     }
     known->second.tokens = decayed(known->second, now) + tokens;
     known->second.counted = known->second.used = now;
+  }
+
+  // Jain's index of the services that programs got: 1 when all got the same.
+  void write(Page& page) const override {
+    const std::lock_guard lock(mutex_);
+    const TimePoint now = clock_.now();
+    double sum = 0;
+    double squares = 0;
+    for (const auto& [id, used] : programs_) {
+      const double tokens = decayed(used, now);
+      sum += tokens;
+      squares += tokens * tokens;
+      page.gauge("llm_d_epp_program_aware_attained_service_tokens", "Service that a program got lately.",
+                 {{"program_id", id}}, tokens);
+    }
+    const auto n = static_cast<double>(programs_.size());
+    page.gauge("llm_d_epp_program_aware_jains_fairness_index", "1: all programs got the same service.", {},
+               squares > 0 ? sum * sum / (n * squares) : 1);
+    for (const auto& [id, waits] : waits_) {
+      page.gauge("llm_d_epp_program_aware_avg_wait_time_milliseconds", "Mean time in the queue.",
+                 {{"program_id", id}}, 1000 * waits.seconds / static_cast<double>(waits.requests));
+    }
   }
 
   json::Value state() const override {
@@ -132,6 +158,7 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
     if (options_.idle > 0 && seconds(swept_) >= options_.sweep) {
       swept_ = now;
       std::erase_if(programs_, [&](const auto& entry) { return seconds(entry.second.used) > options_.idle; });
+      std::erase_if(waits_, [&](const auto& entry) { return !programs_.contains(entry.first); });
     }
   }
 
@@ -139,6 +166,11 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
   const Clock& clock_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, Service, std::less<>> programs_;
+  struct Waits {
+    double seconds = 0;
+    std::uint64_t requests = 0;
+  };
+  mutable std::map<std::string, Waits, std::less<>> waits_;
   mutable TimePoint swept_;
 };
 

@@ -11,6 +11,7 @@
 #include "kvcache/kv_index.h"
 #include "kvcache/prefix_check.h"
 #include "picker/check_state.h"
+#include "picker/metrics/page.h"
 
 namespace llmd::picker {
 namespace {
@@ -20,12 +21,14 @@ struct PreciseOptions {
   kvcache::KvFollower::Options follower;
   bool discover = true;
   bool speculative = false;
+  bool metrics = false;
 };
 
 class PrecisePrefixProducer : public Producer,
                               public RequestHook,
                               public EndpointWatcher,
-                              public Inspectable {
+                              public Inspectable,
+                              public Measured {
  public:
   PrecisePrefixProducer(PreciseOptions options, PrefixColumns columns)
       : columns_(columns),
@@ -61,6 +64,8 @@ class PrecisePrefixProducer : public Producer,
     cycle.set_scalar(columns_.block_tokens, static_cast<float>(block));
     match.blocks.assign(index_.slots(), {});
     index_.match(match.keys, match.blocks);
+    lookups_.fetch_add(1, std::memory_order_relaxed);
+    std::uint64_t most = 0;
     const auto handles = handles_.load();
     const auto matched = cycle.fill(columns_.matched);
     const auto cached = cycle.fill(columns_.cached);
@@ -70,7 +75,48 @@ class PrecisePrefixProducer : public Producer,
         const kvcache::TierMatch& found = match.blocks[(*handles)[id]->slot];
         matched[row] = static_cast<float>(std::floor(index_.weighted(found)));
         cached[row] = static_cast<float>(found.blocks);
+        most = std::max<std::uint64_t>(most, found.blocks);
       }
+    }
+    hits_.fetch_add(most, std::memory_order_relaxed);
+  }
+
+  void write(Page& page) const override {
+    if (!options_.metrics) {
+      return;
+    }
+    const auto both = [&page](std::string_view current, std::string_view older, std::string_view help,
+                              std::uint64_t count, const LabelText& labels = {}) {
+      for (const std::string_view name_ : {current, older}) {
+        page.counter(name_, help, labels, static_cast<double>(count));
+      }
+    };
+    const auto stats = index_.stats();
+    both("llm_d_epp_kv_cache_index_admissions_total", "kvcache_index_admissions_total",
+         "Blocks that engines reported.", stats.stored);
+    both("llm_d_epp_kv_cache_index_evictions_total", "kvcache_index_evictions_total",
+         "Blocks that engines gave up.", stats.removed);
+    both("llm_d_epp_kv_cache_index_lookup_requests_total", "kvcache_index_lookup_requests_total",
+         "Prompts that were looked up.", lookups_.load(std::memory_order_relaxed));
+    const std::uint64_t hits = hits_.load(std::memory_order_relaxed);
+    both("llm_d_epp_kv_cache_index_lookup_hits_total", "kvcache_index_lookup_hits_total",
+         "Blocks of the best match.", hits);
+    both("llm_d_epp_kv_cache_index_max_pod_hit_count_total", "kvcache_index_max_pod_hit_count_total",
+         "Blocks of the best match.", hits);
+    if (follower_) {
+      const auto sources = follower_->stats();
+      for (const std::string_view name_ :
+           {"llm_d_epp_kv_cache_events_active_subscribers", "kvcache_kvevents_active_subscribers"}) {
+        page.gauge(name_, "Engines whose events are followed.", {},
+                   static_cast<double>(sources.subscriptions));
+      }
+      both("llm_d_epp_kv_cache_events_subscriber_reconnections_total",
+           "kvcache_kvevents_subscriber_reconnections_total", "Connections that were made again.",
+           sources.sources.reconnections);
+      both("llm_d_epp_kv_cache_events_messages_received_total", "kvcache_kvevents_messages_received_total",
+           "Batches of events.", sources.sources.batches);
+      both("llm_d_epp_kv_cache_events_zmq_errors_total", "kvcache_kvevents_zmq_errors_total",
+           "Messages that cannot be read.", sources.sources.malformed, {{"operation", "receive"}});
     }
   }
 
@@ -198,6 +244,8 @@ class PrecisePrefixProducer : public Producer,
   mutable async::Snapshot<Slots> names_;
   mutable kvcache::PrefixCheck check_;
   mutable std::atomic<std::uint64_t> without_tokens_{0};
+  mutable std::atomic<std::uint64_t> lookups_{0};
+  mutable std::atomic<std::uint64_t> hits_{0};  // blocks
 };
 
 class PrecisePrefixScorer final : public PrecisePrefixProducer, public Scorer {
@@ -225,13 +273,14 @@ void read_token_processor(Parameters& from, kvcache::KvIndex::Options& index) {
   index.algorithm = algorithm == 0 ? kvcache::KeyAlgorithm::CborFnv : kvcache::KeyAlgorithm::Xxh64;
 }
 
-void read_indexer(Parameters& from, kvcache::KvIndex::Options& index) {
+void read_indexer(Parameters& from, kvcache::KvIndex::Options& index, bool& metrics) {
   if (from.has("tokenProcessorConfig")) {
     read_token_processor(from.object("tokenProcessorConfig"), index);
   }
   from.accept({"tokenProcessorConfig"});
   from.object("prefixStoreConfig").accept_all();
   from.object("tokenizersPoolConfig").accept_all();
+  from.object("kvBlockIndexConfig").read("enableMetrics", metrics);
   from.object("kvBlockIndexConfig").accept_all();
   const auto tiers = from.objects("kvCacheBackendConfigs");
   if (!tiers.empty()) {
@@ -262,7 +311,7 @@ void read_port(Parameters& from, std::string_view name, std::uint16_t& into) {
 PreciseOptions read_options(PluginSetup& setup) {
   PreciseOptions options;
   Parameters& parameters = setup.parameters;
-  read_indexer(parameters.object("indexerConfig"), options.index);
+  read_indexer(parameters.object("indexerConfig"), options.index, options.metrics);
   if (parameters.has("tokenProcessorConfig")) {
     read_token_processor(parameters.object("tokenProcessorConfig"), options.index);
   }

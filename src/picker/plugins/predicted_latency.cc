@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "picker/latency_model.h"
+#include "picker/metrics/latency_metrics.h"
 #include "picker/plugins/latency_plugins.h"
 
 namespace llmd::picker {
@@ -24,7 +25,10 @@ double objective(const Request& request, std::string_view name, std::string_view
   return 0;
 }
 
-class PredictedLatencyProducer final : public Producer, public RequestHook, public Inspectable {
+class PredictedLatencyProducer final : public Producer,
+                                       public RequestHook,
+                                       public Inspectable,
+                                       public Measured {
  public:
   PredictedLatencyProducer(LatencyOptions options, PrefixColumns prefix, LatencyColumns columns,
                            const Clock& clock)
@@ -59,6 +63,16 @@ class PredictedLatencyProducer final : public Producer, public RequestHook, publ
     const auto features = this->features(cycle, stages.primary.front());
     std::ranges::copy(features.values, decision.memory.features.begin());
     decision.memory.featured = true;
+    const Row chosen = stages.primary.front();
+    if (cycle.at(columns_.known, chosen) > 0) {
+      decision.memory.predicted_ttft_ms = cycle.at(columns_.ttft, chosen);
+      decision.memory.predicted_tpot_ms = cycle.at(columns_.tpot, chosen);
+    }
+    const Request& request = cycle.request();
+    decision.memory.ttft_slo_ms =
+        static_cast<float>(objective(request, "x-llm-d-slo-ttft-ms", "x-slo-ttft-ms"));
+    decision.memory.tpot_slo_ms =
+        static_cast<float>(objective(request, "x-llm-d-slo-tpot-ms", "x-slo-tpot-ms"));
   }
 
   void completed(Decision& decision, const Completion& completion) const override {
@@ -73,14 +87,20 @@ class PredictedLatencyProducer final : public Producer, public RequestHook, publ
     LatencyFeatures features;
     std::copy_n(memory.features.begin(), features.values.size(), features.values.begin());
     const bool saw_first = memory.first_token != TimePoint();
+    LatencyMetrics::Observed observed{.memory = memory};
     if (saw_first || !memory.stream) {
-      model_.learn_ttft(features, ms((saw_first ? memory.first_token : now) - memory.decided));
+      observed.ttft_ms = ms((saw_first ? memory.first_token : now) - memory.decided);
+      model_.learn_ttft(features, observed.ttft_ms);
     }
     const std::int64_t tokens = completion.usage.completion_tokens.value_or(completion.events);
     if (saw_first && memory.stream && tokens > 1) {
-      model_.learn_tpot(features, ms(now - memory.first_token) / static_cast<double>(tokens - 1));
+      observed.tpot_ms = ms(now - memory.first_token) / static_cast<double>(tokens - 1);
+      model_.learn_tpot(features, observed.tpot_ms);
     }
+    metrics_.observe(observed);
   }
+
+  void write(Page& page) const override { metrics_.write(page, name, type); }
 
   json::Value state() const override { return model_.state(); }
 
@@ -108,6 +128,7 @@ class PredictedLatencyProducer final : public Producer, public RequestHook, publ
   const LatencyColumns columns_;
   const Clock& clock_;
   mutable LatencyModel model_;
+  mutable LatencyMetrics metrics_;
 };
 
 Result<LatencyOptions> read_options(PluginSetup& setup) {

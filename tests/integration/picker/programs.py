@@ -91,12 +91,12 @@ class Child:
 
 
 class Picker(Child):
-    def __init__(self, program, *arguments, grpc_port=0, secure=False):
-        command = [program, "picker", "--host", "127.0.0.1", "--grpc-port", grpc_port, "--grpc-health-port", 0,
+    def __init__(self, program, *arguments, grpc_port=0, secure=False, host="127.0.0.1"):
+        command = [program, "picker", "--host", host, "--grpc-port", grpc_port, "--grpc-health-port", 0,
                    "--metrics-port", 0, f"--secure-serving={'true' if secure else 'false'}", *arguments]
         super().__init__(command, r"^picker grpc=")
         found = re.search(r"grpc=(\S+) health=(\S+) metrics=(\S+)", self.line)
-        self.grpc, self.health, self.metrics = found.groups()
+        self.grpc, self.health, self.metrics = (each.replace("0.0.0.0", "127.0.0.1") for each in found.groups())
 
     def get(self, path):
         with urllib.request.urlopen(self.metrics + path, timeout=10) as answer:
