@@ -6,7 +6,14 @@ namespace llmd::gateway {
 namespace {
 
 // After a failure that no change of objects will announce the end of.
-constexpr auto kPause = std::chrono::seconds(1);
+constexpr Duration kFirstPause = std::chrono::seconds(1);
+constexpr Duration kLongestPause = std::chrono::minutes(1);
+
+// Denied may be for a moment too: rights are granted, and a server that starts does not know them yet.
+bool may_pass(ErrorKind kind) {
+  return kind == ErrorKind::Unavailable || kind == ErrorKind::DeadlineExceeded ||
+         kind == ErrorKind::PermissionDenied || kind == ErrorKind::Unauthenticated;
+}
 
 }  // namespace
 
@@ -32,17 +39,26 @@ Task<void> StatusWriter::run() {
 
 Task<void> StatusWriter::write(StatusChange change) {
   const auto written = co_await client_.update_status(change.resource, change.object);
-  if (written || written.error().kind == ErrorKind::Conflict || written.error().kind == ErrorKind::NotFound) {
+  if (written) {
+    pause_ = Duration::zero();
+    co_return;
+  }
+  const ErrorKind kind = written.error().kind;
+  if (kind == ErrorKind::Conflict || kind == ErrorKind::NotFound) {
     co_return;  // changed or gone: its watch says so, and the status is computed anew
   }
   log::warning("status not written", {{"kind", change.resource.kind},
                                       {"name", kube::key_of(change.object).to_string()},
                                       {"error", written.error().text()}});
-  const ErrorKind kind = written.error().kind;
-  if (kind == ErrorKind::Unavailable || kind == ErrorKind::DeadlineExceeded) {
-    co_await async::sleep(kPause);
-    wanted_.push_back(std::move(change));
+  if (may_pass(kind)) {
+    wanted_.insert(wanted_.begin(), std::move(change));  // others may fare better
+    co_await pause();
   }
+}
+
+Task<void> StatusWriter::pause() {
+  pause_ = pause_ == Duration::zero() ? kFirstPause : std::min(pause_ * 2, kLongestPause);
+  co_await async::sleep(pause_);
 }
 
 }  // namespace llmd::gateway

@@ -22,10 +22,12 @@ class StatusWriter {
 
  private:
   Task<void> write(StatusChange change);
+  Task<void> pause();
 
   kube::Client& client_;
   async::Event changed_;
   std::vector<StatusChange> wanted_;
+  Duration pause_ = Duration::zero();  // the last one, since something was written
 };
 
 }  // namespace llmd::gateway

@@ -76,7 +76,7 @@ Task<Result<kube::Outcome>> Operator::State::reconcile(kube::ObjectKey key) {
   }
   service["apiVersion"] = kube::kLlmServices.api_version();
   service["kind"] = boost::json::string_view(kube::kLlmServices.kind.data(), kube::kLlmServices.kind.size());
-  llmisvc::Facts facts = co_await facts_of(service);
+  LLMD_CO_TRY(llmisvc::Facts facts, co_await facts_of(service));
   llmisvc::Compiled compiled = llmisvc::compile(service, facts);
   std::vector<std::string> divergent;
   if (!llmisvc::has_errors(compiled.findings)) {
@@ -120,22 +120,22 @@ Task<Result<void>> Operator::State::leave(const kube::ObjectKey& key, const kube
   co_return Result<void>();
 }
 
-Task<llmisvc::Facts> Operator::State::facts_of(const kube::Object& service) {
+Task<Result<llmisvc::Facts>> Operator::State::facts_of(const kube::Object& service) {
   llmisvc::Facts facts = base_facts(options);
   if (options.platform == llmisvc::Platform::Cluster) {
-    co_await add_settings(client, facts);
+    LLMD_CO_TRY_VOID(co_await add_settings(client, facts));
   }
   world.add_configs(facts);
   world.add_gateways(facts);
   world.add_group_members(service, facts);
-  co_await add_config_map(client, service, facts);
+  LLMD_CO_TRY_VOID(co_await add_config_map(client, service, facts));
   if (options.platform == llmisvc::Platform::Cluster) {
     facts.has_inference_pool_v1 = co_await kinds.serves(kPools);
     facts.has_inference_pool_v1alpha2 = co_await kinds.serves(kOldPools);
     facts.has_inference_model = co_await kinds.serves(kModels);
     facts.has_inference_objective = co_await kinds.serves(kObjectives);
     facts.has_monitors = co_await kinds.serves(kPodMonitors) && co_await kinds.serves(kServiceMonitors);
-    co_await add_accounts(client, service, facts);
+    LLMD_CO_TRY_VOID(co_await add_accounts(client, service, facts));
   }
   co_return facts;
 }

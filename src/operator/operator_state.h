@@ -37,7 +37,7 @@ struct Operator::State {
   Task<void> run();
   Task<Result<kube::Outcome>> reconcile(kube::ObjectKey key);
   Task<Result<void>> leave(const kube::ObjectKey& key, const kube::Object* leaving);
-  Task<llmisvc::Facts> facts_of(const kube::Object& service);
+  Task<Result<llmisvc::Facts>> facts_of(const kube::Object& service);
   Task<Obstacles> obstacles_of(const kube::Object& service, const llmisvc::Compiled& compiled,
                                const llmisvc::Facts& facts, std::vector<std::string> divergent);
   Task<Result<void>> bring_about(const kube::Object& service, const llmisvc::Compiled& compiled,

@@ -19,7 +19,11 @@ Task<bool> ServedKinds::serves(const kube::Resource& resource) {
   kube::ListOptions nothing{.label_selector = {}, .field_selector = "metadata.name=llmd-asks-for-the-kind"};
   const auto listed = co_await client_.list(resource, "", std::move(nothing));
   const bool served = listed || listed.error().kind != ErrorKind::NotFound;
-  answers_[name] = {.served = served, .until = now + (served ? kServedFor : kAbsentFor)};
+  const bool certain = listed || listed.error().kind == ErrorKind::NotFound ||
+                       listed.error().kind == ErrorKind::PermissionDenied;
+  if (certain) {
+    answers_[name] = {.served = served, .until = now + (served ? kServedFor : kAbsentFor)};
+  }
   co_return served;
 }
 

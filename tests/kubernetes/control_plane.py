@@ -6,6 +6,8 @@
 Run as a program it stays until Ctrl-C and prints the KUBECONFIG to use. LLMD_KUBERNETES names the folder with the
 programs (`tests/kubernetes/build` makes and prints it); without it the tests are skipped.
 """
+import base64
+import datetime
 import json
 import os
 import pathlib
@@ -48,6 +50,11 @@ def enter_own_network():
                os.environ | {"LLMD_OWN_NETWORK": "1"})
 
 
+def now():
+    """As the audit log writes it."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
@@ -64,6 +71,7 @@ class ControlPlane:
         self.with_controllers = with_controllers
         self.with_audit = with_audit
         self.processes = []
+        self.outages = []  # (begin, end)
 
     def __enter__(self):
         try:
@@ -85,7 +93,8 @@ class ControlPlane:
         self.launch("etcd", f"--data-dir={self.folder}/etcd", f"--listen-client-urls={etcd}",
                     f"--advertise-client-urls={etcd}", f"--listen-peer-urls=http://127.0.0.1:{peer}",
                     "--unsafe-no-fsync", "--log-level=error")
-        options = []
+        self.make_client_certificate()
+        options = [f"--client-ca-file={self.folder}/ca.crt"]
         if os.environ.get("LLMD_OWN_NETWORK"):
             options.append(f"--advertise-address={POD_ADDRESS}")  # it looks for a default route otherwise
         if self.with_audit:
@@ -93,8 +102,8 @@ class ControlPlane:
                 "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
                 "rules": [{"level": "Metadata"}]}))
             options += [f"--audit-policy-file={self.folder}/audit.yaml", f"--audit-log-path={self.folder}/audit.log"]
-        self.launch("kube-apiserver", *options, f"--etcd-servers={etcd}", "--bind-address=127.0.0.1", f"--secure-port={secure}",
-                    f"--cert-dir={self.folder}/certificates", f"--token-auth-file={self.folder}/tokens.csv",
+        self.launch("kube-apiserver", *options, f"--etcd-servers={etcd}", "--bind-address=127.0.0.1",
+                    f"--secure-port={secure}", f"--cert-dir={self.folder}/certificates", f"--token-auth-file={self.folder}/tokens.csv",
                     "--authorization-mode=RBAC", "--service-account-issuer=https://kubernetes.default.svc",
                     f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
                     "--service-cluster-ip-range=10.0.0.0/16", "--enable-priority-and-fairness=false",
@@ -116,6 +125,21 @@ class ControlPlane:
             self.launch("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
                         f"--service-account-private-key-file={key}", "--bind-address=127.0.0.1", "--secure-port=0")
 
+    def make_client_certificate(self):
+        def openssl(*words):
+            subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=self.folder)
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-subj",
+                "/CN=clients", "-days", "2")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "client.key", "-out", "client.csr", "-subj",
+                "/O=system:masters/CN=certified")
+        openssl("x509", "-req", "-in", "client.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out",
+                "client.crt", "-days", "2")
+
+    def client_certificate(self):
+        """As the user of a kubeconfig."""
+        return {f"client-{what}-data": base64.b64encode((self.folder / name).read_bytes()).decode()
+                for what, name in (("certificate", "client.crt"), ("key", "client.key"))}
+
     def launch(self, program, *arguments):
         with open(self.folder / f"{program}.log", "ab") as log:
             self.processes.append(subprocess.Popen([PROGRAMS / program, *arguments], stdout=log, stderr=log,
@@ -123,6 +147,7 @@ class ControlPlane:
 
     def kill(self, program):
         """As a node that loses power; start_again() brings it back at the same address."""
+        self.outages.append((now(), None))
         process = next(each for each in self.processes if pathlib.Path(each.args[0]).name == program)
         process.kill()
         process.wait()
@@ -132,6 +157,7 @@ class ControlPlane:
     def start_again(self, arguments):
         self.launch(pathlib.Path(arguments[0]).name, *arguments[1:])
         self.wait_until(self.is_ready, "kube-apiserver is ready again")
+        self.outages[-1] = (self.outages[-1][0], now())
 
     def account(self, name, namespace):
         """A kubeconfig with a token of the ServiceAccount."""
@@ -143,12 +169,15 @@ class ControlPlane:
         return path
 
     def audited(self, user, **fields):
-        """Requests of a user as the server's audit log has them: those with these fields (verb=..., code=...)."""
+        """Requests of a user as the server's audit log has them: those with these fields (verb=..., code=...). Not those
+        of outages: a server that starts denies everything until it has read who may do what."""
         found = []
         for line in (self.folder / "audit.log").read_text().splitlines():
             event = json.loads(line)
             seen = {"verb": event["verb"], "code": event.get("responseStatus", {}).get("code"),
                     "subresource": event.get("objectRef", {}).get("subresource"), "uri": event["requestURI"]}
+            if any(begin <= event["requestReceivedTimestamp"] <= end for begin, end in self.outages):
+                continue
             if event["user"]["username"] == user and fields.items() <= seen.items():
                 found.append(seen)
         return found
@@ -194,7 +223,9 @@ class ControlPlane:
         files = [argument for path in paths for argument in ("-f", str(path))]
         # Server-side: the annotation of a client-side apply would be longer than an annotation may be.
         made = self.kubectl("apply", "--server-side", "-o", "name", *files).stdout.split()
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", *made)
+        # Again and again: kubectl gives up on definitions that have no conditions yet.
+        self.wait_until(lambda: self.kubectl("wait", "--for=condition=Established", "--timeout=60s", *made,
+                                             check=False).returncode == 0, "the definitions are served")
         return made
 
     def stop(self):

@@ -47,12 +47,12 @@ class FlakyServer:
         path.write_text(json.dumps(config))
         return path
 
-    def end_watches(self, plural, how):
-        """how: "in order", "cut", or "expired"; returns how many there were."""
+    def end_watches(self, plural, how, bookmark=None):
+        """how: "in order", "cut", or "expired"; bookmark: a version that is said first. Returns how many there were."""
         with self.lock:
             chosen = [each for each in self.waiting if each["plural"] == plural and each["how"] is None]
             for each in chosen:
-                each["how"] = how
+                each["how"], each["bookmark"] = how, bookmark
                 each["connection"].sock.shutdown(2)  # its read ends
             return len(chosen)
 
@@ -79,7 +79,7 @@ class FlakyServer:
         handler.wfile.write(content)
 
     def watch(self, handler, plural, version, connection, answer):
-        state = {"plural": plural, "how": None, "connection": connection}
+        state = {"plural": plural, "how": None, "bookmark": None, "connection": connection}
         with self.lock:
             self.watches.append((plural, version))
             self.waiting.append(state)
@@ -98,6 +98,9 @@ class FlakyServer:
         except (OSError, http.client.HTTPException, ValueError):
             pass
         connection.close()
+        if state["bookmark"]:
+            mark = {"kind": "Bookmark", "apiVersion": "v1", "metadata": {"resourceVersion": state["bookmark"]}}
+            send(json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n")
         if state["how"] == "expired":
             gone = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410,
                     "message": "too old resource version"}

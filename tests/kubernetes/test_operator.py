@@ -1,16 +1,12 @@
-"""The operator on a real control plane: kube-apiserver, etcd and kube-controller-manager. Nothing runs pods there, so
-the test plays what kubelets, gateways and the LeaderWorkerSet controller report."""
+"""`llmd operator` on a real control plane: kube-apiserver, etcd and kube-controller-manager, with config/ applied and no
+rights but those. Nothing runs pods there, so the test plays what kubelets, gateways and the LeaderWorkerSet controller
+report."""
 import json
-import os
-import pathlib
-import subprocess
 import unittest
+import urllib.request
 
-from control_plane import PROGRAMS, ControlPlane, require
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-HERE = pathlib.Path(__file__).resolve().parent
-OPERATOR = os.environ.get("OPERATOR_MAIN", str(ROOT / "build/release/tests/kubernetes/operator_main/operator_main"))
+from cluster import ROOT, SYSTEM, Cluster, Program, user_of, wait_for
+from control_plane import PROGRAMS, require
 
 SPLIT = """
 apiVersion: serving.kserve.io/v1alpha1
@@ -39,30 +35,39 @@ spec:
   model: {uri: hf://o/m, name: m}
   scaling: {minReplicas: 1, maxReplicas: 3, wva: {keda: {}}}
 """
+THEIRS = {"apiVersion": "serving.kserve.io/v1alpha2", "kind": "LLMInferenceServiceConfig",
+          "metadata": {"name": "kserve-config-llm-tracing", "namespace": "kserve"},
+          "spec": {"annotations": {"example.com/by": "somebody else"}}}
 NOW = "2026-01-01T00:00:00Z"
 
 
 class OnACluster(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.plane = ControlPlane(with_controllers=True).__enter__()
+        cls.plane = Cluster(with_controllers=True).__enter__()
         cls.addClassCleanup(cls.plane.stop)
-        cls.plane.install(*sorted((ROOT / "config/crd").glob("*.yaml")), HERE / "stubs.yaml",
-                          *sorted((PROGRAMS / "crds").glob("[!ek]*.yaml")))
+        cls.plane.install(*sorted((PROGRAMS / "crds").glob("leaderworkerset*.yaml")))
+        cls.plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config"))
         cls.plane.kubectl("create", "namespace", "team")
-        cls.log = open(cls.plane.folder / "operator.log", "w+")
-        cls.addClassCleanup(cls.log.close)
-        cls.operator = subprocess.Popen([OPERATOR, str(cls.plane.kubeconfig)], stdout=subprocess.PIPE, stderr=cls.log,
-                                        text=True)
+        cls.plane.apply([THEIRS])
+        cls.kubeconfig = cls.plane.account("llmd-operator", SYSTEM)
+        cls.operator = cls.start_operator()
         cls.addClassCleanup(cls.end_operator)
-        assert cls.operator.stdout.readline() == "operating\n"
+
+    @classmethod
+    def start_operator(cls):
+        made = Program(cls.plane, "operator", "operator ", "operator", "--kubeconfig", cls.kubeconfig, "--health",
+                       "127.0.0.1:0", "--install-presets", "--lease-namespace", SYSTEM)
+        made.health = made.lines[-1].split()[-1]
+        return made
 
     @classmethod
     def end_operator(cls):
-        cls.operator.terminate()
-        code = cls.operator.wait(timeout=20)
-        cls.operator.stdout.close()
+        code = cls.operator.close()
         assert code == 0, f"the operator ended with {code}"
+        refused = cls.plane.audited(user_of("llmd-operator"), code=403)
+        assert not refused, f"config/operator/roles.yaml lacks rights: {refused[:5]}"
+        assert cls.plane.audited(user_of("llmd-operator")), "nothing was audited: is the account another one?"
 
     def get(self, kind, name):
         done = self.plane.kubectl("get", kind, name, "-n", "team", "-o", "json", check=False)
@@ -76,8 +81,7 @@ class OnACluster(unittest.TestCase):
         try:
             self.plane.wait_until(condition, what)
         except TimeoutError as error:
-            self.log.seek(0)
-            raise AssertionError(f"{error}\n{self.log.read()[-4000:]}") from error
+            raise AssertionError(f"{error}\n{self.operator.log_text()[-4000:]}") from error
 
     def report(self, kind, name, status):
         self.plane.kubectl("patch", kind, name, "-n", "team", "--subresource=status", "--type=merge", "-p",
@@ -136,6 +140,31 @@ class OnACluster(unittest.TestCase):
     def reason(self, name, condition):
         service = self.get("llmisvc", name) or {}
         return {one["type"]: one.get("reason") for one in service.get("status", {}).get("conditions", [])}.get(condition)
+
+    def leads(self, operator):
+        with urllib.request.urlopen(operator.health + "/readyz", timeout=30) as answer:
+            return answer.read() == b"leading\n"
+
+    def test_one_replica_operates_and_the_other_takes_over(self):
+        wait_for("the first to lead", lambda: self.leads(self.operator))
+        second = self.start_operator()
+        self.addCleanup(second.close)
+        self.assertFalse(self.leads(second))
+        self.operator.kill()
+        wait_for("the second to lead", lambda: self.leads(second))
+        type(self).operator = self.start_operator()
+        self.assertEqual(second.close(), 0)
+        wait_for("the next to lead", lambda: self.leads(self.operator))
+
+    def test_presets_are_installed_and_those_of_others_stay(self):
+        def presets():
+            items = json.loads(self.plane.kubectl("get", "llminferenceserviceconfigs", "-n", "kserve", "-o",
+                                                  "json").stdout)["items"]
+            return {each["metadata"]["name"] for each in items}
+        expected = {path.stem for path in (ROOT / "config/presets").glob("*.yaml")}
+        wait_for("the presets", lambda: {f"kserve-{name}" for name in expected} == presets())
+        self.assertEqual(self.plane.get("llminferenceserviceconfig", "kserve-config-llm-tracing", "kserve")["spec"],
+                         THEIRS["spec"])
 
     def test_a_kind_that_is_installed_later_is_found(self):
         self.plane.kubectl("apply", "-f", "-", text=SCALED)
