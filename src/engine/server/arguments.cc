@@ -187,6 +187,9 @@ Result<void> check_together(const ServeOptions& options) {
   if (!options.lora.modules.empty() && !options.lora.enabled && !options.simulate) {
     return invalid_argument("--lora-modules needs --enable-lora");
   }
+  if (options.fake_metrics && !options.simulate) {
+    return invalid_argument("--fake-metrics needs --simulate");
+  }
   const sim::Timing& timing = options.simulation.timing;
   for (const sim::Jittered& time : {timing.time_to_first_token, timing.inter_token_latency}) {
     if (time.deviation.count() * 10 > time.mean.count() * 3) {

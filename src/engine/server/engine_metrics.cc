@@ -56,7 +56,46 @@ struct EngineMetrics::Series {
   // Only the newest series is shown; its value is the time it was first seen.
   std::string lora_labels;
   double lora_since = 0;
+  std::optional<FakeMetrics> fake;
+  TimePoint fake_since = {};
+
+  EngineLoad load() const;
+  void write_loras(metrics::TextWriter& writer, const EngineLoad& load, int max_loras);
 };
+
+EngineLoad EngineMetrics::Series::load() const {
+  if (fake) {
+    const Duration since = system_clock().now() - fake_since;
+    return {.running = static_cast<int>(fake->running_requests.at(since)),
+            .waiting = static_cast<int>(fake->waiting_requests.at(since)),
+            .cache_usage = fake->kv_cache_usage.at(since)};
+  }
+  const Engine* const watched = engine.load();
+  return watched == nullptr ? EngineLoad{} : watched->load();
+}
+
+void EngineMetrics::Series::write_loras(metrics::TextWriter& writer, const EngineLoad& load, int max_loras) {
+  constexpr std::string_view kName = "vllm:lora_requests_info";
+  writer.family(kName, "LoRA adapters with running and waiting requests; the value is a time.",
+                metrics::Type::Gauge);
+  const auto labels = [most = std::to_string(max_loras)](std::string_view running, std::string_view waiting) {
+    const metrics::Label three[] = {
+        {"max_lora", most}, {"running_lora_adapters", running}, {"waiting_lora_adapters", waiting}};
+    return metrics::label_text(three);
+  };
+  if (fake) {
+    for (const FakeLora& lora : fake->loras) {
+      writer.sample(kName, labels(lora.running, lora.waiting), lora.timestamp);
+    }
+    return;
+  }
+  const std::string now = labels(join(load.running_adapters, ","), join(load.waiting_adapters, ","));
+  if (now != lora_labels || lora_since == 0) {
+    lora_labels = now;
+    lora_since = seconds(std::chrono::system_clock::now().time_since_epoch());
+  }
+  writer.sample(kName, now, lora_since);
+}
 
 EngineMetrics::EngineMetrics(metrics::Registry& registry, EngineMetricsOptions options)
     : options_(std::move(options)), series_(std::make_shared<Series>()) {
@@ -82,8 +121,7 @@ void EngineMetrics::make_gauges(metrics::Registry& registry) {
   const metrics::Label engine_labels[] = {{"engine", "0"}, {"model_name", options_.model_name}};
   const std::string labels = metrics::label_text(engine_labels);
   registry.on_write([series = series_, options = options_, labels](metrics::TextWriter& writer) {
-    const Engine* engine = series->engine.load();
-    const EngineLoad load = engine == nullptr ? EngineLoad{} : engine->load();
+    const EngineLoad load = series->load();
     const auto gauge = [&](std::string_view name, std::string_view help, double value) {
       writer.family(name, help, metrics::Type::Gauge);
       writer.sample(name, labels, value);
@@ -108,22 +146,44 @@ void EngineMetrics::make_gauges(metrics::Registry& registry) {
                               options.block_size, options.prefix_caching ? "True" : "False", options.blocks),
                   1);
     if (options.max_loras > 0) {
-      const std::string running = join(load.running_adapters, ",");
-      const std::string waiting = join(load.waiting_adapters, ",");
-      const std::string most = std::to_string(options.max_loras);
-      const metrics::Label now_labels[] = {
-          {"max_lora", most}, {"running_lora_adapters", running}, {"waiting_lora_adapters", waiting}};
-      const std::string now = metrics::label_text(now_labels);
-      if (now != series->lora_labels || series->lora_since == 0) {
-        series->lora_labels = now;
-        series->lora_since = seconds(std::chrono::system_clock::now().time_since_epoch());
-      }
-      writer.family("vllm:lora_requests_info",
-                    "LoRA adapters with running and waiting requests; the value is a time.",
-                    metrics::Type::Gauge);
-      writer.sample("vllm:lora_requests_info", now, series->lora_since);
+      series->write_loras(writer, load, options.max_loras);
     }
   });
+}
+
+void EngineMetrics::pretend(const FakeMetrics& fake) {
+  Series& s = *series_;
+  s.fake = fake;
+  s.fake_since = system_clock().now();
+  // Whoever is in a bucket is as large as the bucket allows.
+  const auto fill = [](metrics::Histogram& histogram, const BucketCounts& counts) {
+    const std::span<const double> bounds = histogram.bounds();
+    for (std::size_t i = 0; i < std::min(counts.size(), bounds.size() + 1); ++i) {
+      const double value = i < bounds.size() ? bounds[i] : 2 * bounds.back();
+      for (int n = 0; n < counts[i]; ++n) {
+        histogram.observe(value);
+      }
+    }
+  };
+  fill(*s.first_token, fake.ttft_buckets_values);
+  fill(*s.inter_token, fake.tpot_buckets_values);
+  fill(*s.per_output_token, fake.tpot_buckets_values);
+  fill(*s.e2e, fake.e2erl_buckets_values);
+  fill(*s.queue, fake.queue_time_buckets_values);
+  fill(*s.inference, fake.infer_time_buckets_values);
+  fill(*s.prefill, fake.prefill_time_buckets_values);
+  fill(*s.decode, fake.decode_time_buckets_values);
+  fill(*s.prompt_length, fake.request_prompt_tokens);
+  fill(*s.generation_length, fake.request_generation_tokens);
+  fill(*s.max_tokens, fake.request_params_max_tokens);
+  for (std::size_t i = 0; i < s.finished.size(); ++i) {
+    const auto count = fake.request_success_total.find(std::string(to_string(static_cast<FinishReason>(i))));
+    s.finished[i]->add(count == fake.request_success_total.end() ? 0 : count->second);
+  }
+  s.prompt_tokens->add(fake.total_prompt_tokens.value_or(0));
+  s.generation_tokens->add(fake.total_generation_tokens.value_or(0));
+  s.prefix_queries->add(fake.prefix_cache_queries.value_or(0));
+  s.prefix_hits->add(fake.prefix_cache_hits.value_or(0));
 }
 
 void EngineMetrics::make_counters(metrics::Registry& registry) {

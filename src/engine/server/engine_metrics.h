@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/core/observer.h"
+#include "engine/server/fake_metrics.h"
 #include "metrics/registry.h"
 
 namespace llmd::engine {
@@ -29,6 +30,10 @@ class EngineMetrics final : public Observer {
 
   // From then on the gauges show this engine; null: zeros again.
   void watch(const Engine* engine);
+
+  // Shows these numbers instead, from now on; then nothing real may be reported. Once, before the first
+  // scrape.
+  void pretend(const FakeMetrics& fake);
 
   // For the throughput line of the log.
   struct Totals {

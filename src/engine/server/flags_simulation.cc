@@ -60,6 +60,11 @@ R read_replay_queue(O& options, Values values) {
   return {};
 }
 
+R read_fake_metrics(O& options, Values values) {
+  LLMD_TRY(options.fake_metrics, parse_fake_metrics(values.front()));
+  return {};
+}
+
 const Flag kFlags[] = {
     {"mode", Shape::Value, "random, or echo: the last message comes back (random)", &read_mode},
     {"time-to-first-token", Shape::Value, "until the first token (0)",
@@ -97,12 +102,8 @@ const Flag kFlags[] = {
     {"max-request-body-size-mb", Shape::Value, "largest request body in MiB", &read_megabytes},
     {"log-http", Shape::Switch, "a log line per request (off in simulation)",
      [](O& o, Values v) { return read(o.simulation.log_http, v); }},
-    {"fake-metrics",
-     Shape::Value,
-     {},
-     nullptr,
-     {},
-     "fixed metrics are not implemented; the real ones are simulated"},
+    {"fake-metrics", Shape::Value, "JSON: what /metrics says instead of the truth", &read_fake_metrics},
+    {"fake-metrics-refresh-interval", Shape::Value, {}, nullptr, "they are computed whenever somebody looks"},
     {"latency-calculator",
      Shape::Value,
      {},

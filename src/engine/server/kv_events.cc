@@ -6,12 +6,11 @@
 
 #include "base/log.h"
 #include "json/codec.h"
-#include "net/address.h"
 
 namespace llmd::engine {
 namespace {
 
-constexpr std::uint16_t kDefaultPort = 5557;
+constexpr int kDefaultPort = 5557;
 
 // The wire's names.
 struct KvEventsConfig {
@@ -59,6 +58,18 @@ std::vector<std::string> extra_keys(const StoredBlocks& blocks, bool first_of_pr
   return keys;
 }
 
+// Makes '*' the address the server listens on, if that is one. True when something changed.
+bool confine(std::string& endpoint, const KvEvents::Place& place) {
+  constexpr std::string_view kEverywhere = "tcp://*:";
+  if (!endpoint.starts_with(kEverywhere) || place.host == "0.0.0.0" || place.host == "::") {
+    return false;
+  }
+  const std::string host = place.host == "localhost" ? "127.0.0.1" : place.host;  // ZeroMQ binds no names
+  const std::string bracketed = host.contains(':') ? "[" + host + "]" : host;
+  endpoint = fmt::format("tcp://{}:{}", bracketed, endpoint.substr(kEverywhere.size()));
+  return true;
+}
+
 kvcache::EventPublisher::Options publisher_options(const KvEventFlags& flags, const KvEvents::Place& place) {
   using Role = kvcache::EventPublisher::Role;
   kvcache::EventPublisher::Options options{
@@ -71,11 +82,14 @@ kvcache::EventPublisher::Options publisher_options(const KvEventFlags& flags, co
       .high_water_mark = flags.high_water_mark,
       .max_queued = flags.max_queued};
   if (options.endpoint.empty()) {
-    const bool everywhere = place.host == "0.0.0.0" || place.host == "::";
-    const std::string host = place.host == "localhost" ? "127.0.0.1" : place.host;  // ZeroMQ binds no names
-    options.endpoint = everywhere ? fmt::format("tcp://*:{}", kDefaultPort)
-                                  : "tcp://" + net::Address{host, kDefaultPort}.to_string();
+    options.endpoint = fmt::format("tcp://*:{}", kDefaultPort);
     options.role = Role::Bind;
+    confine(options.endpoint, place);
+  } else if (options.role != Role::Connect && place.host_was_asked_for && confine(options.endpoint, place)) {
+    options.role = Role::Bind;
+  }
+  if (place.host_was_asked_for) {
+    confine(options.replay_endpoint, place);
   }
   if (options.topic.empty()) {
     options.topic = kvcache::make_topic(place.pod, place.model);
@@ -86,22 +100,23 @@ kvcache::EventPublisher::Options publisher_options(const KvEventFlags& flags, co
 void add_metrics(metrics::Registry& registry, std::weak_ptr<const kvcache::EventPublisher> publisher,
                  const std::string& model) {
   const metrics::Label label[] = {{"engine", "0"}, {"model_name", model}};
-  registry.on_write([publisher = std::move(publisher),
-                     labels = metrics::label_text(label)](metrics::TextWriter& writer) {
-    const auto alive = publisher.lock();
-    if (alive == nullptr) {
-      return;
-    }
-    const kvcache::EventPublisher::Stats stats = alive->stats();
-    const auto counter = [&](std::string_view name, std::string_view help, std::uint64_t value) {
-      writer.family(name, help, metrics::Type::Counter);
-      writer.sample(name, labels, static_cast<double>(value));
-    };
-    counter("llmd:kv_event_batches_total", "Batches of KV events published.", stats.published);
-    counter("llmd:kv_event_batches_dropped_total",
-            "Batches of KV events that did not fit into the publisher's queue.", stats.dropped);
-    counter("llmd:kv_event_replays_total", "Replays of KV events that subscribers asked for.", stats.replays);
-  });
+  registry.on_write(
+      [publisher = std::move(publisher), labels = metrics::label_text(label)](metrics::TextWriter& writer) {
+        const auto alive = publisher.lock();
+        if (alive == nullptr) {
+          return;
+        }
+        const kvcache::EventPublisher::Stats stats = alive->stats();
+        const auto counter = [&](std::string_view name, std::string_view help, std::uint64_t value) {
+          writer.family(name, help, metrics::Type::Counter);
+          writer.sample(name, labels, static_cast<double>(value));
+        };
+        counter("llmd_engine_kv_event_batches_total", "Batches of KV events published.", stats.published);
+        counter("llmd_engine_kv_event_batches_dropped_total",
+                "Batches of KV events that did not fit into the publisher's queue.", stats.dropped);
+        counter("llmd_engine_kv_event_replays_total", "Replays of KV events that subscribers asked for.",
+                stats.replays);
+      });
 }
 
 }  // namespace

@@ -21,10 +21,12 @@ Result<void> read_kv_events_config(KvEventFlags& into, std::string_view text);
 
 class KvEvents final : public CacheListener {
  public:
-  // Where the server is reached, for the topic kv@ADDRESS@MODEL and, without an endpoint, for where to bind.
+  // Where the server is. Several on one machine, each with an address of its own, are told the same endpoint:
+  // where --host was given, '*' means that address.
   struct Place {
-    std::string host;  // address the server listens on
-    std::string pod;   // address:port under which routers know this server
+    std::string host;  // address it listens on
+    bool host_was_asked_for = false;
+    std::string pod;  // address:port under which routers know it
     std::string model;
   };
   // Unavailable when an address is taken. The registry outlives this object.

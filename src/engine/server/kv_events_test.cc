@@ -196,10 +196,10 @@ TEST(KvEventsToOneRouter, AServerThatConnectsSaysWhoItIs) {
 
 TEST(KvEventsWithoutListeners, CostNothingAndAreCounted) {
   Served server(with_events(kSimulated));
-  EXPECT_EQ(server.metric("llmd:kv_event_batches_total"), 0);
+  EXPECT_EQ(server.metric("llmd_engine_kv_event_batches_total"), 0);
   complete(server, story('a'));
-  EXPECT_TRUE(comes_to([&] { return server.metric("llmd:kv_event_batches_total") >= 1; }));
-  EXPECT_EQ(server.metric("llmd:kv_event_batches_dropped_total"), 0);
+  EXPECT_TRUE(comes_to([&] { return server.metric("llmd_engine_kv_event_batches_total") >= 1; }));
+  EXPECT_EQ(server.metric("llmd_engine_kv_event_batches_dropped_total"), 0);
 }
 
 TEST(KvEventsConfig, IsCheckedWithTheNamesOfItsFields) {

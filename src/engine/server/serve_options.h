@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "engine/core/scheduler.h"
+#include "engine/server/fake_metrics.h"
 #include "engine/server/served_model.h"
 #include "engine/sim/options.h"
 
@@ -104,6 +105,7 @@ struct ServeOptions {
   LoraFlags lora;
   HttpFlags http;
   sim::Options simulation;
+  std::optional<FakeMetrics> fake_metrics;
   std::vector<std::string> warnings;  // about arguments without effect; to be logged once
 };
 

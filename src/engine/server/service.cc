@@ -147,6 +147,7 @@ Result<void> Service::open_kv_events() {
   LLMD_TRY(owned_->kv_events,
            KvEvents::open(options_.kv_events,
                           {.host = host,
+                           .host_was_asked_for = !options_.http.host.empty(),
                            .pod = net::Address{address, static_cast<std::uint16_t>(port_)}.to_string(),
                            .model = first_name(options_)},
                           context_.registry));

@@ -86,10 +86,16 @@ Result<SimulatedParts> simulate_engine(async::EventLoop& loop, const ServeOption
                                                                      .blocks = core.blocks,
                                                                      .prefix_caching = core.prefix_caching,
                                                                      .max_loras = options.lora.max_loras});
+  Observer* observer = parts.metrics.get();
+  if (options.fake_metrics) {
+    parts.metrics->pretend(*options.fake_metrics);
+    parts.nobody = std::make_unique<NullObserver>();
+    observer = parts.nobody.get();
+  }
   const auto max_live = static_cast<std::size_t>(core.scheduler.max_running + options.scheduler.max_waiting);
   parts.engine = std::make_unique<sim::SimulatedEngine>(
       loop, options.simulation, core, max_live,
-      sim::SimulatedEngine::Parts{served->tokenizer, *parts.metrics, cache});
+      sim::SimulatedEngine::Parts{served->tokenizer, *observer, cache});
   parts.metrics->watch(parts.engine.get());
   parts.model = std::move(served);
   return parts;

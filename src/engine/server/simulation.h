@@ -14,6 +14,7 @@
 namespace llmd::engine {
 
 struct SimulatedParts {
+  std::unique_ptr<Observer> nobody;  // where reports go that fake metrics replace
   std::unique_ptr<EngineMetrics> metrics;
   std::shared_ptr<const ServedModel> model;
   std::unique_ptr<sim::SimulatedEngine> engine;
