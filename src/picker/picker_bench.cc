@@ -7,6 +7,7 @@
 #include <ctime>
 #include <vector>
 
+#include "metrics/registry.h"
 #include "picker/datalayer/metrics_scanner.h"
 #include "picker/picker.h"
 
@@ -112,6 +113,26 @@ void BM_Decide100EndpointsLeastLoaded(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_Decide100EndpointsLeastLoaded);
+
+// A whole short request, eight endpoints; with range(0) everything that /metrics tells is counted.
+void BM_RequestAndItsMetrics(benchmark::State& state) {
+  metrics::Registry registry;
+  const bool counts = state.range(0) != 0;
+  auto picker =
+      Picker::from_config("", "bench", {.metrics = counts ? &registry : nullptr, .request_metrics = counts})
+          .value();
+  std::vector<Endpoint> endpoints;
+  for (int i = 0; i < 8; ++i) {
+    endpoints.push_back({.address = {"10.0.0." + std::to_string(i), 8000}, .name = "e" + std::to_string(i)});
+  }
+  picker->update(endpoints);
+  for (auto _ : state) {
+    auto decision = picker->pick({.id = "r", .model = "m", .body_bytes = 1000});
+    decision->first_token();
+    decision->complete({.usage = {.prompt_tokens = 250, .completion_tokens = 16, .cached_tokens = 0}});
+  }
+}
+BENCHMARK(BM_RequestAndItsMetrics)->Arg(0)->Arg(1);
 
 // 3.1 million blocks are in the index; the prompt shares all, or none, of its 6,400 with one endpoint.
 void BM_Decide100Endpoints6400Blocks(benchmark::State& state) {
