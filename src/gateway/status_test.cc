@@ -165,7 +165,7 @@ spec:
   EXPECT_EQ(settled(expected,
                     [&] {
                       const auto parents = objects_in(object(kGrpcRoutes, "calls"), "status.parents");
-                      return parents.empty() ? std::string("none") : conditions_of(*parents.front());
+                      return parents.empty() ? std::string("none") : conditions_of(parents.front());
                     }),
             expected);
   EXPECT_EQ(kube::find_int(*objects_in(object(kube::kGateways, "front"), "status.listeners").front(),

@@ -44,8 +44,8 @@ class Exchange {
   // Fields to follow the body at the next finish(). Left out where the client does not take them: HTTP/1.1
   // without TE: trailers.
   virtual void set_trailers(Headers) {}
-  // The request's body may be endless and silent, as a gRPC stream is: its limits of size and time are lifted,
-  // where the protocol has flow control (HTTP/2).
+  // The request's body may be endless and silent, as a gRPC stream is: its limits of size and time are
+  // lifted, where the protocol has flow control (HTTP/2).
   virtual void lift_body_limits() {}
 
   // Completes when the client has gone away. Race it against work: `(co_await ...) ||
