@@ -17,6 +17,9 @@
 namespace llmd::cli {
 namespace {
 
+// For entries made by hand, which may be for others to read only.
+constexpr auto kRoutesWait = std::chrono::seconds(5);
+
 struct GatewayArguments {
   std::vector<std::string> files;
   std::string host = "127.0.0.1";
@@ -170,6 +173,9 @@ Task<void> Running::run() {
     if (source.objects) {
       if (!co_await async::finishes_before(signal(), objects_read.wait())) {
         co_return;
+      }
+      if (admin) {
+        co_await async::finishes_by(async::Deadline::after(kRoutesWait), source.routes->synced());
       }
       outcome = listen();
       if (!outcome) {

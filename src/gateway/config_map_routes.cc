@@ -100,4 +100,8 @@ Task<void> ConfigMapRoutes::run() {
   return state_->informer.run();
 }
 
+Task<void> ConfigMapRoutes::synced() {
+  return state_->informer.synced();
+}
+
 }  // namespace llmd::gateway

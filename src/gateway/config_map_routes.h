@@ -27,6 +27,8 @@ class ConfigMapRoutes {
   Task<Result<int>> edit(RouteEdit change);
   // Follows the ConfigMap until cancelled.
   Task<void> run();
+  // Completes when it has been read, or is known not to be there.
+  Task<void> synced();
 
  private:
   struct State;
