@@ -46,7 +46,7 @@ void EndpointBlocks::grow() {
   const std::size_t wanted = std::max<std::size_t>({16, size_ + size_ / 2});
   const std::size_t blocks = std::max(std::min(wanted, capacity_ + 1), size_ + 1);
   nodes_.reserve(blocks);
-  table_.assign(blocks + blocks / 3 + 1, kNone);
+  table_.assign(blocks * 2, kNone);
   for (std::uint32_t node = first_; node != kNone; node = nodes_[node].next) {
     table_[find(nodes_[node].hash)] = node;
   }
@@ -80,7 +80,7 @@ std::uint32_t EndpointBlocks::new_node(BlockHash hash) {
 }
 
 bool EndpointBlocks::touch(BlockHash hash) {
-  if ((size_ + 1) * 4 > table_.size() * 3) {
+  if ((size_ + 1) * 2 > table_.size()) {
     grow();
   }
   const std::size_t place = find(hash);

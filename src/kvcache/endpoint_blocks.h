@@ -1,5 +1,6 @@
 // The blocks of one endpoint in order of last use, with constant-time touch, removal and eviction.
-// 16 bytes per block and about 6 for the hash table. Not thread-safe: PrefixIndex's writer owns it.
+// 16 bytes per block and about 8 for the hash table, half of which stays free: runs of occupied places grow
+// fast beyond that, and removing a block walks through them. Not thread-safe: PrefixIndex's writer owns it.
 #pragma once
 
 #include <cstddef>
