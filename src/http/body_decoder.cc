@@ -64,7 +64,35 @@ BodyDecoder::Step BodyDecoder::take(std::string_view input) {
   return {size, input.substr(0, size)};
 }
 
-// Everything of a chunked body that is not data, one byte at a time: a few bytes per chunk.
+// What stands between two chunks nearly always, when all of it is there: the end of the one and the size of
+// the other. Returns how long that is; 0, and nothing has changed, when it is anything else.
+std::size_t BodyDecoder::usual_framing(std::string_view input) {
+  constexpr std::size_t kMostDigits = 8;
+  constexpr std::string_view kEnd = "\r\n";
+  std::size_t at = 0;
+  if (state_ == State::DataReturn && input.starts_with(kEnd)) {
+    at = kEnd.size();
+  } else if (state_ != State::SizeFirst) {
+    return 0;
+  }
+  const std::size_t first = at;
+  std::uint64_t size = 0;
+  for (; at < input.size() && at - first < kMostDigits; ++at) {
+    const int digit = hex_value(input[at]);
+    if (digit < 0) {
+      break;
+    }
+    size = size * 16 + static_cast<unsigned>(digit);
+  }
+  if (size == 0 || !input.substr(at).starts_with(kEnd)) {
+    return 0;
+  }
+  state_ = State::Data;
+  remaining_ = size;
+  return at + kEnd.size();
+}
+
+// Everything else of a chunked body that is not data, one byte at a time.
 std::expected<void, Refusal> BodyDecoder::control(char c) {
   switch (state_) {
     case State::SizeFirst:
@@ -133,6 +161,10 @@ std::expected<BodyDecoder::Step, Refusal> BodyDecoder::step(std::string_view inp
       Step taken = take(input.substr(consumed));
       taken.consumed += consumed;
       return taken;
+    }
+    if (const std::size_t usual = usual_framing(input.substr(consumed)); usual > 0) {
+      consumed += usual;
+      continue;
     }
     if (auto next = control(input[consumed++]); !next) {
       return std::unexpected(next.error());

@@ -47,6 +47,7 @@ class BodyDecoder {
     LastEnd,
     Done
   };
+  std::size_t usual_framing(std::string_view input);
   std::expected<void, Refusal> control(char c);
   Step take(std::string_view input);
 
