@@ -183,7 +183,7 @@ Task<Result<void>> Relaying::forward_rest(http::BodyReader& body) {
   Pace pace;
   while (true) {
     if (pace.pauses() && !body.ready()) {
-      co_await async::sleep(Pace::kPause);
+      co_await async::sleep_until(Pace::next_tick());
     }
     const TimePoint asked = std::chrono::steady_clock::now();
     LLMD_CO_TRY(const std::string_view piece, co_await body.next());
