@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "async/event.h"
+#include "async/scope.h"
 #include "json/value.h"
+#include "testing/fake_kube.h"
 
 namespace llmd::extproc {
 namespace {
@@ -86,6 +91,78 @@ TEST(KubePool, OnlyObjectivesOfThePoolHavePriorities) {
   const auto without_priority =
       object(R"({"metadata": {"name": "o"}, "spec": {"poolRef": {"name": "pool"}}})");
   EXPECT_EQ(priorities_of({&without_priority}, reference), Priorities({{"o", 0}}));
+}
+
+TEST(KubePool, OnlyRewritesOfThePoolCountAndNonsenseIsLeftOut) {
+  const auto rewrite = [](std::string_view pool, std::string_view rules) {
+    return object(fmt::format(
+        R"({{"apiVersion": "llm-d.ai/v1alpha2", "kind": "InferenceModelRewrite", "metadata": {{"name": "r"}},
+            "spec": {{"poolRef": {{"name": "{}"}}, "rules": {}}}}})",
+        pool, rules));
+  };
+  const PoolReference reference{.name_space = "team", .name = "pool"};
+  const auto ours = rewrite("pool", R"([{"targets": [{"modelRewrite": "t"}]}])");
+  const auto foreign = rewrite("another", R"([{"targets": [{"modelRewrite": "t"}]}])");
+  const auto nonsense = rewrite("pool", R"([{}])");
+  const auto found = rewrites_of({&ours, &foreign, &nonsense}, reference);
+  ASSERT_EQ(found.size(), 1);
+  EXPECT_EQ(found[0].rules[0].targets[0].model, "t");
+}
+
+// Two pools of one namespace, each with its own pods and rules.
+TEST(KubePool, PoolsOfOneNamespaceDoNotMix) {
+  constexpr kube::Resource kPools{"inference.networking.k8s.io", "v1", "inferencepools", "InferencePool"};
+  constexpr kube::Resource kRewrites{"llm-d.ai", "v1alpha2", "inferencemodelrewrites",
+                                     "InferenceModelRewrite"};
+  async::EventLoop loop;
+  llmd::testing::FakeKube kubernetes(loop);
+  for (const char* name : {"red", "blue"}) {
+    kubernetes.put(kPools, object(fmt::format(
+                               R"({{"metadata": {{"name": "{0}", "namespace": "team"}}, "spec": {{
+            "selector": {{"matchLabels": {{"app": "{0}"}}}}, "targetPorts": [{{"number": 8000}}]}}}})",
+                               name)));
+    kubernetes.put(kube::kPods,
+                   object(fmt::format(
+                       R"({{"metadata": {{"name": "{0}", "namespace": "team", "labels": {{"app": "{0}"}}}},
+            "status": {{"podIP": "127.0.0.1", "conditions": [{{"type": "Ready", "status": "True"}}]}}}})",
+                       name)));
+    kubernetes.put(kRewrites, object(fmt::format(
+                                  R"({{"apiVersion": "llm-d.ai/v1alpha2", "kind": "InferenceModelRewrite",
+            "metadata": {{"name": "{0}", "namespace": "team"}}, "spec": {{"poolRef": {{"name": "{0}"}},
+            "rules": [{{"targets": [{{"modelRewrite": "{0}-model"}}]}}]}}}})",
+                                  name)));
+  }
+  std::map<std::string, std::string> endpoints;
+  std::map<std::string, std::string> targets;
+  const auto follow = [&]() -> Task<void> {
+    KubePool red(loop, kubernetes, {.name_space = "team", .name = "red"});
+    KubePool blue(loop, kubernetes, {.name_space = "team", .name = "blue"});
+    async::Event told(loop.executor());
+    for (const auto& [name, pool] : {std::pair<std::string, KubePool*>("red", &red), {"blue", &blue}}) {
+      pool->on_change([&, name](std::vector<picker::Endpoint> found, bool exists) {
+        EXPECT_TRUE(exists);
+        endpoints[name] = found.size() == 1 ? found.front().name : std::to_string(found.size());
+        told.set();
+      });
+      pool->on_rules([&, name](std::shared_ptr<const Rules> rules) {
+        const auto match = rules->rewrites.find("any", 0);
+        targets[name] = match ? match->target : "";
+        told.set();
+      });
+    }
+    co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
+      scope.spawn("red", red.run());
+      scope.spawn("blue", blue.run());
+      while (endpoints.size() < 2 || targets.size() < 2 || targets["red"].empty() ||
+             targets["blue"].empty()) {
+        told.reset();
+        co_await told.wait();
+      }
+    });
+  };
+  loop.block_on(follow());
+  EXPECT_EQ(endpoints, (std::map<std::string, std::string>{{"blue", "blue-rank-0"}, {"red", "red-rank-0"}}));
+  EXPECT_EQ(targets, (std::map<std::string, std::string>{{"blue", "blue-model"}, {"red", "red-model"}}));
 }
 
 }  // namespace
