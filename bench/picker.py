@@ -5,6 +5,8 @@ request, interleaved; eight instant engines. CPU time per request of each proces
     rate    the same at 200 requests/s, idle costs included
     long    220 KB prompts, 20 clients
     tokens  4,000 tokens streamed as fast as they come; answers echoed by the picker, or not shown to it
+
+Then its parts by themselves (picker_micro.py). Times are of the thread or process, not of the clock on the wall.
 """
 
 import contextlib
@@ -17,6 +19,7 @@ from pathlib import Path
 import gateway_config
 import peers
 import picker_config
+import picker_micro
 import processes
 import report
 import simulators
@@ -129,5 +132,7 @@ def run(plan):
     with tempfile.TemporaryDirectory(prefix="llmd-bench-") as folder, engines(plan):
         with proxies(plan, Path(folder)) as ways:
             figures = [figure for load in LOADS for figure in figures_of(plan, ways, load)]
+    with tempfile.TemporaryDirectory(prefix="llmd-bench-") as folder:
+        figures += picker_micro.figures(plan, Path(folder))
     details = {"engines": len(ADDRESSES), "peer": f"Envoy {peers.envoy_version()}, one worker each"}
     report.write(plan, "picker", figures, details)
