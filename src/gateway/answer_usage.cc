@@ -1,5 +1,7 @@
 #include "gateway/answer_usage.h"
 
+#include <cstring>
+
 #include "json/path.h"
 #include "json/value.h"
 
@@ -26,6 +28,24 @@ std::string_view object_at_front(std::string_view text) {
   return {};
 }
 
+constexpr std::string_view kName = "\"usage\"";
+
+// Where the name stands last in the text. Every answer is searched, most have no such name, and quotes are
+// everywhere in them: its least common letter leads to it.
+std::size_t last_name(std::string_view text) {
+  constexpr std::size_t kLetter = kName.find('g');
+  while (const void* found = text.empty() ? nullptr : ::memrchr(text.data(), kName[kLetter], text.size())) {
+    const auto letter = static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+    const std::string_view end = text.substr(letter);
+    if (letter >= kLetter && end.starts_with(kName.substr(kLetter)) &&
+        text.substr(0, letter).ends_with(kName.substr(0, kLetter))) {
+      return letter - kLetter;
+    }
+    text = text.substr(0, letter);
+  }
+  return std::string_view::npos;
+}
+
 std::optional<std::int64_t> first_of(const json::Value& usage, std::string_view a, std::string_view b) {
   const auto found = json::int_at(usage, a);
   return found ? found : json::int_at(usage, b);
@@ -34,9 +54,13 @@ std::optional<std::int64_t> first_of(const json::Value& usage, std::string_view 
 }  // namespace
 
 picker::Usage usage_in(std::string_view tail) {
-  constexpr std::string_view kName = "\"usage\"";
-  for (std::size_t at = tail.rfind(kName); at != std::string_view::npos;
-       at = at == 0 ? std::string_view::npos : tail.rfind(kName, at - 1)) {
+  std::size_t end = tail.size();
+  while (true) {
+    const std::size_t at = last_name(tail.substr(0, end));
+    if (at == std::string_view::npos) {
+      return {};
+    }
+    end = at;
     const std::size_t begin = tail.find_first_not_of(" \t\r\n:", at + kName.size());
     if (begin == std::string_view::npos || tail[begin] != '{') {
       continue;  // null, in the chunks before the last
@@ -51,7 +75,6 @@ picker::Usage usage_in(std::string_view tail) {
             .completion_tokens = first_of(*usage, "completion_tokens", "output_tokens"),
             .cached_tokens = cached ? cached : json::int_at(*usage, "cache_read_input_tokens")};
   }
-  return {};
 }
 
 }  // namespace llmd::gateway

@@ -297,6 +297,27 @@ TEST_F(Relays, EventsArriveOneByOne) {
   EXPECT_EQ(loop_.block_on(response->body().next()), "");
 }
 
+// So many that the relay lets them gather before it reads on.
+TEST_F(Relays, AStreamOfManySmallPiecesArrivesWhole) {
+  constexpr int kPieces = 20'000;
+  targets_ = {good_upstream([&](http::Exchange& exchange) -> Task<void> {
+    co_await exchange.start({200, {{"Content-Type", "text/event-stream"}}});
+    for (int i = 0; i < kPieces; ++i) {
+      co_await exchange.write(fmt::format("data: {}\n\n", i));
+    }
+    co_await exchange.finish();
+  })};
+  serve();
+  const auto answer = ask();
+  ASSERT_TRUE(answer) << answer.error().text();
+  std::string expected;
+  for (int i = 0; i < kPieces; ++i) {
+    expected += fmt::format("data: {}\n\n", i);
+  }
+  EXPECT_EQ(answer->body, expected);
+  EXPECT_TRUE(outcome_.complete);
+}
+
 TEST_F(Relays, AClientThatLeavesEndsTheUpstreamRequest) {
   options_.first_byte = seconds(1000);
   async::Event arrived(loop_.executor());
