@@ -16,7 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 
 const kube::Resource& resource_of(const kube::Object& object) {
-  static const kube::Resource kinds[] = {kReferenceGrants, kPools};
+  static const kube::Resource kinds[] = {kReferenceGrants, kPools, kGrpcRoutes};
   for (const kube::Resource& kind : kinds) {
     if (kind.kind == kube::kind_of(object)) {
       return kind;
