@@ -27,7 +27,7 @@ constexpr int kTileTokens = 16;
 constexpr int kLeastTokens = 13;  // below, spreading the weights costs more than it saves
 constexpr int kPanelBlocks =
     9;  // a panel, tokens and products leave half of the first cache to the stream of tokens
-constexpr int kStripTokens = 256;
+constexpr int kStripTokens = 64;  // stay in the second cache while all weight tiles of a call pass by
 constexpr int kLine = 64;
 
 // What one instruction multiplies: 32 columns, or 16 where they have scales of their own.
@@ -309,18 +309,18 @@ LLMD_INLINE void multiply_strip(const GemmCall& call, int first, int count) {
 // The tiles' shapes are set and released once per call, which costs about a microsecond: a thread that holds
 // none costs the kernel nothing when it switches.
 template <TensorType kType>
-void quantised_gemm(GemmCall call) {
+void quantised_gemm(const GemmCall& call) {
   const TileShapes shapes = tile_shapes(32 / parts_per_block(kType));
   _tile_loadconfig(&shapes);
-  const int rows = call.rows;
-  for (int row = 0; row < rows; row += kTileRows) {
-    call.rows = rows - row < kTileRows ? rows - row : kTileRows;
-    for (int first = 0; first < call.tokens; first += kStripTokens) {
-      const int left = call.tokens - first;
-      multiply_strip<kType>(call, first, left < kStripTokens ? left : kStripTokens);
+  for (int first = 0; first < call.tokens; first += kStripTokens) {
+    const int left = call.tokens - first;
+    GemmCall tile = call;
+    for (int row = 0; row < call.rows; row += kTileRows) {
+      tile.rows = call.rows - row < kTileRows ? call.rows - row : kTileRows;
+      multiply_strip<kType>(tile, first, left < kStripTokens ? left : kStripTokens);
+      tile.tile += call.tile_bytes;
+      tile.out += kTileRows;
     }
-    call.tile += call.tile_bytes;
-    call.out += kTileRows;
   }
   _tile_release();
 }

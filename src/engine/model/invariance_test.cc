@@ -37,11 +37,12 @@ std::vector<Token> some_tokens(int count, int seed) {
   return tokens;
 }
 
-// Sequences in blocks that count down, so that no block stands where a naive layout would have it.
+// Together more than a piece. Sequences in blocks that count down, so that no block stands where a naive
+// layout would have it.
 std::vector<Sequence> some_sequences() {
   std::vector<Sequence> sequences;
   int block = 64;
-  for (const int length : {1, 16, 33, 47, 64, 90}) {
+  for (const int length : {1, 16, 33, 47, 64, 90, 94}) {
     Sequence sequence{some_tokens(length, length), {}};
     for (int i = 0; i < kBlocksPerSequence; ++i) {
       sequence.blocks.push_back(--block);

@@ -81,6 +81,8 @@ const Flag kFlags[] = {
      [](O& o, Values v) { return read_milliseconds(o.simulation.timing.prefill_time_per_token, v); }},
     {"prefill-time-std-dev", Shape::Value, "and its standard deviation",
      [](O& o, Values v) { return read_milliseconds(o.simulation.timing.prefill_deviation, v); }},
+    {"one-prefill-at-a-time", Shape::Switch, "prompts wait for each other (off); llmd only",
+     [](O& o, Values v) { return read(o.simulation.timing.one_prefill_at_a_time, v); }},
     {"time-factor-under-load", Shape::Value, "all times are this much longer with every slot busy (1)",
      &read_factor},
     {"kv-cache-size", Shape::Value, "KV cache blocks (1024)",

@@ -1,6 +1,7 @@
 #include "engine/sim/sim_runner.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <numbers>
 
@@ -57,7 +58,13 @@ void SimRunner::run(std::span<const Chunk> chunks, std::span<ChunkResult> result
   }
 }
 
-Duration SimRunner::delay(const Sequence& sequence) const {
+Duration SimRunner::after_other_prefills(Duration prefill) {
+  const TimePoint now = std::chrono::steady_clock::now();
+  prefilled_ = std::max(prefilled_, now) + prefill;
+  return prefilled_ - now;
+}
+
+Duration SimRunner::delay(const Sequence& sequence) {
   const auto index = static_cast<std::uint64_t>(sequence.output_length());
   double mean = 0;
   double deviation = 0;
@@ -79,7 +86,8 @@ Duration SimRunner::delay(const Sequence& sequence) const {
   const double busy =
       max_running_ > 1 ? static_cast<double>(std::max(0, running_ - 1)) / (max_running_ - 1) : 0;
   const double factor = 1 + (timing_.factor_under_load - 1) * std::min(1.0, busy);
-  return Duration(static_cast<Duration::rep>(factor * jitter(mean, deviation, sequence.seed, index)));
+  const Duration alone(static_cast<Duration::rep>(factor * jitter(mean, deviation, sequence.seed, index)));
+  return index == 0 && timing_.one_prefill_at_a_time ? after_other_prefills(alone) : alone;
 }
 
 }  // namespace llmd::engine::sim

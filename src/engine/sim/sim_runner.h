@@ -21,11 +21,13 @@ class SimRunner final : public Runner {
   void set_running(int running) { running_ = running; }
 
  private:
-  Duration delay(const Sequence& sequence) const;
+  Duration delay(const Sequence& sequence);
+  Duration after_other_prefills(Duration prefill);
 
   const Timing timing_;
   const int max_running_;
   int running_ = 0;
+  TimePoint prefilled_;  // all prompts up to now, where they wait for each other
   std::unordered_map<SequenceId, std::vector<Token>> scripts_;
 };
 
