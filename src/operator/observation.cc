@@ -8,6 +8,7 @@
 #include "llmisvc/labels.h"
 #include "operator/operator_state.h"
 #include "operator/resources.h"
+#include "operator/service_url.h"
 
 namespace llmd::operators {
 
@@ -131,14 +132,15 @@ void Operator::State::add_network(StatusFacts& facts) const {
       }
     }
   }
-  facts.url = service.router->has_route ? url_of(service) : std::string();
+  facts.url = service.router->has_route ? url_of(service, facts.routes) : std::string();
 }
 
-std::string Operator::State::url_of(const llmisvc::Service& service) const {
-  if (options.gateway_url.empty()) {
-    return {};
+std::string Operator::State::url_of(const llmisvc::Service& service,
+                                    const std::vector<const kube::Object*>& routes) const {
+  if (!options.gateway_url.empty()) {
+    return fmt::format("{}/{}/{}", options.gateway_url, service.name_space, service.name);
   }
-  return fmt::format("{}/{}/{}", options.gateway_url, service.name_space, service.name);
+  return service_url(routes, [this](const kube::ObjectKey& key) { return world.find(kube::kGateways, key); });
 }
 
 }  // namespace llmd::operators

@@ -46,7 +46,7 @@ struct Operator::State {
   Task<Result<void>> set_finalizer(const kube::Object& service, bool wanted);
   StatusFacts status_facts(const kube::Object& service, const llmisvc::Compiled& compiled) const;
   void add_network(StatusFacts& facts) const;
-  std::string url_of(const llmisvc::Service& service) const;
+  std::string url_of(const llmisvc::Service& service, const std::vector<const kube::Object*>& routes) const;
   Task<std::optional<Error>> answer_of(StatusFacts facts);
   Task<Result<void>> write_status(const kube::Object& service, kube::Object status);
 

@@ -156,6 +156,29 @@ class OnACluster(unittest.TestCase):
         self.assertEqual(second.close(), 0)
         wait_for("the next to lead", lambda: self.leads(self.operator))
 
+    def test_our_gateway_accepts_what_the_operator_publishes(self):
+        made = Program(self.plane, "gateway", "gateway ", "gateway", "--kubeconfig",
+                       self.plane.account("llmd-gateway", SYSTEM), "--port", "0", "--admin", "none", "--address",
+                       "gateway.example")
+        self.addCleanup(made.close)
+        self.plane.kubectl("apply", "-f", "-", text=SPLIT.replace("name: split", "name: published"))
+        self.until(lambda: [self.conditions("published").get(each) for each in ("HTTPRoutesReady", "InferencePoolReady")]
+                   == ["True", "True"], "route and pool are accepted")
+        self.assertEqual(self.get("llmisvc", "published")["status"]["url"], "http://gateway.example/team/published")
+        self.plane.kubectl("delete", "llmisvc", "published", "-n", "team", "--timeout=60s")
+
+    def test_the_operator_goes_on_after_an_outage(self):
+        self.plane.kubectl("apply", "-f", "-", text=SPLIT.replace("name: split", "name: lasting"))
+        self.until(lambda: self.get("deployment", "lasting-kserve"), "there is a Deployment")
+        arguments = self.plane.kill("kube-apiserver")
+        try:
+            wait_for("leadership to end", lambda: not self.leads(self.operator))
+        finally:
+            self.plane.start_again(arguments)
+        self.plane.kubectl("patch", "llmisvc", "lasting", "-n", "team", "--type=merge", "-p", '{"spec":{"replicas":4}}')
+        self.until(lambda: self.get("deployment", "lasting-kserve")["spec"]["replicas"] == 4, "the change is applied")
+        self.plane.kubectl("delete", "llmisvc", "lasting", "-n", "team", "--timeout=60s")
+
     def test_presets_are_installed_and_those_of_others_stay(self):
         def presets():
             items = json.loads(self.plane.kubectl("get", "llminferenceserviceconfigs", "-n", "kserve", "-o",
