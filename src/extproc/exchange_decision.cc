@@ -2,9 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <random>
 
-#include "base/log.h"
 #include "base/strings.h"
 #include "extproc/exchange.h"
 #include "json/value.h"
@@ -15,10 +13,6 @@ namespace {
 using envoy::HeaderFieldView;
 
 constexpr std::size_t kQueuedEnough = 128 * 1024;
-
-// How a proxy says which pool it means.
-constexpr std::string_view kPoolHeader = "x-llmd-pool";
-constexpr std::pair<std::string_view, std::string_view> kPoolMetadata{"llmd", "pool"};
 
 // Headers that only the picker may set: a client's own must not steer engines and sidecars.
 constexpr std::array<std::string_view, 4> kOurHeaders = {"x-prefiller-host-port", "x-encoder-hosts-ports",
@@ -38,12 +32,6 @@ std::string_view missing_prompt(std::string_view path) {
     }
   }
   return {};
-}
-
-std::optional<std::string_view> either(const HeaderTable& headers, std::string_view name,
-                                       std::string_view older_name) {
-  const auto value = headers.find(name);
-  return value ? value : headers.find(older_name);
 }
 
 }  // namespace
@@ -80,31 +68,6 @@ std::string_view Exchange::path() const {
   return {};
 }
 
-// False: no pool serves the request, and it has been refused.
-bool Exchange::choose_pool() {
-  const std::string_view model = scan_.model() ? std::string_view(*scan_.model()) : std::string_view();
-  const auto said = envoy::metadata_texts(metadata_, kPoolMetadata.first, kPoolMetadata.second);
-  const std::string_view name =
-      said && !said->empty() ? said->front() : headers_.find(kPoolHeader).value_or("");
-  pool_ = shared_.pools->select({name, headers_.find(":authority").value_or(""), model});
-  if (!pool_) {
-    reject(404, "NotFound",
-           name.empty() ? fmt::format("no pool serves the model '{}'", model)
-                        : fmt::format("there is no pool '{}'", name));
-    return false;
-  }
-  rules_ = pool_->rules.load();
-  target_model_ = either(headers_, "x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite").value_or("");
-  if (!rules_->rewrites.empty() && !model.empty()) {
-    const double draw = std::uniform_real_distribution<double>(0, 1)(shared_.random);
-    if (const auto match = rules_->rewrites.find(model, draw)) {
-      target_model_ = match->target;
-      shared_.metrics.rewritten(match->rewrite, model, match->target);
-    }
-  }
-  return true;
-}
-
 picker::Request Exchange::describe() {
   picker::Request request;
   request.id =
@@ -116,8 +79,8 @@ picker::Request Exchange::describe() {
   request.received = received_;
   request.stream = scan_.stream();
   request.objective =
-      either(headers_, "x-llm-d-inference-objective", "x-gateway-inference-objective").value_or("");
-  request.fairness_id = either(headers_, "x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id")
+      headers_.find("x-llm-d-inference-objective", "x-gateway-inference-objective").value_or("");
+  request.fairness_id = headers_.find("x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id")
                             .value_or(picker::kDefaultFairnessId);
   if (rules_) {
     const auto found = rules_->priorities.find(request.objective);
@@ -166,21 +129,6 @@ void Exchange::decide_by_headers() {
   }
 }
 
-// Without tokens the request goes on: its cached prefix is then unknown.
-Task<void> Exchange::render(std::shared_ptr<Exchange> self) {
-  Renderer* const renderer = self->shared_.renderer_of(*self->pool_);
-  if (renderer == nullptr || !Renderer::renders(self->path())) {
-    co_return;
-  }
-  auto tokens = co_await renderer->render(self->path(), self->body_.joined(), self->scan_.multimodal());
-  if (tokens) {
-    self->tokens_ = std::move(*tokens);
-  } else {
-    self->shared_.metrics.unrendered.add();
-    log::debug("a request was not rendered", {{"problem", tokens.error().text()}});
-  }
-}
-
 Task<picker::PickResult<picker::Decision>> Exchange::find_endpoint(std::shared_ptr<Exchange> self) {
   co_await render(self);
   co_return co_await self->pool_->picker->decide(self->describe(), async::Deadline::never());
@@ -217,48 +165,6 @@ void Exchange::decided(picker::PickResult<picker::Decision> result) {
   if (half_closed_) {
     half_closed();
   }
-}
-
-// The engine is asked for the target model: only that value changes in the body.
-void Exchange::rewrite_model() {
-  const std::string target(target_model_);
-  if (target.empty() || target == scan_.model().value_or("") || !scan_.model_position() || body_.empty()) {
-    return;
-  }
-  std::string quoted;
-  json::write_quoted_to(quoted, target);
-  const auto position = *scan_.model_position();
-  shared_.held -= body_.size();
-  body_.replace(position.begin, position.end, quoted);
-  shared_.held += body_.size();
-  body_changed_ = true;
-}
-
-// Answers name the model as the client did: `"model":"TARGET"`, the way engines write it, is put back where
-// it stands in one piece. False: it does not stand there.
-bool Exchange::restore_model(std::string_view body, std::string& restored) const {
-  if (!body_changed_) {
-    return false;
-  }
-  std::string from;
-  std::string to;
-  json::write_quoted_to(from, target_model_);
-  json::write_quoted_to(to, *scan_.model());
-  for (const std::string_view name : {"\"model\":", "\"model\": "}) {
-    const std::string wanted = std::string(name) + from;
-    std::size_t at = body.find(wanted);
-    if (at == std::string_view::npos) {
-      continue;
-    }
-    std::size_t done = 0;
-    for (; at != std::string_view::npos; at = body.find(wanted, done)) {
-      restored.append(body.substr(done, at - done)).append(name).append(to);
-      done = at + wanted.size();
-    }
-    restored += body.substr(done);
-    return true;
-  }
-  return false;
 }
 
 // Flow control wants the room back. Too late when the answer has passed to its end.

@@ -24,6 +24,11 @@ class HeaderTable {
   }
   // The last one of that name, which is in lower case, as Envoy sends them.
   std::optional<std::string_view> find(std::string_view name) const { return find_in(fields_, name); }
+  // The same under the name of the time before, where the current one is absent.
+  std::optional<std::string_view> find(std::string_view name, std::string_view older_name) const {
+    const auto value = find(name);
+    return value ? value : find(older_name);
+  }
   bool empty() const { return fields_.empty(); }
 
   static std::optional<std::string_view> find_in(const std::vector<envoy::HeaderFieldView>& fields,

@@ -106,6 +106,11 @@ PoolPtr Pools::select(const Question& question) const {
   return list->fallback;
 }
 
+PoolPtr Pools::only() const {
+  const auto list = list_.load();
+  return list->entries.size() == 1 ? list->entries.front().pool : nullptr;
+}
+
 PoolPtr Pools::find(std::string_view name) const {
   return find_in(list_.load()->by_name, name);
 }

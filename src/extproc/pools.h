@@ -54,6 +54,7 @@ class Pools {
   // its endpoints lists; the default pool.
   // Null: none does.
   PoolPtr select(const Question& question) const;
+  PoolPtr only() const;                       // null: there are several, or none
   PoolPtr find(std::string_view name) const;  // null: there is none
   std::vector<PoolPtr> all() const;
 

@@ -49,9 +49,11 @@ struct Front {
 
 // The same on a loop and a thread of its own.
 struct Worker {
+  explicit Worker(async::EventLoop& main) : finished(main.executor()) {}
   async::EventLoop loop;
   std::unique_ptr<Front> front;
   std::thread thread;
+  async::Event finished;  // of the main loop: its last stream has ended
 };
 
 std::shared_ptr<MetricsGuard> guard_of(const ProgramOptions& options) {
@@ -140,7 +142,7 @@ Program::Program(async::EventLoop& loop, std::shared_ptr<const Pools> pools, met
     envoy::add_health_service(state.main.server, check, services);
   }
   for (int i = 1; i < state.options.loops; ++i) {
-    auto worker = std::make_unique<Worker>();
+    auto worker = std::make_unique<Worker>(loop);
     worker->front = std::make_unique<Front>(worker->loop, pools, state.metrics, state.options);
     if (state.options.health_on_grpc) {
       envoy::add_health_service(
@@ -169,7 +171,10 @@ Result<Program::Addresses> Program::listen() {
 Task<void> Program::run() {
   State& state = *state_;
   for (const auto& worker : state.workers) {
-    worker->thread = std::thread([raw = worker.get()] { raw->loop.block_on(raw->front->serve()); });
+    worker->thread = std::thread([raw = worker.get(), &main = state.loop] {
+      raw->loop.block_on(raw->front->serve());
+      main.post([raw] { raw->finished.set(); });
+    });
   }
   co_await async::with_scope(state.loop.executor(), [&state](async::Scope& scope) -> Task<void> {
     scope.spawn("health", state.health.run());
@@ -207,6 +212,9 @@ Task<void> Program::drain(Duration notice, async::Deadline deadline) {
   state.main.until = deadline;
   state.main.stop.set();
   co_await state.main.server.drain(deadline);
+  for (const auto& worker : state.workers) {
+    co_await worker->finished.wait();
+  }
 }
 
 void Program::set_synced(bool synced) {

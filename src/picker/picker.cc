@@ -12,6 +12,7 @@
 #include "picker/metrics/request_metrics.h"
 #include "picker/picker_metrics.h"
 #include "picker/plan.h"
+#include "picker/saturation.h"
 
 namespace llmd::picker {
 
@@ -153,42 +154,6 @@ void add_pending(Cycle& cycle, int pending) {
   }
 }
 
-struct PoolSaturation {
-  std::optional<double> prefill;
-  std::optional<double> decode;
-  double effective = 1;
-};
-
-// The fuller of the two stages; the detector's word on all endpoints when there are no roles. Leaves all
-// endpoints in `rows` then.
-PoolSaturation pool_saturation(const Plan& plan, const Cycle& cycle, std::vector<Row>& rows) {
-  PoolSaturation found;
-  if (plan.stages) {
-    for (const auto& [stage, saturation] :
-         {std::pair(plan.stages->prefill, &found.prefill), std::pair(plan.stages->decode, &found.decode)}) {
-      rows.clear();
-      for (std::size_t row = 0; row < cycle.rows(); ++row) {
-        if (cycle.has(static_cast<Row>(row), stage)) {
-          rows.push_back(static_cast<Row>(row));
-        }
-      }
-      if (!rows.empty()) {
-        *saturation = plan.detector->saturation(cycle, rows);
-      }
-    }
-  }
-  if (found.prefill || found.decode) {
-    found.effective = std::max(found.prefill.value_or(0), found.decode.value_or(0));
-    return found;
-  }
-  rows.clear();
-  for (std::size_t row = 0; row < cycle.rows(); ++row) {
-    rows.push_back(static_cast<Row>(row));
-  }
-  found.effective = plan.detector->saturation(cycle, rows);
-  return found;
-}
-
 }  // namespace
 
 Picker::Picker() : Picker(least_loaded_plan(), {}) {}
@@ -209,45 +174,6 @@ Picker::Picker(std::shared_ptr<const Plan> plan, PickerOptions options)
     requests_ = options_.request_metrics ? metrics_->requests() : nullptr;
     metrics_->add_pool(options_.pool, {.look = [this] { return pool_view(); },
                                        .write = [this](Page& page) { write_metrics(page); }});
-  }
-}
-
-PoolView Picker::pool_view() const {
-  PoolView view{.endpoints = snapshot_.load()};
-  if (!flow_) {
-    return view;
-  }
-  view.flow_control = true;
-  view.waiting = flow_->waiting();
-  view.detector = plan_->detector->type;
-  Cycle cycle;
-  std::vector<Row> rows;
-  const Request nobody;
-  cycle.begin(nobody, view.endpoints, plan_->names, 0, 1, options_.clock->now());
-  if (cycle.rows() == 0) {
-    view.saturation = 1;
-    return view;
-  }
-  gather(cycle);
-  const PoolSaturation found = pool_saturation(*plan_, cycle, rows);
-  view.saturation = found.effective;
-  view.prefill_saturation = found.prefill;
-  view.decode_saturation = found.decode;
-  rows.clear();
-  for (std::size_t row = 0; row < cycle.rows(); ++row) {
-    rows.push_back(static_cast<Row>(row));
-  }
-  view.stale = plan_->detector->stale(cycle, rows);
-  return view;
-}
-
-void Picker::write_metrics(Page& page) const {
-  plan_->times->write(page);
-  for (const Measured* plugin : plan_->measured) {
-    plugin->write(page);
-  }
-  if (flow_) {
-    flow_->write(page, options_.pool);
   }
 }
 
@@ -470,39 +396,6 @@ json::Value Picker::explain_last(std::size_t count) const {
 
 std::string Picker::export_explanations() const {
   return export_of(*plan_, recorder_ ? recorder_->last(options_.explanations) : std::vector<Recorded>());
-}
-
-json::Value Picker::debug_state() const {
-  json::Array endpoints;
-  const TimePoint now = options_.clock->now();
-  for (const EndpointPtr& endpoint : snapshot_.load()->endpoints) {
-    const auto numbers = endpoint->numbers();
-    const Duration age = endpoint->age(now);
-    json::Object item;
-    item["name"] = endpoint->full_name;
-    item["address"] = endpoint->destination;
-    item["inFlightRequests"] = endpoint->running();
-    item["inFlightTokens"] = endpoint->tokens();
-    item["waiting"] = static_cast<double>(numbers.waiting);
-    item["running"] = static_cast<double>(numbers.running);
-    item["kvUsage"] = static_cast<double>(numbers.kv_usage);
-    item["ageSeconds"] = age == Duration::max() ? json::Value(nullptr)
-                                                : json::Value(std::chrono::duration<double>(age).count());
-    endpoints.push_back(std::move(item));
-  }
-  json::Object plugins;
-  for (const Inspectable* plugin : plan_->inspectable) {
-    plugins[plugin->name] = json::Value{{"type", plugin->type}, {"state", plugin->state()}};
-  }
-  json::Object state;
-  state["pool"] = options_.pool;
-  state["decisions"] = sequence_.load(std::memory_order_relaxed);
-  state["endpoints"] = std::move(endpoints);
-  state["plugins"] = std::move(plugins);
-  if (flow_) {
-    state["flowControl"] = flow_->state();
-  }
-  return json::Value(std::move(state));
 }
 
 void Picker::update(std::vector<Endpoint> endpoints) {

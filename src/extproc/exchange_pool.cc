@@ -1,0 +1,102 @@
+// The part of an exchange that knows pools, their models and their tokens.
+#include <random>
+
+#include "base/log.h"
+#include "extproc/exchange.h"
+#include "json/value.h"
+
+namespace llmd::extproc {
+namespace {
+
+// How a proxy says which pool it means.
+constexpr std::string_view kPoolHeader = "x-llmd-pool";
+constexpr std::pair<std::string_view, std::string_view> kPoolMetadata{"llmd", "pool"};
+
+}  // namespace
+
+// False: no pool serves the request, and it has been refused.
+bool Exchange::choose_pool() {
+  const std::string_view model = scan_.model() ? std::string_view(*scan_.model()) : std::string_view();
+  pool_ = shared_.pools->only();
+  if (!pool_) {
+    const auto said = envoy::metadata_texts(metadata_, kPoolMetadata.first, kPoolMetadata.second);
+    const std::string_view name =
+        said && !said->empty() ? said->front() : headers_.find(kPoolHeader).value_or("");
+    pool_ = shared_.pools->select({name, headers_.find(":authority").value_or(""), model});
+    if (!pool_) {
+      reject(404, "NotFound",
+             name.empty() ? fmt::format("no pool serves the model '{}'", model)
+                          : fmt::format("there is no pool '{}'", name));
+      return false;
+    }
+  }
+  rules_ = pool_->rules.load();
+  target_model_ = headers_.find("x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite").value_or("");
+  if (!rules_->rewrites.empty() && !model.empty()) {
+    const double draw = std::uniform_real_distribution<double>(0, 1)(shared_.random);
+    if (const auto match = rules_->rewrites.find(model, draw)) {
+      target_model_ = match->target;
+      shared_.metrics.rewritten(match->rewrite, model, match->target);
+    }
+  }
+  return true;
+}
+
+// Without tokens the request goes on: its cached prefix is then unknown.
+Task<void> Exchange::render(std::shared_ptr<Exchange> self) {
+  Renderer* const renderer = self->shared_.renderer_of(*self->pool_);
+  if (renderer == nullptr || !Renderer::renders(self->path())) {
+    co_return;
+  }
+  auto tokens = co_await renderer->render(self->path(), self->body_.joined(), self->scan_.multimodal());
+  if (tokens) {
+    self->tokens_ = std::move(*tokens);
+  } else {
+    self->shared_.metrics.unrendered.add();
+    log::debug("a request was not rendered", {{"problem", tokens.error().text()}});
+  }
+}
+
+// The engine is asked for the target model: only that value changes in the body.
+void Exchange::rewrite_model() {
+  const std::string target(target_model_);
+  if (target.empty() || target == scan_.model().value_or("") || !scan_.model_position() || body_.empty()) {
+    return;
+  }
+  std::string quoted;
+  json::write_quoted_to(quoted, target);
+  const auto position = *scan_.model_position();
+  shared_.held -= body_.size();
+  body_.replace(position.begin, position.end, quoted);
+  shared_.held += body_.size();
+  body_changed_ = true;
+}
+
+// Answers name the model as the client did: `"model":"TARGET"`, the way engines write it, is put back where
+// it stands in one piece. False: it does not stand there.
+bool Exchange::restore_model(std::string_view body, std::string& restored) const {
+  if (!body_changed_) {
+    return false;
+  }
+  std::string from;
+  std::string to;
+  json::write_quoted_to(from, target_model_);
+  json::write_quoted_to(to, *scan_.model());
+  for (const std::string_view name : {"\"model\":", "\"model\": "}) {
+    const std::string wanted = std::string(name) + from;
+    std::size_t at = body.find(wanted);
+    if (at == std::string_view::npos) {
+      continue;
+    }
+    std::size_t done = 0;
+    for (; at != std::string_view::npos; at = body.find(wanted, done)) {
+      restored.append(body.substr(done, at - done)).append(name).append(to);
+      done = at + wanted.size();
+    }
+    restored += body.substr(done);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace llmd::extproc

@@ -1,0 +1,83 @@
+// What a picker tells about itself: /debug and /metrics.
+#include "picker/flowcontrol/flow_control.h"
+#include "picker/gather.h"
+#include "picker/picker.h"
+#include "picker/picker_metrics.h"
+#include "picker/plan.h"
+#include "picker/saturation.h"
+
+namespace llmd::picker {
+
+PoolView Picker::pool_view() const {
+  PoolView view{.endpoints = snapshot_.load()};
+  if (!flow_) {
+    return view;
+  }
+  view.flow_control = true;
+  view.waiting = flow_->waiting();
+  view.detector = plan_->detector->type;
+  Cycle cycle;
+  std::vector<Row> rows;
+  const Request nobody;
+  cycle.begin(nobody, view.endpoints, plan_->names, 0, 1, options_.clock->now());
+  if (cycle.rows() == 0) {
+    view.saturation = 1;
+    return view;
+  }
+  gather(cycle);
+  const PoolSaturation found = pool_saturation(*plan_, cycle, rows);
+  view.saturation = found.effective;
+  view.prefill_saturation = found.prefill;
+  view.decode_saturation = found.decode;
+  rows.clear();
+  for (std::size_t row = 0; row < cycle.rows(); ++row) {
+    rows.push_back(static_cast<Row>(row));
+  }
+  view.stale = plan_->detector->stale(cycle, rows);
+  return view;
+}
+
+void Picker::write_metrics(Page& page) const {
+  plan_->times->write(page);
+  for (const Measured* plugin : plan_->measured) {
+    plugin->write(page);
+  }
+  if (flow_) {
+    flow_->write(page, options_.pool);
+  }
+}
+
+json::Value Picker::debug_state() const {
+  json::Array endpoints;
+  const TimePoint now = options_.clock->now();
+  for (const EndpointPtr& endpoint : snapshot_.load()->endpoints) {
+    const auto numbers = endpoint->numbers();
+    const Duration age = endpoint->age(now);
+    json::Object item;
+    item["name"] = endpoint->full_name;
+    item["address"] = endpoint->destination;
+    item["inFlightRequests"] = endpoint->running();
+    item["inFlightTokens"] = endpoint->tokens();
+    item["waiting"] = static_cast<double>(numbers.waiting);
+    item["running"] = static_cast<double>(numbers.running);
+    item["kvUsage"] = static_cast<double>(numbers.kv_usage);
+    item["ageSeconds"] = age == Duration::max() ? json::Value(nullptr)
+                                                : json::Value(std::chrono::duration<double>(age).count());
+    endpoints.push_back(std::move(item));
+  }
+  json::Object plugins;
+  for (const Inspectable* plugin : plan_->inspectable) {
+    plugins[plugin->name] = json::Value{{"type", plugin->type}, {"state", plugin->state()}};
+  }
+  json::Object state;
+  state["pool"] = options_.pool;
+  state["decisions"] = sequence_.load(std::memory_order_relaxed);
+  state["endpoints"] = std::move(endpoints);
+  state["plugins"] = std::move(plugins);
+  if (flow_) {
+    state["flowControl"] = flow_->state();
+  }
+  return json::Value(std::move(state));
+}
+
+}  // namespace llmd::picker
