@@ -92,7 +92,7 @@ void Decoder::layer(Worker& worker, int index) const {
                [&](int unit) { attend(worker, index, attention_units_[static_cast<std::size_t>(unit)]); });
   const Input attended = input(scratch_.attention, queries);
   share_rows(worker, tokens(),
-               [&](int row) { kernels_.quantise(scratch_.attention.row(row), attended.quantised, row); });
+             [&](int row) { kernels_.quantise(scratch_.attention.row(row), attended.quantised, row); });
   const Product output[] = {{&weights.output, x.data, x.stride, true}};
   multiply(worker, output, attended);
   const Adapted adapted_output[] = {{LoraTarget::Output, x.data, x.stride}};
