@@ -12,9 +12,9 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "async/scope.h"
 #include "http/grpc_status.h"
@@ -35,14 +35,6 @@ class GrpcCall {
   void send(std::string_view message) {
     const KeptBytes piece{message};
     send(std::span(&piece, 1));
-  }
-  // The same with pieces that are copied.
-  void send(std::span<const std::string_view> pieces) {
-    std::vector<KeptBytes> copied;
-    for (const std::string_view piece : pieces) {
-      copied.push_back({piece});
-    }
-    send(std::span<const KeptBytes>(copied));
   }
   // Asks for GrpcHandler::on_sending(), once: to send together what belongs to several messages.
   virtual void send_later() = 0;

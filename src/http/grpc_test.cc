@@ -41,6 +41,30 @@ TEST(GrpcDeframer, AnySplitGivesTheSameMessages) {
   }
 }
 
+TEST(GrpcDeframer, AMessageThatIsKeptStaysWhileOthersCome) {
+  std::string bytes;
+  for (const char letter : {'a', 'b', 'c'}) {
+    bytes += framed(std::string(30'000, letter));
+  }
+  GrpcDeframer deframer(1 << 20);
+  std::vector<std::pair<std::string_view, std::shared_ptr<const void>>> kept;
+  for (std::size_t at = 0; at < bytes.size(); at += 16'384) {
+    deframer.feed(std::string_view(bytes).substr(at, 16'384));
+    while (const auto message = deframer.next().value()) {
+      kept.emplace_back(*message, deframer.keep());
+      EXPECT_NE(kept.back().second, nullptr) << "it came in pieces";
+    }
+  }
+  ASSERT_EQ(kept.size(), 3U);
+  EXPECT_EQ(kept[0].first, std::string(30'000, 'a'));
+  EXPECT_EQ(kept[1].first, std::string(30'000, 'b'));
+  EXPECT_EQ(kept[2].first, std::string(30'000, 'c'));
+  const std::string last = framed("whole");
+  deframer.feed(last);
+  EXPECT_EQ(deframer.next().value(), "whole");
+  EXPECT_EQ(deframer.keep(), nullptr) << "it lies in what was fed";
+}
+
 TEST(GrpcDeframer, RefusesWhatItCannotTake) {
   const auto refusal = [](std::string_view bytes) {
     GrpcDeframer deframer(10);
