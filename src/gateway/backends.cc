@@ -1,5 +1,6 @@
 #include "gateway/backends.h"
 
+#include "gateway/backend_tls.h"
 #include "gateway/endpoints.h"
 #include "gateway/fields.h"
 #include "gateway/kinds.h"
@@ -10,7 +11,7 @@ namespace {
 using kube::find_int;
 using kube::find_string;
 
-// Backends are spoken to without TLS, in HTTP/1.1 unless they say otherwise.
+// Backends are spoken to in HTTP/1.1 unless they say otherwise.
 constexpr std::string_view kHttp2Protocol = "kubernetes.io/h2c";
 constexpr std::string_view kSecureWebSocket = "kubernetes.io/wss";
 
@@ -65,9 +66,14 @@ ResolvedBackend Backends::service(std::string_view name_space, std::string_view 
             fmt::format("backend Service {}/{}: protocol {} is not supported", name_space, name, protocol),
             "UnsupportedProtocol"};
   }
+  auto tls = backend_tls(objects_, *service, find_string(*found, "name"));
+  if (!tls) {
+    return {
+        {}, fmt::format("backend Service {}/{}: {}", name_space, name, tls.error().text()), "InvalidBackendTLSPolicy"};
+  }
   std::string key = fmt::format("{}/{}:{}", name_space, name, find_int(*found, "port", 0));
   if (!backends_.contains(key)) {
-    backends_.emplace(key, backend_of_service(*service, *found));
+    backends_.emplace(key, backend_of_service(*service, *found)).first->second.tls = std::move(*tls);
   }
   return {std::move(key), {}, {}};
 }

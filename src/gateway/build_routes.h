@@ -23,6 +23,8 @@ struct RouteObjects {
   std::vector<const kube::Object*> pools = {};
   std::vector<const kube::Object*> older_pools = {};  // v1alpha2
   std::vector<const kube::Object*> pods = {};
+  std::vector<const kube::Object*> backend_tls_policies = {};
+  std::vector<const kube::Object*> config_maps = {};  // certificates of authorities
   std::vector<const kube::Object*> secrets = {};
   std::vector<const kube::Object*> namespaces = {};
   std::vector<const kube::Object*> objectives = {};    // InferenceObjectives of either group

@@ -82,7 +82,8 @@ Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, const Backend& bac
   PickedTargets targets(shared_, visit, std::move(picked.destinations));
   proxy::RelayOutcome outcome;
   if (proxy::asks_for_upgrade(visit.answer().request())) {
-    outcome = co_await proxy::tunnel(visit.answer(), upstreams_.http1, targets, std::move(request), options);
+    outcome = co_await proxy::tunnel(visit.answer(), upstreams_.http1_of(backend), targets,
+                                     std::move(request), options);
   } else {
     PickerAnswer answer(
         visit.answer(), *decision.call,

@@ -20,6 +20,12 @@ Task<proxy::RelayOutcome> GrpcRelay::relay(Visit& visit, std::shared_ptr<const R
     co_await proxy::answer_grpc_error(exchange, error);
     co_return proxy::RelayOutcome{.status = 200, .error = error};
   }
+  // Messages are not read: a key that may use some models only could use any.
+  if (const auto forbidden = visit.use_model({}, false, 1)) {
+    const Error error = permission_denied("{}", forbidden->message);
+    co_await proxy::answer_grpc_error(exchange, error);
+    co_return proxy::RelayOutcome{.status = 200, .error = error};
+  }
   const http::RequestHead& arrived = exchange.request();
   proxy::RelayRequest request;
   request.head.method = arrived.method;
@@ -36,16 +42,17 @@ Task<proxy::RelayOutcome> GrpcRelay::relay(Visit& visit, std::shared_ptr<const R
   picker::Request wanted = request_of(nothing, headers);
   wanted.id = visit.notes().request_id;
   wanted.path = arrived.path();
-  wanted.priority =
-      priority_of(wanted.objective, routing->table.backends.find(backend->key)->second.priorities);
+  const Backend& chosen = routing->table.backends.find(backend->key)->second;
+  wanted.priority = priority_of(wanted.objective, chosen.priorities);
   ServiceTargets targets(shared_, changed_, *routing->pickers.find(backend->key)->second, wanted,
                          backend->key);
   const GatewayOptions& options = shared_.options;
-  auto outcome = co_await proxy::relay_duplex(exchange, upstreams_.http2, targets, std::move(request),
-                                              {.connect = options.connect_timeout,
-                                               .first_byte = options.first_byte_timeout,
-                                               .idle = options.idle_timeout,
-                                               .attempts = options.attempts});
+  const proxy::RelayOptions relaying{.connect = options.connect_timeout,
+                                     .first_byte = options.first_byte_timeout,
+                                     .idle = options.idle_timeout,
+                                     .attempts = options.attempts};
+  http::Http2Pool& pool = upstreams_.http2_of(chosen);
+  auto outcome = co_await proxy::relay_duplex(exchange, pool, targets, std::move(request), relaying);
   targets.note(outcome, exchange);
   co_return outcome;
 }

@@ -13,6 +13,8 @@ inline constexpr kube::Resource kReferenceGrants{kGatewayGroup, "v1beta1", "refe
                                                  "ReferenceGrant"};
 inline constexpr kube::Resource kPools{kPoolGroup, "v1", "inferencepools", "InferencePool"};
 inline constexpr kube::Resource kOlderPools{kOlderPoolGroup, "v1alpha2", "inferencepools", "InferencePool"};
+inline constexpr kube::Resource kBackendTlsPolicies{kGatewayGroup, "v1", "backendtlspolicies",
+                                                    "BackendTLSPolicy"};
 inline constexpr kube::Resource kGrpcRoutes{kGatewayGroup, "v1", "grpcroutes", "GRPCRoute"};
 inline constexpr kube::Resource kObjectives{"llm-d.ai", "v1alpha2", "inferenceobjectives",
                                             "InferenceObjective"};

@@ -28,6 +28,8 @@ constexpr std::array kWatched{
     Watched{kube::kGatewayClasses, &RouteObjects::gateway_classes},
     Watched{kube::kPods, &RouteObjects::pods},
     Watched{kube::kNamespaces, &RouteObjects::namespaces},
+    Watched{kBackendTlsPolicies, &RouteObjects::backend_tls_policies},
+    Watched{kube::kConfigMaps, &RouteObjects::config_maps},
     Watched{kube::kSecrets, &RouteObjects::secrets},
     Watched{kPools, &RouteObjects::pools},
     Watched{kOlderPools, &RouteObjects::older_pools},

@@ -81,7 +81,7 @@ Lane::Lane(async::EventLoop& loop, Shared& shared)
       external_(shared, upstreams_, loop.executor()),
       grpc_(shared, upstreams_, changed_),
       main_(*this, 0, shared.options.tls),
-      unified_(shared, upstreams_.http1, changed_) {}
+      unified_(shared, upstreams_.plain(), changed_) {}
 
 Result<net::Address> Lane::listen(const net::Address& address) {
   LLMD_TRY(main_.address, main_.server.listen(address));
@@ -127,13 +127,13 @@ Task<void> Lane::run() {
       Lane& lane;
       ~Running() {
         lane.external_.links().close();
-        lane.upstreams_.http2.close();
+        lane.upstreams_.close();
         lane.scope_ = nullptr;
       }
     } running{*this};
     scope_ = &scope;
     external_.links().open(scope);
-    upstreams_.http2.open(scope);
+    upstreams_.open(scope);
     for (const auto& door : doors_) {
       scope.spawn("listener", serve(door));
     }
@@ -182,8 +182,8 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
   const unsigned turn = turn_++;
   const BackendRef* backend = choose_backend(rule, turn);
   if (rule.grpc) {
-    co_return co_await grpc_.relay(visit, routing, match, backend,
-                                   {door.scheme, shared_.traffic.trusts_listener(door.address)});
+    const GrpcRelay::Place place{door.scheme, shared_.traffic.trusts_listener(door.address)};
+    co_return co_await grpc_.relay(visit, routing, match, backend, place);
   }
   if (!rule.problem.empty()) {
     co_return co_await refuse(exchange, 500, fmt::format("route {}: {}", rule.route, rule.problem));
@@ -232,13 +232,22 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
     }
   }
 
+  const Job job{rule, *backend, scan, model, total, door};
+  co_return co_await relay_request(visit, *routing, job, std::move(request));
+}
+
+Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routing, Job job,
+                                              proxy::RelayRequest request) {
+  Answer& exchange = visit.answer();
+  const GatewayOptions& options = shared_.options;
   const proxy::RelayOptions relaying{.connect = options.connect_timeout,
                                      .first_byte = options.first_byte_timeout,
                                      .idle = options.idle_timeout,
-                                     .total = total,
-                                     .attempt = rule.attempt_timeout,
+                                     .total = job.total,
+                                     .attempt = job.rule.attempt_timeout,
                                      .attempts = options.attempts};
-  const Backend& chosen = routing->table.backends.find(backend->key)->second;
+  const std::string& key = job.backend.key;
+  const Backend& chosen = routing.table.backends.find(key)->second;
   http::Headers trailers;
   if (const http::Headers* arrived_behind = exchange.body().trailers()) {
     trailers = proxy::forwarded_trailers(*arrived_behind);
@@ -246,24 +255,24 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
     request.trailers = trailers.size() > 0 ? &trailers : nullptr;
   }
   if (chosen.external) {
-    auto outcome = co_await external_.relay(visit, chosen, door.scheme, request, relaying);
+    auto outcome = co_await external_.relay(visit, chosen, job.door.scheme, request, relaying);
     if (outcome) {
       co_return std::move(*outcome);
     }
   }
   const http::Headers stripped = request.head.headers;  // the request itself is given away
-  picker::Request wanted = request_of(scan, stripped);
-  wanted.model = model;
+  picker::Request wanted = request_of(job.scan, stripped);
+  wanted.model = job.model;
   wanted.id = visit.notes().request_id;
-  wanted.path = arrived.path();
+  wanted.path = exchange.request().path();
   wanted.body_bytes = request.body.size();
   wanted.priority = priority_of(wanted.objective, chosen.priorities);
-  ServiceTargets targets(shared_, changed_, *routing->pickers.find(backend->key)->second, wanted,
-                         backend->key);
-  targets.end_by(total);
-  auto relayed = proxy::asks_for_upgrade(arrived) && !chosen.http2
-                     ? proxy::tunnel(exchange, upstreams_.http1, targets, std::move(request), relaying)
-                     : proxy::relay(exchange, upstreams_.of(chosen), targets, std::move(request), relaying);
+  ServiceTargets targets(shared_, changed_, *routing.pickers.find(key)->second, wanted, key);
+  targets.end_by(job.total);
+  auto relayed =
+      proxy::asks_for_upgrade(exchange.request()) && !chosen.http2
+          ? proxy::tunnel(exchange, upstreams_.http1_of(chosen), targets, std::move(request), relaying)
+          : proxy::relay(exchange, upstreams_.of(chosen), targets, std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
   targets.note(outcome, exchange);
   co_return outcome;

@@ -52,6 +52,17 @@ class Lane {
   Task<void> handle(http::Exchange& arrived, const Door& door);
   Task<proxy::RelayOutcome> handle_match(Visit& visit, std::shared_ptr<const Routing> routing,
                                          const Match& match, const Door& door);
+  // A request that has arrived whole and may go on.
+  struct Job {
+    const Rule& rule;
+    const BackendRef& backend;
+    const openai::RequestScan& scan;
+    std::string_view model;
+    async::Deadline total;
+    const Door& door;
+  };
+  Task<proxy::RelayOutcome> relay_request(Visit& visit, const Routing& routing, Job job,
+                                          proxy::RelayRequest request);
   Task<proxy::RelayOutcome> answer_here(http::Exchange& exchange, http::ResponseHead head);
   Task<proxy::RelayOutcome> refuse(http::Exchange& exchange, Error error);
   Task<proxy::RelayOutcome> refuse(http::Exchange& exchange, int status, std::string message);

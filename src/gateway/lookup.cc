@@ -23,6 +23,8 @@ bool RouteObjects::add(const kube::Object& object) {
       {kube::kEndpointSlices.kind, &endpoint_slices},
       {kPools.kind, group == kOlderPoolGroup ? &older_pools : &pools},
       {kube::kPods.kind, &pods},
+      {kBackendTlsPolicies.kind, &backend_tls_policies},
+      {kube::kConfigMaps.kind, &config_maps},
       {kube::kSecrets.kind, &secrets},
       {kube::kNamespaces.kind, &namespaces},
       {kObjectives.kind, &objectives},

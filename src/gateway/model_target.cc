@@ -209,8 +209,8 @@ std::vector<ModelTarget> build_model_targets(const RouteObjects& objects,
 
 void add_route_backends(const RouteTable& table, std::vector<ModelTarget>& targets) {
   for (const auto& [key, backend] : table.backends) {
-    if (backend.http2) {
-      continue;  // the unified API speaks HTTP/1.1 with its backends
+    if (backend.http2 || backend.tls) {
+      continue;  // the unified API speaks HTTP/1.1 without TLS with its backends
     }
     const auto known = std::ranges::find(targets, key, &ModelTarget::key);
     if (known != targets.end()) {

@@ -55,7 +55,7 @@ Task<void> PickerAnswer::pass_on(std::string_view piece, bool last) {
       collected_ += piece;
       ended_ = last;
     } else {
-      lost_ = true;
+      way_ = Way::Straight;  // nobody needs that much of a picker
     }
     co_return;
   }

@@ -76,12 +76,20 @@ struct ExternalPicker {
   bool operator==(const ExternalPicker&) const = default;
 };
 
+// How a backend that speaks TLS is known (BackendTLSPolicy).
+struct BackendTls {
+  std::string ca_pem;       // empty: the system's
+  std::string server_name;  // that its certificate must be for
+  auto operator<=>(const BackendTls&) const = default;
+};
+
 // One Service (and port) or one InferencePool that rules refer to.
 struct Backend {
   std::vector<picker::Endpoint> ready;
-  std::size_t not_ready = 0;  // endpoints that may become ready
-  bool pool = false;          // an InferencePool
-  bool http2 = false;         // speaks HTTP/2 without TLS (appProtocol kubernetes.io/h2c)
+  std::size_t not_ready = 0;                                // endpoints that may become ready
+  bool pool = false;                                        // an InferencePool
+  bool http2 = false;                                       // speaks HTTP/2 (appProtocol kubernetes.io/h2c)
+  std::optional<BackendTls> tls = {};                       // absent: plaintext
   std::shared_ptr<const ExternalPicker> external = {};      // null: picked in process
   std::map<std::string, int, std::less<>> priorities = {};  // by InferenceObjective; others: 0
 };

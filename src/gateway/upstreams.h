@@ -1,5 +1,7 @@
-// One loop's connections to upstreams, by the protocol that a backend speaks. Private to gateway.
+// One loop's connections to upstreams, by the protocol that a backend speaks. Private to gateway; one loop.
 #pragma once
+
+#include <map>
 
 #include "gateway/route_table.h"
 #include "http/client.h"
@@ -7,16 +9,27 @@
 
 namespace llmd::gateway {
 
-struct Upstreams {
-  explicit Upstreams(async::EventLoop& loop)
-      : http1(loop, {.max_idle_per_address = 256}), http2(loop.executor()) {}
+class Upstreams {
+ public:
+  explicit Upstreams(async::EventLoop& loop);
 
-  http::ClientPool http1;
-  http::Http2Pool http2;  // plaintext
+  // `scope` runs connections of HTTP/2 and is closed after close().
+  void open(async::Scope& scope);
+  void close();
 
-  http::Client& of(const Backend& backend) {
-    return backend.http2 ? static_cast<http::Client&>(http2) : http1;
-  }
+  http::Client& of(const Backend& backend);
+  http::ClientPool& http1_of(const Backend& backend);
+  http::Http2Pool& http2_of(const Backend& backend);
+  http::ClientPool& plain() { return http1_; }
+
+ private:
+  async::EventLoop& loop_;
+  async::Scope* scope_ = nullptr;
+  http::ClientPool http1_;
+  http::Http2Pool http2_;
+  // Made when they are first needed.
+  std::map<BackendTls, http::ClientPool> secure_http1_;
+  std::map<BackendTls, http::Http2Pool> secure_http2_;
 };
 
 }  // namespace llmd::gateway

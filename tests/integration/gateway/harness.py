@@ -74,8 +74,10 @@ class QuietServer(http.server.ThreadingHTTPServer):
 
 
 class Upstream:
-    def __init__(self, name, handler=Echo, host="127.0.0.1"):
+    def __init__(self, name, handler=Echo, host="127.0.0.1", tls=None):
         self.server = QuietServer((host, 0), handler)
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.server.daemon_threads = True
         self.server.name = name
         self.server.requests = self.requests = []
@@ -170,6 +172,27 @@ def gateway(*listeners, name="gateway", namespace="default", class_name="llmd"):
         "metadata": meta(name, namespace),
         "spec": {"gatewayClassName": class_name, "listeners": list(listeners) or [listener()]},
     }
+
+
+def certificate(folder, name):
+    """A self-signed certificate for `name`: (certificate, key) as PEM."""
+    key, crt = folder / f"{name}.key", folder / f"{name}.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-keyout", key, "-out", crt, "-days", "2", "-subj", f"/CN={name.replace('*', 'any')}",
+                    "-addext", f"subjectAltName=DNS:{name}"], check=True, capture_output=True)
+    return crt.read_bytes(), key.read_bytes()
+
+
+def backend_tls(service_name, hostname, authority=None, config_map="authority"):
+    """A BackendTLSPolicy for a Service, and the ConfigMap with the authority's certificate if there is one."""
+    objects = [{"apiVersion": GATEWAY_API, "kind": "BackendTLSPolicy", "metadata": meta(service_name),
+                "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": service_name}],
+                         "validation": {"hostname": hostname, "caCertificateRefs": [
+                             {"group": "", "kind": "ConfigMap", "name": config_map}]}}}]
+    if authority:
+        objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta(config_map),
+                        "data": {"ca.crt": authority.decode()}})
+    return objects
 
 
 class Answer:

@@ -8,13 +8,12 @@ import pathlib
 import signal
 import socket
 import ssl
-import subprocess
 import tempfile
 import threading
 import unittest
 
-from harness import (PATIENCE, Answer, Echo, Gateway, Upstream, gateway, listener, meta, prefix, route, rule,
-                     service, to, wait_for)
+from harness import (PATIENCE, Answer, Echo, Gateway, Upstream, backend_tls, certificate, gateway, listener, meta,
+                     prefix, route, rule, service, to, wait_for)
 
 
 class Streaming(Echo):
@@ -59,15 +58,6 @@ class Streaming(Echo):
         while piece := self.connection.recv(1000):
             self.connection.sendall(piece.upper())
         self.close_connection = True
-
-
-def certificate(folder, name):
-    """A self-signed certificate for `name`: (certificate, key) as PEM."""
-    key, crt = folder / f"{name}.key", folder / f"{name}.crt"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-keyout", key, "-out", crt, "-days", "2", "-subj", f"/CN={name.replace('*', 'any')}",
-                    "-addext", f"subjectAltName=DNS:{name}"], check=True, capture_output=True)
-    return crt.read_bytes(), key.read_bytes()
 
 
 def secret(name, pair):
@@ -292,6 +282,27 @@ class DataPlane(unittest.TestCase):
         made.write(objects(*both))
         wait_for("the port is open again", lambda: made.log_text().count('"listener"') >= 3)
         self.assertEqual(made.ask("/", address=made.listeners[8081]).served_by, "a")
+
+    def test_upstreams_with_tls_are_known_by_their_policy(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            right, other = certificate(folder, "up.example")[0], certificate(folder, "other.example")[0]
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(folder / "up.example.crt", folder / "up.example.key")
+        self.upstream.close()
+        self.upstream = Upstream("secure", Echo, tls=context)
+        rows = {
+            "the right authority and name": (backend_tls("a", "up.example", right), "secure"),
+            "another authority": (backend_tls("a", "up.example", other), 503),
+            "another name": (backend_tls("a", "other.example", right), 503),
+            "no authority": (backend_tls("a", "up.example"), 500),
+            "an authority that is none": (backend_tls("a", "up.example", b"no certificate"), 500),
+            "no policy": ([], 503),
+        }
+        for row, (policy, expected) in rows.items():
+            with self.subTest(row):
+                made = self.start(objects=policy)
+                self.assertEqual(made.ask("/", method="POST", body="x" * 100_000).served_by, expected)
 
     def test_drain_lets_running_requests_finish_and_takes_no_more(self):
         made = self.start()

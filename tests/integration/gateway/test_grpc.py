@@ -4,7 +4,9 @@ Where the package index cannot be reached, the test is skipped loudly (exit 77).
 """
 
 import concurrent.futures
+import hashlib
 import sys
+import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -18,13 +20,14 @@ if __name__ == "__main__":
 
 import grpc  # noqa: E402
 
-from harness import GATEWAY_API, PATIENCE, Gateway, gateway, meta, service, to, wait_for  # noqa: E402
+from harness import (GATEWAY_API, PATIENCE, Gateway, backend_tls, certificate, gateway, meta, service, to,  # noqa: E402
+                     wait_for)
 
 
 class Server:
     """The service test.Echo; messages are bytes. Each method says how it likes to be called."""
 
-    def __init__(self, name):
+    def __init__(self, name, pair=None):
         self.name = name
         self.ended = threading.Event()
         self.remaining = []
@@ -39,7 +42,11 @@ class Server:
         }
         handlers = [grpc.method_handlers_generic_handler(each, methods) for each in ("test.Echo", "test.Other")]
         self.server.add_generic_rpc_handlers(handlers)
-        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        if pair:
+            crt, key = pair
+            self.port = self.server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, crt)]))
+        else:
+            self.port = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()
 
     def close(self):
@@ -202,6 +209,29 @@ class Grpc(unittest.TestCase):
         self.assertEqual(self.call(channel)[0], b"x|1")
         served = [self.served_by(channel) for _ in range(80)]
         self.assertTrue(55 <= served.count("a") <= 65, served.count("a"))
+
+    def test_servers_with_tls(self):
+        with tempfile.TemporaryDirectory() as name:
+            pair = certificate(Path(name), "up.example")
+        server = Server("a", pair)
+        self.addCleanup(server.close)
+        made = Gateway([gateway(), grpc_route({"backendRefs": to("a")}), *service("a", server.port),
+                        *backend_tls("a", "up.example", pair[0])])
+        self.addCleanup(made.close)
+        channel = grpc.insecure_channel("%s:%d" % made.address)
+        self.addCleanup(channel.close)
+        self.assertEqual(self.served_by(channel), "a")
+        answers = channel.stream_stream("/test.Echo/Talk")(iter([b"one", b"two"]), timeout=PATIENCE)
+        self.assertEqual(list(answers), [b"ONE", b"TWO"])
+
+    def test_keys_that_may_use_some_models_only_may_not_call(self):
+        keys = [{"name": name, "hash": "sha256:" + hashlib.sha256(name.encode()).hexdigest(), **more}
+                for name, more in (("all", {}), ("some", {"models": ["m"]}))]
+        channel = self.start(config={"apiKeys": keys})
+        self.assertEqual(self.served_by(channel, metadata=(("authorization", "Bearer all"),)), "a")
+        code, _ = self.status_of(lambda: self.call(channel, metadata=(("authorization", "Bearer some"),)))
+        self.assertEqual(code, grpc.StatusCode.PERMISSION_DENIED)
+        self.assertEqual(self.status_of(lambda: self.call(channel))[0], grpc.StatusCode.UNAUTHENTICATED)
 
     def test_what_nobody_serves(self):
         channel = self.start({"matches": [method("test.Echo")], "backendRefs": to("none")})
