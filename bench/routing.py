@@ -1,15 +1,18 @@
 """Whether routing by cache pays: the published experiments of llm-d, on simulated engines (`llmd serve --simulate`)
 that prefill and hold as many tokens as Qwen3-32B on two H100: 20,480 tokens/s, 307,328 tokens of KV cache, 44 ms between
-tokens. Answers are 100 tokens instead of 1,000, so that a run settles within its time; eight engines behind Envoy.
+tokens. Answers are 100 tokens instead of 1,000, so that a run settles within its time; eight engines behind Envoy, which
+see every system prompt a few times before anything is measured.
 
     ladder   150 system prompts of 6,000 tokens, questions of 1,200: round robin against prefix-aware, by request rate
     policies system prompts that need 73 % of the fleet's cache: what each way of choosing makes of it
+    latency  how far predicted times to the first token and per token are from what engines took, in percent
 """
 
 import contextlib
 import json
 import subprocess
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import gateway_config
@@ -32,35 +35,62 @@ LADDER = (3, 10, 20, 30, 45, 60)
 LADDER_GROUPS = 150
 DEMAND = 0.73
 POLICY_RATE = 40
-
-LOAD = "[{pluginRef: queue-scorer, weight: 1}, {pluginRef: kv-cache-utilization-scorer, weight: 1}, {pluginRef: max-score-picker}]"
-APPROXIMATE = "[{pluginRef: queue-scorer, weight: 2}, {pluginRef: kv-cache-utilization-scorer, weight: 2}, {pluginRef: prefix-cache-scorer, weight: 3}, {pluginRef: max-score-picker}]"
-PREFIX_ONLY = "[{pluginRef: prefix-cache-scorer, weight: 1}, {pluginRef: max-score-picker}]"
-RANDOM = "[{pluginRef: random-picker}]"
+WARM_RATE = 20  # below the knee of every policy
+EVENTS_PORT = 5557
+PREDICTION_TARGET = 15  # percent
 
 
-def configuration(steps):
-    names = ("queue-scorer", "kv-cache-utilization-scorer", "prefix-cache-scorer", "max-score-picker", "random-picker")
-    plugins = "".join(f"- type: {name}\n" for name in names if name in steps)
-    return (
-        "apiVersion: inference.networking.x-k8s.io/v1alpha1\nkind: EndpointPickerConfig\n"
-        f"plugins:\n- type: single-profile-handler\n{plugins}"
-        f"schedulingProfiles:\n- name: default\n  plugins: {steps}\n"
-    )
+
+def configuration(scorers, *plugins):
+    """scorers: {type: weight}; plugins: further entries, or entries with parameters for those types."""
+    given = {each["type"] for each in plugins}
+    plugins = [*plugins, *({"type": name} for name in ("single-profile-handler", *scorers) if name not in given)]
+    steps = [{"pluginRef": name, "weight": weight} for name, weight in scorers.items()]
+    if not scorers:
+        plugins.append({"type": "random-picker"})
+        steps = [{"pluginRef": "random-picker"}]
+    elif "latency-scorer" not in scorers:
+        plugins.append({"type": "max-score-picker"})
+        steps.append({"pluginRef": "max-score-picker"})
+    return json.dumps({
+        "apiVersion": "llm-d.ai/v1alpha1",
+        "kind": "EndpointPickerConfig",
+        "plugins": plugins,
+        "schedulingProfiles": [{"name": "default", "plugins": steps}],
+    })
 
 
-POLICIES = {
-    "random": configuration(RANDOM),
-    "load": configuration(LOAD),
-    "prefix only": configuration(PREFIX_ONLY),
-    "approximate": configuration(APPROXIMATE),
+LOAD = {"queue-scorer": 2, "kv-cache-utilization-scorer": 2}
+# Tokens come from an engine's tokenizer, what is cached from every engine's own word.
+TOKENS = {
+    "type": "token-producer",
+    "parameters": {"modelName": MODEL, "vllm": {"url": f"http://{ADDRESSES[0]}:{ENGINE_PORT}"}},
 }
+PRECISE = {
+    "type": "precise-prefix-cache-scorer",
+    "parameters": {
+        "tokenProcessorConfig": {"blockSize": BLOCK_TOKENS},
+        "kvEventsConfig": {"discoverPods": True, "podDiscoveryConfig": {"socketPort": EVENTS_PORT}},
+    },
+}
+POLICIES = {
+    "random": configuration({}),
+    "load": configuration(LOAD),
+    "prefix only": configuration({"prefix-cache-scorer": 1}),
+    "approximate": configuration(LOAD | {"prefix-cache-scorer": 3}),
+    "precise": configuration(LOAD | {"precise-prefix-cache-scorer": 3}, TOKENS, PRECISE),
+}
+PREDICTED = configuration(
+    LOAD | {"prefix-cache-scorer": 3}, {"type": "predicted-latency-producer", "parameters": {"streamingMode": True}}
+)
 
 
 def engines(plan):
     options = ["--prefill-time-per-token", 1000 / 20_480, "--inter-token-latency", 44, "--max-num-seqs", 256]
+    options += ["--one-prefill-at-a-time"]  # the speed is the accelerator's, not each request's
     options += ["--enable-prefix-caching", "--kv-cache-size", CACHE_TOKENS // BLOCK_TOKENS]
     options += ["--block-size", BLOCK_TOKENS, "--max-model-len", 32_768, "--stream-interval", 10]
+    options += ["--kv-events-config", json.dumps({"enable_kv_cache_events": True})]
     return simulators.running(plan, ADDRESSES, ENGINE_PORT, MODEL, options)
 
 
@@ -74,16 +104,17 @@ def envoy(plan, config, port):
 
 @contextlib.contextmanager
 def fleet(plan, policy):
-    """URL of an Envoy before eight fresh engines; `policy`: "round robin" or one of POLICIES."""
+    """URLs of an Envoy before eight fresh engines and of the picker's metrics; `policy`: "round robin", one of POLICIES,
+    or a configuration."""
     addresses = [f"{address}:{ENGINE_PORT}" for address in ADDRESSES]
     port = processes.free_port()
     with tempfile.TemporaryDirectory(prefix="llmd-bench-") as name, engines(plan), contextlib.ExitStack() as stack:
         folder = Path(name)
         if policy == "round robin":
             config = gateway_config.write_envoy(folder / "envoy.json", port, ADDRESSES, ENGINE_PORT, "ROUND_ROBIN")
-            yield stack.enter_context(envoy(plan, config, port))
+            yield stack.enter_context(envoy(plan, config, port)), None
             return
-        (folder / "picker.yaml").write_text(POLICIES[policy])
+        (folder / "picker.yaml").write_text(POLICIES.get(policy, policy))
         endpoints = picker_config.write_endpoints(folder / "endpoints.yaml", addresses)
         grpc, health, metrics = (processes.free_port() for _ in range(3))
         command = [plan.llmd, "picker", "--config-file", folder / "picker.yaml", "--endpoints-file", endpoints]
@@ -92,20 +123,27 @@ def fleet(plan, policy):
         process = stack.enter_context(processes.running(command, plan.build / "bench" / "picker.log"))
         processes.wait_ready(f"http://127.0.0.1:{metrics}/healthz", process)
         config = picker_config.write_envoy_with_picker(folder / "envoy.json", port, addresses, f"127.0.0.1:{grpc}")
-        yield stack.enter_context(envoy(plan, config, port))
+        yield stack.enter_context(envoy(plan, config, port)), f"http://127.0.0.1:{metrics}"
 
 
-def measure(plan, url, groups, rate):
+def ask(plan, url, groups, rate, *limits):
     command = [plan.llmd, "bench", "load", "--url", url, "--model", MODEL, "--stream", "--ignore-eos", "--output", "json"]
     command += ["--prefix-groups", groups, "--prefix-bytes", PREFIX_TOKENS * BYTES_PER_TOKEN]
     command += ["--prompt-bytes", QUESTION_TOKENS * BYTES_PER_TOKEN, "--max-tokens", 100, "--rate", rate]
-    command += ["--concurrency", 10_000, "--timeout", "180s"]
-    command += ["--warmup", "3s" if plan.quick else "15s", "--duration", "5s" if plan.quick else "30s"]
+    command += ["--concurrency", 10_000, "--timeout", "180s", *limits]
     answer = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     try:
         return json.loads(answer.stdout)
     except ValueError:
         raise Missing(f"llmd bench load: {answer.stderr.strip()}") from None
+
+
+def warm(plan, url, groups):
+    ask(plan, url, groups, WARM_RATE, "--warmup", "0s", "--requests", groups // 2 if plan.quick else groups * 2)
+
+
+def measure(plan, url, groups, rate):
+    return ask(plan, url, groups, rate, "--warmup", "2s" if plan.quick else "5s", "--duration", "5s" if plan.quick else "20s")
 
 
 def row(policy, groups, rate, result):
@@ -135,25 +173,69 @@ def table(rows):
     return "\n".join(lines)
 
 
+def climb(plan, policy):
+    """One fleet goes up the ladder; what a step has cached serves the next, as in production."""
+    with fleet(plan, policy) as (url, _):
+        warm(plan, url, LADDER_GROUPS)
+        for rate in LADDER[::3] if plan.quick else LADDER:
+            yield row(policy, LADDER_GROUPS, rate, measure(plan, url, LADDER_GROUPS, rate))
+
+
+def compare(plan, policy, groups):
+    with fleet(plan, policy) as (url, _):
+        warm(plan, url, groups)
+        return row(policy, groups, POLICY_RATE, measure(plan, url, groups, POLICY_RATE))
+
+
+def prediction_errors(plan):
+    """What the predictor says of itself after a run: each request is predicted first and learnt from afterwards."""
+    with fleet(plan, PREDICTED) as (url, metrics):
+        warm(plan, url, LADDER_GROUPS)
+        for rate in (10, 30, 50):
+            measure(plan, url, LADDER_GROUPS, rate)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{metrics}/debug", timeout=10) as answer:
+            state = find_state(json.load(answer))
+    print(f"predicted latency: {state}", flush=True)
+    return state
+
+
+def find_state(debug):
+    """The predictor's part of the page, wherever pools put it."""
+    if isinstance(debug, dict):
+        if "ttftMeanAbsolutePercentageError" in debug:
+            return debug
+        debug = list(debug.values())
+    found = [find_state(each) for each in debug if isinstance(each, (dict, list))] if isinstance(debug, list) else []
+    return next((each for each in found if each), None)
+
+
+def latency_table(state):
+    if not state:
+        return "Not measured."
+    lines = ["| Predicted | Requests learnt from | Mean absolute percentage error | Target |", "|---|---|---|---|"]
+    for name, key in (("time to first token", "ttft"), ("time per token", "tpot")):
+        error = state[f"{key}MeanAbsolutePercentageError"]
+        met = "met" if error <= PREDICTION_TARGET else "missed"
+        lines.append(f"| {name} | {state[f'{key}Samples']} | {error:.1f} % | ≤ {PREDICTION_TARGET} %: {met} |")
+    return "\n".join(lines)
+
+
 def run(plan):
     plan.need_commands("serve", "picker")
-    ladder, policies = [], []
-    for policy in ("round robin", "approximate"):
-        for rate in LADDER[::3] if plan.quick else LADDER:
-            with fleet(plan, policy) as url:  # fresh caches for each step
-                ladder.append(row(policy, LADDER_GROUPS, rate, measure(plan, url, LADDER_GROUPS, rate)))
+    ladder = [each for policy in ("round robin", "approximate") for each in climb(plan, policy)]
     groups = int(DEMAND * len(ADDRESSES) * CACHE_TOKENS / PREFIX_TOKENS)
-    for policy in POLICIES:
-        with fleet(plan, policy) as url:
-            policies.append(row(policy, groups, POLICY_RATE, measure(plan, url, groups, POLICY_RATE)))
+    policies = [compare(plan, policy, groups) for policy in POLICIES]
+    errors = prediction_errors(plan)
     described = machine.describe(plan.root)
-    record = {"quick": plan.quick, "machine": described, "ladder": ladder, "policies": policies}
+    record = {"quick": plan.quick, "machine": described, "ladder": ladder, "policies": policies, "latency": errors}
     plan.out.mkdir(parents=True, exist_ok=True)
     (plan.out / "routing.json").write_text(json.dumps(record, indent=1) + "\n")
     (plan.out / "routing.svg").write_text(routing_plot.draw(ladder))
     (plan.out / "routing.md").write_text(
         f"# routing\n\n{'**Quick run: a look, not a record.** ' if plan.quick else ''}{__doc__.strip()}\n\n"
         f"![time to first token by request rate](routing.svg)\n\n## Ladder\n\n{table(ladder)}\n\n"
-        f"## Policies at {DEMAND:.0%} cache demand\n\n{table(policies)}\n\n{report.machine_line(described)}.\n"
+        f"## Policies at {DEMAND:.0%} cache demand\n\n{table(policies)}\n\n"
+        f"## Predicted latency\n\n{latency_table(errors)}\n\n{report.machine_line(described)}.\n"
     )
     print(table(ladder + policies), flush=True)
