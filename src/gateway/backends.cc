@@ -68,8 +68,9 @@ ResolvedBackend Backends::service(std::string_view name_space, std::string_view 
   }
   auto tls = backend_tls(objects_, *service, find_string(*found, "name"));
   if (!tls) {
-    return {
-        {}, fmt::format("backend Service {}/{}: {}", name_space, name, tls.error().text()), "InvalidBackendTLSPolicy"};
+    return {{},
+            fmt::format("backend Service {}/{}: {}", name_space, name, tls.error().text()),
+            "InvalidBackendTLSPolicy"};
   }
   std::string key = fmt::format("{}/{}:{}", name_space, name, find_int(*found, "port", 0));
   if (!backends_.contains(key)) {
