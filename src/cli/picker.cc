@@ -125,8 +125,9 @@ struct Running {
   extproc::Program& program;
   std::shared_ptr<net::TlsServer> tls;
   EndpointSource source;
-  kube::Client* client;                    // null: no Kubernetes
-  std::map<std::string, bool> found = {};  // of pools in Kubernetes: whether they exist
+  kube::Client* client;                               // null: no Kubernetes
+  process::Signals signals{loop, {SIGINT, SIGTERM}};  // from before anybody knows that we run
+  std::map<std::string, bool> found = {};             // of pools in Kubernetes: whether they exist
 
   kube::LeaseOptions lease() const;
   extproc::PoolReference reference(const std::string& pool) const;
@@ -225,7 +226,6 @@ void Running::watch_files(async::Scope& scope) {
 }
 
 Task<void> Running::run() {
-  process::Signals signals(loop, {SIGINT, SIGTERM});
   const auto held = lease();
   co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
     scope.spawn("picker", program.run());
@@ -302,6 +302,24 @@ std::shared_ptr<extproc::MetricsGuard> guard_of(const PickerArguments& arguments
                                                                                         : Everybody);
 }
 
+extproc::ProgramOptions program_options(const PickerArguments& arguments, kube::Client* client,
+                                        std::shared_ptr<net::TlsServer> tls) {
+  return {.grpc = {arguments.host, arguments.grpc_port},
+          .health = {arguments.host, arguments.health_port},
+          .metrics = {arguments.host, arguments.metrics_port},
+          .loops = arguments.loops,
+          .tls = std::move(tls),
+          .max_message_bytes = arguments.max_message_bytes,
+          .health_on_grpc = arguments.health_checking,
+          .version = std::string(kVersion),
+          .leader_election = arguments.leader_election,
+          .metrics_guard = guard_of(arguments, client),
+          .service = {.destination_header = arguments.destination_header,
+                      .destination_namespace = arguments.destination_namespace,
+                      .skip_response_bodies = arguments.skip_response_bodies,
+                      .stream_metrics = arguments.stream_metrics}};
+}
+
 }  // namespace
 
 Result<int> run_picker(Arguments words) {
@@ -331,21 +349,7 @@ Result<int> run_picker(Arguments words) {
   extproc::ServedPools pools(loop, std::move(options));
   LLMD_TRY_VOID(fill_pools(arguments, source, pools));
   LLMD_TRY(const auto tls, make_tls(arguments));
-  extproc::Program program(loop, pools.pools(), registry,
-                           {.grpc = {arguments.host, arguments.grpc_port},
-                            .health = {arguments.host, arguments.health_port},
-                            .metrics = {arguments.host, arguments.metrics_port},
-                            .loops = arguments.loops,
-                            .tls = tls,
-                            .max_message_bytes = arguments.max_message_bytes,
-                            .health_on_grpc = arguments.health_checking,
-                            .version = std::string(kVersion),
-                            .leader_election = arguments.leader_election,
-                            .metrics_guard = guard_of(arguments, client.get()),
-                            .service = {.destination_header = arguments.destination_header,
-                                        .destination_namespace = arguments.destination_namespace,
-                                        .skip_response_bodies = arguments.skip_response_bodies,
-                                        .stream_metrics = arguments.stream_metrics}});
+  extproc::Program program(loop, pools.pools(), registry, program_options(arguments, client.get(), tls));
   Running running{.arguments = arguments,
                   .loop = loop,
                   .pools = pools,

@@ -50,7 +50,7 @@ struct Request {
   std::string_view fairness_id = kDefaultFairnessId;
   std::size_t body_bytes = 0;
   std::size_t prompt_bytes = 0;
-  // XXH64 of every 64 bytes of the prompt's text (openai::RequestScan), the last one possibly shorter.
+  // XXH3 of every 64 bytes of the prompt's text (openai::RequestScan), the last one possibly shorter.
   std::span<const std::uint64_t> prompt_units = {};
   std::string_view cache_salt = {};
   std::span<const std::uint32_t> tokens = {};  // when a tokenizer ran
