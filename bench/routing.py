@@ -71,6 +71,7 @@ PRECISE = {
     "parameters": {
         "tokenProcessorConfig": {"blockSize": BLOCK_TOKENS},
         "kvEventsConfig": {"discoverPods": True, "podDiscoveryConfig": {"socketPort": EVENTS_PORT}},
+        "speculativeIndexing": True,  # what was sent counts until the engine has said so
     },
 }
 POLICIES = {
