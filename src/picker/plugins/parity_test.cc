@@ -393,7 +393,8 @@ TEST(P2pSource, NamesAnEndpointThatHasMoreOfThePrompt) {
   const auto decision = pool.picker->pick(request).value();
   EXPECT_EQ(decision.endpoint().name, "e0");
   EXPECT_EQ(decision.headers.find("x-kv-cache-source-host-port"), "10.0.0.1:8000");
-  Request cold = Prompt(8, 9).request();
+  const Prompt unknown(8, 9);
+  Request cold = unknown.request();
   cold.headers = forged;
   const auto nothing = pool.picker->pick(cold).value();
   EXPECT_EQ(nothing.headers.find("x-kv-cache-source-host-port"), std::nullopt);
