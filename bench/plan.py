@@ -17,6 +17,7 @@ class Plan:
     out: Path
     quick: bool = False
     minutes: float = 30  # of soak
+    run_seconds: int | None = None  # instead of the usual length
 
     @property
     def rounds(self):
@@ -25,7 +26,7 @@ class Plan:
     @property
     def seconds(self):
         """Of one run."""
-        return 3 if self.quick else 20
+        return self.run_seconds or (3 if self.quick else 20)
 
     @property
     def long_seconds(self):

@@ -31,6 +31,7 @@ def parse_arguments():
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"{', '.join(SCENARIOS)}, all by default; {', '.join(ON_REQUEST)}")
     parser.add_argument("--quick", action="store_true", help="short runs: a look, not a record")
     parser.add_argument("--out", type=Path, help="where results go (default: bench/results; with --quick: build/bench)")
+    parser.add_argument("--seconds", type=int, help="of one run, instead of 20; results say how long theirs were")
     parser.add_argument("--minutes", type=float, default=30, help="how long soak runs")
     arguments = parser.parse_args()
     known = SCENARIOS | ON_REQUEST
@@ -45,7 +46,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that every process is ended
     build = ROOT / "build" / os.environ.get("LLMD_PRESET", "release")
     out = arguments.out or (ROOT / "build" / "bench" if arguments.quick else ROOT / "bench" / "results")
-    plan = Plan(root=ROOT, build=build, out=out, quick=arguments.quick, minutes=arguments.minutes)
+    plan = Plan(root=ROOT, build=build, out=out, quick=arguments.quick, minutes=arguments.minutes,
+                run_seconds=arguments.seconds)
     failed = []
     for name in arguments.scenarios or SCENARIOS:
         print(f"== {name}", flush=True)
