@@ -10,6 +10,7 @@ import re
 import sys
 import tempfile
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import clients
@@ -136,6 +137,10 @@ class Metrics(unittest.TestCase):
         failed.complete(status=503)
         return picker
 
+    @staticmethod
+    def finish(request):
+        request.decide().complete(usage={"prompt_tokens": 2, "completion_tokens": 3})
+
     def queued_traffic(self):
         picker, proxy = self.start(QUEUED)
         batch = proxy.open(body={"model": "m", "prompt": "x"}, headers={"x-llm-d-inference-objective": "batch"})
@@ -145,8 +150,9 @@ class Metrics(unittest.TestCase):
         proxy.open(body={"model": "m", "prompt": "x"}).cancel()
         page = picker.get("/metrics")
         batch.immediate(batch.receive())
-        for request in held:
-            request.decide().complete(usage={"prompt_tokens": 2, "completion_tokens": 3})
+        with ThreadPoolExecutor(len(held)) as clients:  # each waits for its own turn, whatever the order of the queue
+            for done in [clients.submit(self.finish, request) for request in held]:
+                done.result()
         return page + picker.get("/metrics")
 
     def test_every_name_with_its_labels(self):
