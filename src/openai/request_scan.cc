@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "json/value.h"
+#include "openai/blank.h"
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -14,10 +15,6 @@ namespace {
 
 constexpr std::size_t kSlice = 16 * 1024;
 constexpr std::size_t kLongestCapture = 4096;  // of a key or an interesting value; longer ones are not ours
-
-bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 // The next quote or backslash at or after `at`; the size when there is none.
 std::size_t find_quote_or_backslash(std::string_view bytes, std::size_t at) {

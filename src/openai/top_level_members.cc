@@ -5,13 +5,10 @@
 #include <functional>
 
 #include "json/value.h"
+#include "openai/blank.h"
 
 namespace llmd::openai {
 namespace {
-
-bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 class Scanner {
  public:
