@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
+#include "envoy/ext_proc_fields.h"
 #include "envoy/wire.h"
 
 namespace llmd::envoy {
 namespace {
 
-constexpr std::uint32_t kMetadataContext = 8;
 constexpr std::uint32_t kObservabilityMode = 10;
-constexpr std::uint32_t kProtocolConfig = 11;
 
 bool is_part(std::uint32_t field) {
   return field >= 2 && field <= 7;

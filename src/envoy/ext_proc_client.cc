@@ -1,12 +1,11 @@
 #include "envoy/ext_proc_client.h"
 
+#include "envoy/ext_proc_fields.h"
 #include "envoy/wire.h"
 
 namespace llmd::envoy {
 namespace {
 
-constexpr std::uint32_t kMetadataContext = 8;
-constexpr std::uint32_t kProtocolConfig = 11;
 constexpr std::uint32_t kDynamicMetadata = 8;
 constexpr std::uint32_t kModeOverride = 9;
 constexpr std::uint32_t kImmediate = 7;
