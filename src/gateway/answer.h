@@ -11,15 +11,15 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "http/server.h"
+#include "gateway/forwarding_exchange.h"
 #include "picker/request.h"
 
 namespace llmd::gateway {
 
-class Answer final : public http::Exchange {
+class Answer final : public ForwardingExchange {
  public:
   Answer(http::Exchange& inner, std::string_view request_id)
-      : inner_(inner), request_id_(request_id), began_(std::chrono::steady_clock::now()) {}
+      : ForwardingExchange(inner), request_id_(request_id), began_(std::chrono::steady_clock::now()) {}
 
   // ": text\n\n" to a client that waits for a stream. Errors: the client is gone.
   Task<Result<void>> progress(std::string_view text);
@@ -32,27 +32,18 @@ class Answer final : public http::Exchange {
   Duration first_byte() const { return first_byte_; }  // zero: none came
   picker::Usage usage() const;
 
-  const http::RequestHead& request() const override { return inner_.request(); }
-  http::BodyReader& body() override { return inner_.body(); }
-  net::Address peer() const override { return inner_.peer(); }
   using http::Exchange::respond;
   Task<Result<void>> respond(http::ResponseHead head, std::string_view body) override;
   Task<Result<void>> start(http::ResponseHead head, std::string_view first) override;
   Task<Result<void>> write(std::string_view bytes) override;
   Task<Result<void>> finish(std::string_view last) override;
   bool started() const override { return inner_.started() && (!in_progress_ || answered_); }
-  void set_trailers(http::Headers trailers) override { inner_.set_trailers(std::move(trailers)); }
-  void lift_body_limits() override { inner_.lift_body_limits(); }
-  Task<void> client_gone() override { return inner_.client_gone(); }
-  void on_client_gone(std::function<void()> callback) override { inner_.on_client_gone(std::move(callback)); }
-  std::unique_ptr<net::Stream> upgrade() override { return inner_.upgrade(); }
 
  private:
   void note_head(http::ResponseHead& head);
   void note(std::string_view bytes);
   Task<Result<void>> finish_with_event(std::string_view payload);
 
-  http::Exchange& inner_;
   std::string_view request_id_;
   TimePoint began_;
   Duration first_byte_{};

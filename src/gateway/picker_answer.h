@@ -9,38 +9,30 @@
 #include <string>
 
 #include "async/event.h"
+#include "gateway/forwarding_exchange.h"
 #include "gateway/picker_call.h"
-#include "http/server.h"
 
 namespace llmd::gateway {
 
-class PickerAnswer final : public http::Exchange {
+class PickerAnswer final : public ForwardingExchange {
  public:
   struct Options {
     Duration patience;                       // with a picker that says nothing when it should
     std::function<std::string()> served_by;  // "10.0.0.1:8000": who answers
   };
   PickerAnswer(http::Exchange& inner, PickerCall& call, Options options, Executor executor)
-      : inner_(inner), call_(call), options_(std::move(options)), changed_(executor) {}
+      : ForwardingExchange(inner), call_(call), options_(std::move(options)), changed_(executor) {}
 
   // Passes on what the picker sends, beside the task that writes the answer, until cancelled or the answer's
   // end.
   Task<void> pump();
 
-  const http::RequestHead& request() const override { return inner_.request(); }
-  http::BodyReader& body() override { return inner_.body(); }
-  net::Address peer() const override { return inner_.peer(); }
   using http::Exchange::respond;
   Task<Result<void>> respond(http::ResponseHead head, std::string_view body) override;
   Task<Result<void>> start(http::ResponseHead head, std::string_view first) override;
   Task<Result<void>> write(std::string_view bytes) override;
   Task<Result<void>> finish(std::string_view last) override;
   bool started() const override { return started_ || inner_.started(); }
-  void set_trailers(http::Headers trailers) override { inner_.set_trailers(std::move(trailers)); }
-  void lift_body_limits() override { inner_.lift_body_limits(); }
-  Task<void> client_gone() override { return inner_.client_gone(); }
-  void on_client_gone(std::function<void()> callback) override { inner_.on_client_gone(std::move(callback)); }
-  std::unique_ptr<net::Stream> upgrade() override { return inner_.upgrade(); }
 
  private:
   // How the bytes of the answer travel.
@@ -61,7 +53,6 @@ class PickerAnswer final : public http::Exchange {
   void remember(std::string_view bytes);
   void forget(std::string_view piece);
 
-  http::Exchange& inner_;
   PickerCall& call_;
   const Options options_;
   async::Event changed_;

@@ -1,0 +1,25 @@
+// An exchange that stands before another: what a subclass does not answer itself, the inner one does.
+#pragma once
+
+#include "http/server.h"
+
+namespace llmd::gateway {
+
+class ForwardingExchange : public http::Exchange {
+ public:
+  explicit ForwardingExchange(http::Exchange& inner) : inner_(inner) {}
+
+  const http::RequestHead& request() const override { return inner_.request(); }
+  http::BodyReader& body() override { return inner_.body(); }
+  net::Address peer() const override { return inner_.peer(); }
+  void set_trailers(http::Headers trailers) override { inner_.set_trailers(std::move(trailers)); }
+  void lift_body_limits() override { inner_.lift_body_limits(); }
+  Task<void> client_gone() override { return inner_.client_gone(); }
+  void on_client_gone(std::function<void()> callback) override { inner_.on_client_gone(std::move(callback)); }
+  std::unique_ptr<net::Stream> upgrade() override { return inner_.upgrade(); }
+
+ protected:
+  http::Exchange& inner_;
+};
+
+}  // namespace llmd::gateway
