@@ -74,8 +74,8 @@ class QuietServer(http.server.ThreadingHTTPServer):
 
 
 class Upstream:
-    def __init__(self, name, handler=Echo, host="127.0.0.1", tls=None):
-        self.server = QuietServer((host, 0), handler)
+    def __init__(self, name, handler=Echo, host="127.0.0.1", tls=None, port=0):
+        self.server = QuietServer((host, port), handler)
         if tls:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.server.daemon_threads = True
