@@ -12,6 +12,12 @@ namespace {
 constexpr std::array<std::string_view, 3> kPrefixCaches{"full_attention", "mla_attention",
                                                         "sink_full_attention"};
 constexpr std::size_t kMaxGroups = 1024;
+constexpr std::size_t kMaxKinds = 100;  // the engine's own words, so bounded
+constexpr std::string_view kUnsupported = "unsupported_cache_kind";
+
+bool is_prefix_cache(std::string_view kind) {
+  return std::ranges::find(kPrefixCaches, kind) != kPrefixCaches.end();
+}
 
 std::uint16_t group_number(std::optional<std::uint32_t> group) {
   return group ? static_cast<std::uint16_t>(std::min<std::uint32_t>(*group, 0xfffe) + 1) : 0;
@@ -19,20 +25,26 @@ std::uint16_t group_number(std::optional<std::uint32_t> group) {
 
 }  // namespace
 
-// Later events of a group may leave out its kind.
-bool EngineView::is_prefix_cache(const BlockStored& event) {
-  if (!event.group) {
-    return true;
+// Later events of a group may leave out its kind. Empty: nobody said it.
+std::string_view EngineView::kind_of(std::optional<std::uint32_t> group, std::string_view said) {
+  const auto known = group ? groups_.find(*group) : groups_.end();
+  if (said.empty()) {
+    return known != groups_.end() ? std::string_view(known->second) : std::string_view();
   }
-  if (event.spec_kind.empty()) {
-    const auto known = groups_.find(*event.group);
-    return known != groups_.end() && known->second;
+  if (known != groups_.end()) {
+    known->second = said;
+  } else if (group && groups_.size() < kMaxGroups) {
+    groups_.emplace(*group, said);
   }
-  const bool is = std::ranges::find(kPrefixCaches, event.spec_kind) != kPrefixCaches.end();
-  if (groups_.size() < kMaxGroups || groups_.contains(*event.group)) {
-    groups_[*event.group] = is;
-  }
-  return is;
+  return said;
+}
+
+SkippedEvents& EngineView::skipped(std::string_view kind, std::string_view reason) {
+  auto& all = shared_.stats.skipped;
+  kind = kind.empty() ? "unknown" : all.size() < kMaxKinds ? kind : "other";
+  const auto known = std::ranges::find_if(
+      all, [&](const SkippedEvents& each) { return each.cache_kind == kind && each.reason == reason; });
+  return known != all.end() ? *known : all.emplace_back(SkippedEvents{std::string(kind), reason, 0, 0});
 }
 
 // The extra keys of our block, from the engine's blocks that lie in it or that it lies in.
@@ -128,8 +140,10 @@ void EngineView::update_tier(const BlockStored& event, Tier tier) {
 
 void EngineView::apply(const BlockStored& event, std::string_view model) {
   const Tier tier = shared_.tier_of(event.medium);
-  if (!is_prefix_cache(event)) {
+  const std::string_view kind = kind_of(event.group, event.spec_kind);
+  if (event.group && !is_prefix_cache(kind)) {
     ++shared_.stats.skipped_groups;
+    ++skipped(kind, kUnsupported).stores;
     return;
   }
   if (event.tokens.empty()) {
@@ -139,6 +153,7 @@ void EngineView::apply(const BlockStored& event, std::string_view model) {
   const bool dense = event.block_size > 0 && event.tokens.size() == event.hashes.size() * event.block_size;
   if (!dense) {
     ++shared_.stats.sparse;
+    ++skipped(kind, event.block_size == 0 ? "invalid_block_size" : "non_dense_block_span").stores;
     return;
   }
   if (block_size_ != event.block_size) {
@@ -170,18 +185,24 @@ void EngineView::apply(const BlockStored& event, std::string_view model) {
 }
 
 void EngineView::apply(const BlockRemoved& event) {
+  if (const std::string_view kind = kind_of(event.group); event.group && !is_prefix_cache(kind)) {
+    ++skipped(kind, kUnsupported).removals;
+    return;
+  }
   const Tier tier = shared_.tier_of(event.medium);
   const auto bit = static_cast<std::uint8_t>(1U << tier);
   const std::uint16_t group = group_number(event.group);
   for (const EngineHash hash : event.hashes) {
-    EngineBlock* const block = blocks_.find(hash, group);
-    if (block == nullptr || (block->tiers & bit) == 0) {
-      continue;
-    }
     if (const auto copies = copies_.find({hash, {group, tier}}); copies != copies_.end()) {
+      ++shared_.stats.suppressed_removals;
       if (--copies->second == 0) {
         copies_.erase(copies);
       }
+      continue;
+    }
+    ++shared_.stats.forwarded_removals;
+    EngineBlock* const block = blocks_.find(hash, group);
+    if (block == nullptr || (block->tiers & bit) == 0) {
       continue;
     }
     shared_.index.remove(endpoint_, tier, keys_of(*block));

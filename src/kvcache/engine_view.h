@@ -35,7 +35,8 @@ class EngineView {
   std::uint32_t block_size() const { return block_size_; }
 
  private:
-  bool is_prefix_cache(const BlockStored& event);
+  std::string_view kind_of(std::optional<std::uint32_t> group, std::string_view said = {});
+  SkippedEvents& skipped(std::string_view kind, std::string_view reason);
   void make_keys(const BlockStored& event, const RequestKeys& keys, BlockHash previous);
   void gather_extras(const BlockStored& event, std::size_t block);
   void add_block(const BlockStored& event, std::size_t i, Tier tier);
@@ -51,7 +52,7 @@ class EngineView {
   // How often beyond once a tier holds a block: chunked offloading stores some twice, and only the last
   // removal counts.
   std::map<std::pair<EngineHash, std::pair<std::uint16_t, Tier>>, std::uint32_t> copies_;
-  std::map<std::uint32_t, bool> groups_;  // number -> is a prefix cache
+  std::map<std::uint32_t, std::string> groups_;  // number -> kind
   std::uint32_t block_size_ = 0;
   std::vector<BlockHash> new_keys_;
   std::vector<std::string_view> extras_;

@@ -1,5 +1,6 @@
 #include "kvcache/kv_follower.h"
 
+#include <atomic>
 #include <map>
 #include <mutex>
 
@@ -32,6 +33,7 @@ struct KvFollower::State final : EventSink {
   std::map<std::string, Engine, std::less<>> engines;  // by address
   std::map<SourceId, Speaker> by_source;
   std::uint64_t strangers = 0;
+  std::atomic<std::size_t> in_hand{0};
   std::optional<SourceId> central;
   std::unique_ptr<EventSubscriber> subscriber;  // last: it calls into this
 
@@ -53,7 +55,9 @@ struct KvFollower::State final : EventSink {
   void on_events(SourceId source, std::string_view topic, EventBatch batch) override {
     if (const auto known = speaker(source, topic)) {
       const std::string_view model = parse_topic(topic).model;
+      ++in_hand;
       index.apply(known->endpoint, model.empty() ? std::string_view(known->model) : model, batch);
+      --in_hand;
     }
   }
   void on_reset(SourceId source, std::string_view topic, ResetReason) override {
@@ -165,7 +169,9 @@ void KvFollower::heal(std::string_view address) {
 }
 
 KvFollower::Stats KvFollower::stats() const {
-  Stats stats{.sources = state_->subscriber->total(), .subscriptions = state_->subscriber->sources()};
+  Stats stats{.sources = state_->subscriber->total(),
+              .subscriptions = state_->subscriber->sources(),
+              .in_hand = state_->in_hand};
   const std::lock_guard lock(state_->mutex);
   stats.strangers = state_->strangers;
   return stats;
@@ -183,6 +189,10 @@ std::optional<SourceStats> KvFollower::stats_of(std::string_view address) const 
 
 std::string KvFollower::central_endpoint() const {
   return state_->central ? state_->subscriber->stats(*state_->central).bound_endpoint : std::string();
+}
+
+SourceStats KvFollower::central_stats() const {
+  return state_->central ? state_->subscriber->stats(*state_->central) : SourceStats();
 }
 
 }  // namespace llmd::kvcache

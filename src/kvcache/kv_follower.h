@@ -51,6 +51,7 @@ class KvFollower {
     SourceStats sources;
     std::size_t subscriptions = 0;
     std::uint64_t strangers = 0;  // batches from engines that are not in the list
+    std::size_t in_hand = 0;      // batches that were read and are being applied
   };
 
   KvFollower(KvIndex& index, Options options);
@@ -66,6 +67,7 @@ class KvFollower {
   std::optional<SourceStats> stats_of(std::string_view address) const;
   // Where engines connect to, with the real port; empty until it is bound.
   std::string central_endpoint() const;
+  SourceStats central_stats() const;
 
  private:
   struct State;

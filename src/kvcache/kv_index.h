@@ -45,6 +45,15 @@ struct TierWeight {
   double weight = 1;
 };
 
+// Events of a cache group that were not placed, by the group's kind ("sliding_window"; "unknown" where nobody
+// said) and the reason ("unsupported_cache_kind", "invalid_block_size", "non_dense_block_span").
+struct SkippedEvents {
+  std::string cache_kind;
+  std::string_view reason;
+  std::uint64_t stores = 0;
+  std::uint64_t removals = 0;
+};
+
 class KvIndex {
  public:
   struct Options {
@@ -72,6 +81,10 @@ class KvIndex {
     std::uint64_t sparse = 0;     // events skipped whose tokens do not fill their blocks
     std::uint64_t unaligned = 0;  // events that begin or end inside a request block
     std::uint64_t overflows = 0;
+    // Removals of blocks that the engine has stored once more (chunked offloading does), and all others.
+    std::uint64_t suppressed_removals = 0;
+    std::uint64_t forwarded_removals = 0;
+    std::vector<SkippedEvents> skipped;
   };
 
   explicit KvIndex(Options options);

@@ -151,7 +151,13 @@ TEST(KvIndexTest, HybridModelsAreIndexedByTheirFullAttentionOnly) {
   later.group = 0;
   f.apply(later);
   EXPECT_EQ(f.blocks(tokens_from(1, 8)), 2U) << "the kind of the group is remembered";
-  EXPECT_EQ(f.index.stats().skipped_groups, 1U);
+  const auto stats = f.index.stats();
+  EXPECT_EQ(stats.skipped_groups, 1U);
+  ASSERT_EQ(stats.skipped.size(), 1U);
+  EXPECT_EQ(stats.skipped[0].cache_kind, "sliding_window");
+  EXPECT_EQ(stats.skipped[0].reason, "unsupported_cache_kind");
+  EXPECT_EQ(stats.skipped[0].stores, 1U);
+  EXPECT_EQ(stats.skipped[0].removals, 1U);
 }
 
 TEST(KvIndexTest, EnginesWithLargerBlocksMatchInSmallerSteps) {
@@ -177,7 +183,12 @@ TEST(KvIndexTest, EventsThatMakeNoSenseAreSkipped) {
   f.apply(BlockStored{.hashes = {1, 2}, .tokens = tokens_from(1, 5), .block_size = 4});
   f.apply(BlockStored{.hashes = {1}, .tokens = tokens_from(1, 4), .block_size = 0});
   f.apply(BlockStored{.hashes = {}, .tokens = tokens_from(1, 4), .block_size = 4});
-  EXPECT_EQ(f.index.stats().sparse, 3U);
+  const auto stats = f.index.stats();
+  EXPECT_EQ(stats.sparse, 3U);
+  ASSERT_EQ(stats.skipped.size(), 2U);
+  EXPECT_EQ(stats.skipped[0].reason, "non_dense_block_span");
+  EXPECT_EQ(stats.skipped[1].reason, "invalid_block_size");
+  EXPECT_EQ(stats.skipped[1].cache_kind, "unknown");
   EXPECT_EQ(f.blocks(tokens_from(1, 4)), 0U);
 }
 

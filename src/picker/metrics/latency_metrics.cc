@@ -19,6 +19,7 @@ struct LatencyMetrics::Series {
   std::string target;
   Distribution predicted_ttft{buckets::kRequestSeconds};
   Distribution predicted_tpot{buckets::kTokenSeconds};
+  Distribution prediction{buckets::kPredictionSeconds};
   // Of the last request, by the names of inference_request_metric.
   std::map<std::string_view, double> last;
   std::uint64_t ttft_violations = 0;
@@ -28,22 +29,36 @@ struct LatencyMetrics::Series {
 LatencyMetrics::LatencyMetrics() = default;
 LatencyMetrics::~LatencyMetrics() = default;
 
-void LatencyMetrics::observe(const Observed& observed) {
-  const Decision::Memory& memory = observed.memory;
-  std::string_view model = memory.model.view();
-  std::string_view target = memory.target_model.view();
-  const std::lock_guard lock(mutex_);
-  std::string key = fmt::format("{}\x1f{}", model, target);
-  if (series_.size() >= kMostModels && !series_.contains(key)) {
-    model = target = "other";
-    key = "other";
+LatencyMetrics::Series& LatencyMetrics::series_of(std::string_view model, std::string_view target) {
+  if (const auto known = series_.find(ByModels::Views(model, target)); known != series_.end()) {
+    return *known->second;
   }
-  auto& series = series_[key];
+  if (series_.size() >= kMostModels) {
+    model = target = "other";
+  }
+  auto& series = series_[{std::string(model), std::string(target)}];
   if (!series) {
     series = std::make_unique<Series>();
     series->model = model;
     series->target = target;
   }
+  return *series;
+}
+
+void LatencyMetrics::predicted(std::string_view model, std::string_view target, Duration took) {
+  const double seconds = std::chrono::duration<double>(took).count();
+  const std::lock_guard lock(mutex_);
+  Series& series = series_of(model, target);
+  series.prediction.observe(seconds);
+  // One call says both.
+  series.last["ttft_prediction_duration"] = seconds;
+  series.last["tpot_prediction_duration"] = seconds;
+}
+
+void LatencyMetrics::observe(const Observed& observed) {
+  const Decision::Memory& memory = observed.memory;
+  const std::lock_guard lock(mutex_);
+  Series* const series = &series_of(memory.model.view(), memory.target_model.view());
   constexpr double kMilli = 1e-3;
   const auto part = [&](std::string_view name, std::string_view predicted_name,
                         std::string_view violation_name, double seen_ms, double predicted_ms, double slo_ms,
@@ -79,14 +94,18 @@ void LatencyMetrics::write(Page& page, std::string_view plugin_name, std::string
     write("llm_d_epp_", LabelText(metrics::label_text(labels)));
   };
   for (const auto& [key, series] : series_) {
-    for (const auto& [name, numbers] :
-         {std::pair("request_predicted_ttft_seconds", &series->predicted_ttft),
-          std::pair("request_predicted_tpot_seconds", &series->predicted_tpot)}) {
+    constexpr std::string_view kSaid = "As the latency predictor said.";
+    constexpr std::string_view kTook = "How long the prediction took, of both times together.";
+    for (const auto& [name, numbers, help] :
+         {std::tuple("request_predicted_ttft_seconds", &series->predicted_ttft, kSaid),
+          std::tuple("request_predicted_tpot_seconds", &series->predicted_tpot, kSaid),
+          std::tuple("request_ttft_prediction_duration_seconds", &series->prediction, kTook),
+          std::tuple("request_tpot_prediction_duration_seconds", &series->prediction, kTook)}) {
       both(*series, std::nullopt, [&](std::string_view prefix, LabelText labels) {
         metrics::Histogram::Snapshot snapshot;
         numbers->add_to(snapshot);
-        page.histogram(fmt::format("{}{}", prefix, name), "As the latency predictor said.", std::move(labels),
-                       numbers->bounds(), std::move(snapshot));
+        page.histogram(fmt::format("{}{}", prefix, name), help, std::move(labels), numbers->bounds(),
+                       std::move(snapshot));
       });
     }
     for (const auto& [type, count] :

@@ -51,7 +51,8 @@ class ApproximatePrefixProducer final : public Producer,
       const std::size_t slot =
           id < handles->size() && (*handles)[id] ? (*handles)[id]->handle.slot : SIZE_MAX;
       if (slot < chain.matches.size()) {
-        matched[row] = cached[row] = static_cast<float>(chain.matches[slot]);
+        cached[row] = static_cast<float>(chain.matches[slot]);
+        matched[row] = check_.distrusts(slot) ? 0 : cached[row];
       }
     }
   }
@@ -123,6 +124,7 @@ class ApproximatePrefixProducer final : public Producer,
   }
 
   void write(Page& page) const override {
+    write_check(page, *this, check_);
     constexpr std::string_view kHelp = "Blocks that are remembered, summed over endpoints.";
     const auto entries = static_cast<double>(index_.stats().entries);
     page.gauge("llm_d_epp_prefix_indexer_size", kHelp, {{"plugin_name", name}, {"plugin_type", type}},

@@ -11,7 +11,7 @@
 #include "kvcache/kv_index.h"
 #include "kvcache/prefix_check.h"
 #include "picker/check_state.h"
-#include "picker/metrics/page.h"
+#include "picker/plugins/kv_cache_metrics.h"
 
 namespace llmd::picker {
 namespace {
@@ -72,8 +72,9 @@ class PrecisePrefixProducer : public Producer,
     for (const Row row : cycle.candidates()) {
       const std::uint32_t id = cycle.endpoint(row).id;
       if (id < handles->size() && (*handles)[id] && (*handles)[id]->slot < match.blocks.size()) {
-        const kvcache::TierMatch& found = match.blocks[(*handles)[id]->slot];
-        matched[row] = static_cast<float>(std::floor(index_.weighted(found)));
+        const std::size_t slot = (*handles)[id]->slot;
+        const kvcache::TierMatch& found = match.blocks[slot];
+        matched[row] = check_.distrusts(slot) ? 0 : static_cast<float>(std::floor(index_.weighted(found)));
         cached[row] = static_cast<float>(found.blocks);
         most = std::max<std::uint64_t>(most, found.blocks);
       }
@@ -82,41 +83,13 @@ class PrecisePrefixProducer : public Producer,
   }
 
   void write(Page& page) const override {
+    write_check(page, *this, check_);
     if (!options_.metrics) {
       return;
     }
-    const auto both = [&page](std::string_view current, std::string_view older, std::string_view help,
-                              std::uint64_t count, const LabelText& labels = {}) {
-      for (const std::string_view name_ : {current, older}) {
-        page.counter(name_, help, labels, static_cast<double>(count));
-      }
-    };
-    const auto stats = index_.stats();
-    both("llm_d_epp_kv_cache_index_admissions_total", "kvcache_index_admissions_total",
-         "Blocks that engines reported.", stats.stored);
-    both("llm_d_epp_kv_cache_index_evictions_total", "kvcache_index_evictions_total",
-         "Blocks that engines gave up.", stats.removed);
-    both("llm_d_epp_kv_cache_index_lookup_requests_total", "kvcache_index_lookup_requests_total",
-         "Prompts that were looked up.", lookups_.load(std::memory_order_relaxed));
-    const std::uint64_t hits = hits_.load(std::memory_order_relaxed);
-    both("llm_d_epp_kv_cache_index_lookup_hits_total", "kvcache_index_lookup_hits_total",
-         "Blocks of the best match.", hits);
-    both("llm_d_epp_kv_cache_index_max_pod_hit_count_total", "kvcache_index_max_pod_hit_count_total",
-         "Blocks of the best match.", hits);
+    write_kv_index(page, index_.stats(), {lookups_.load(std::memory_order_relaxed), hits_.load()});
     if (follower_) {
-      const auto sources = follower_->stats();
-      for (const std::string_view name_ :
-           {"llm_d_epp_kv_cache_events_active_subscribers", "kvcache_kvevents_active_subscribers"}) {
-        page.gauge(name_, "Engines whose events are followed.", {},
-                   static_cast<double>(sources.subscriptions));
-      }
-      both("llm_d_epp_kv_cache_events_subscriber_reconnections_total",
-           "kvcache_kvevents_subscriber_reconnections_total", "Connections that were made again.",
-           sources.sources.reconnections);
-      both("llm_d_epp_kv_cache_events_messages_received_total", "kvcache_kvevents_messages_received_total",
-           "Batches of events.", sources.sources.batches);
-      both("llm_d_epp_kv_cache_events_zmq_errors_total", "kvcache_kvevents_zmq_errors_total",
-           "Messages that cannot be read.", sources.sources.malformed, {{"operation", "receive"}});
+      write_kv_events(page, *follower_, *engines_.load());
     }
   }
 
@@ -167,6 +140,7 @@ class PrecisePrefixProducer : public Producer,
     std::vector<kvcache::KvTarget> targets;
     auto handles = std::make_shared<Handles>();
     auto names = std::make_shared<Slots>();
+    auto engines = std::make_shared<Engines>();
     for (const EndpointPtr& endpoint : snapshot.endpoints) {
       targets.push_back({endpoint->destination, endpoint->endpoint.address.host,
                          static_cast<std::uint32_t>(std::max(endpoint->endpoint.rank, 0))});
@@ -183,10 +157,18 @@ class PrecisePrefixProducer : public Producer,
       (*handles)[endpoint->id] = handle;
       if (handle) {
         names->emplace(endpoint->full_name, *handle);
+        engines->emplace_back(endpoint->full_name, endpoint->destination);
+      }
+    }
+    for (const auto& [endpoint_name, handle] : *names_.load()) {
+      const auto still = names->find(endpoint_name);
+      if (still == names->end() || still->second != handle) {
+        check_.forget(handle.slot);
       }
     }
     handles_.store(std::move(handles));
     names_.store(std::move(names));
+    engines_.store(std::move(engines));
   }
 
   json::Value state() const override {
@@ -221,6 +203,7 @@ class PrecisePrefixProducer : public Producer,
  private:
   using Handles = std::vector<std::optional<kvcache::EndpointHandle>>;  // by endpoint id
   using Slots = std::map<std::string, kvcache::EndpointHandle, std::less<>>;
+  using Engines = std::vector<std::pair<std::string, std::string>>;  // full names and addresses
   struct Match {
     std::vector<kvcache::BlockHash> keys;
     std::vector<kvcache::TierMatch> blocks;
@@ -242,6 +225,7 @@ class PrecisePrefixProducer : public Producer,
   std::unique_ptr<kvcache::KvFollower> follower_;  // null: nobody tells us anything
   mutable async::Snapshot<Handles> handles_;
   mutable async::Snapshot<Slots> names_;
+  mutable async::Snapshot<Engines> engines_;
   mutable kvcache::PrefixCheck check_;
   mutable std::atomic<std::uint64_t> without_tokens_{0};
   mutable std::atomic<std::uint64_t> lookups_{0};

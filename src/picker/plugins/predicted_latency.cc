@@ -44,11 +44,14 @@ class PredictedLatencyProducer final : public Producer,
     const auto ttft_headroom = cycle.fill(columns_.ttft_headroom);
     const auto tpot_headroom = cycle.fill(columns_.tpot_headroom);
     const auto valid = cycle.fill(columns_.valid);
+    bool any = false;
+    const auto began = std::chrono::steady_clock::now();
     for (const Row row : cycle.candidates()) {
       const auto predicted = model_.predict(features(cycle, row));
       if (!predicted) {
         continue;
       }
+      any = true;
       known[row] = 1;
       ttft[row] = static_cast<float>(predicted->ttft_ms);
       tpot[row] = static_cast<float>(predicted->tpot_ms);
@@ -56,6 +59,9 @@ class PredictedLatencyProducer final : public Producer,
       const bool judges_tpot = options_.streaming && !is_prefill(cycle.endpoint(row).endpoint);
       tpot_headroom[row] = judges_tpot ? static_cast<float>(tpot_slo - predicted->tpot_ms) : 0.0F;
       valid[row] = predicted->ttft_ms < ttft_slo && (!judges_tpot || predicted->tpot_ms < tpot_slo) ? 1 : 0;
+    }
+    if (any) {
+      metrics_.predicted(request.model, request.target(), std::chrono::steady_clock::now() - began);
     }
   }
 

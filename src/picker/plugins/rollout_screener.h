@@ -1,7 +1,10 @@
 // disaggregatedset-rollout-screener: while prefill and decode sets are rolled out, a request is served by one
-// revision only. A revision that covers all required roles is drawn in proportion to its endpoints (their
-// sum, or the most of one role). Header selectors narrow endpoints by label; `strict` ones to nothing when
-// none matches.
+// revision only. Of the revisions that have all required roles one is drawn in proportion to its pods: those
+// of all these roles (sum), or those of the role that has the most pods altogether (max-role). A strict
+// header selector keeps the endpoints whose label is the header's value, possibly none; one that prefers is
+// for header-label-affinity-scorer. Answers name the labels of the endpoint that served.
+//
+// Only the pool's own endpoints are counted: roles that live in another pool do not cover a revision.
 #pragma once
 
 #include <memory>

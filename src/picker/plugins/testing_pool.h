@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <numeric>
 
 #include "json/path.h"
 #include "picker/picker.h"
@@ -69,6 +70,46 @@ inline ::testing::Matcher<const Scores&> are(std::initializer_list<double> value
 
 inline std::string only(std::string_view type, std::string_view parameters = "{}") {
   return "plugins: [{type: " + std::string(type) + ", parameters: " + std::string(parameters) + "}]\n";
+}
+
+inline Endpoint labelled(std::string name, std::map<std::string, std::string> labels) {
+  return {.address = {name, 8000}, .name = name, .labels = std::move(labels)};
+}
+
+// Names of the endpoints that the filters of the first profile left, in order.
+inline std::string left(Pool& pool, const Request& request = {}) {
+  if (!pool.picker->pick(request)) {
+    return "nobody";
+  }
+  const json::Value last = pool.picker->explain_last(1);
+  std::string names;
+  for (const json::Value& endpoint : *json::array_at(last, "[0].profiles[0].endpoints")) {
+    const std::string_view full = *json::string_at(endpoint, "name");
+    names += (names.empty() ? "" : " ") + std::string(full.substr(full.find('/') + 1));
+  }
+  return names;
+}
+
+struct Prompt {
+  explicit Prompt(std::size_t blocks, std::uint64_t seed = 1) : units(blocks * 4) {
+    std::iota(units.begin(), units.end(), seed * 100'000);
+  }
+  Request request() const {
+    return {.id = "r", .model = "m", .prompt_bytes = units.size() * 64, .prompt_units = units};
+  }
+  std::vector<std::uint64_t> units;
+};
+
+// Tells the prefix index that `endpoint` has seen the prompt.
+inline void warm(Pool& pool, const Prompt& prompt, std::size_t endpoint) {
+  const auto all = pool.picker->endpoints()->endpoints;
+  std::vector<EndpointPtr> others;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i != endpoint) {
+      others.push_back(all[i]);
+    }
+  }
+  ASSERT_TRUE(pool.picker->pick(prompt.request(), others));
 }
 
 }  // namespace llmd::picker
