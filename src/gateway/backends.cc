@@ -1,6 +1,5 @@
 #include "gateway/backends.h"
 
-#include "gateway/backend_tls.h"
 #include "gateway/endpoints.h"
 #include "gateway/fields.h"
 #include "gateway/kinds.h"
@@ -55,26 +54,20 @@ ResolvedBackend Backends::service(std::string_view name_space, std::string_view 
   if (service == nullptr) {
     return {{}, fmt::format("backend Service {}/{} does not exist", name_space, name), "BackendNotFound"};
   }
+  services_.insert(service);
   const kube::Object* found = port_of(*service, port);
   if (found == nullptr) {
     return {
         {}, fmt::format("backend Service {}/{} has no port {}", name_space, name, port), "BackendNotFound"};
   }
-  const std::string_view protocol = find_string(*found, "appProtocol");
-  if (protocol == kSecureWebSocket) {
-    return {{},
-            fmt::format("backend Service {}/{}: protocol {} is not supported", name_space, name, protocol),
-            "UnsupportedProtocol"};
-  }
-  auto tls = backend_tls(objects_, *service, find_string(*found, "name"));
-  if (!tls) {
-    return {{},
-            fmt::format("backend Service {}/{}: {}", name_space, name, tls.error().text()),
-            "InvalidBackendTLSPolicy"};
+  auto spoken = protocol_of(*service, *found);
+  if (!spoken.problem.empty()) {
+    return {{}, fmt::format("backend Service {}/{}: {}", name_space, name, spoken.problem), spoken.reason};
   }
   std::string key = fmt::format("{}/{}:{}", name_space, name, find_int(*found, "port", 0));
   if (!backends_.contains(key)) {
-    backends_.emplace(key, backend_of_service(*service, *found)).first->second.tls = std::move(*tls);
+    backends_.emplace(key, backend_of_service(*service, *found)).first->second.protocol =
+        std::move(spoken.protocol);
   }
   return {std::move(key), {}, {}};
 }
@@ -97,9 +90,24 @@ ResolvedBackend Backends::pool(std::string_view group, std::string_view name_spa
 Backend Backends::backend_of_service(const kube::Object& service, const kube::Object& port) const {
   auto list = endpoints_of(lookup_.slices(kube::namespace_of(service), kube::name_of(service)),
                            find_string(port, "name"));
-  return {.ready = std::move(list.ready),
-          .not_ready = list.not_ready,
-          .http2 = find_string(port, "appProtocol") == kHttp2Protocol};
+  return {.ready = std::move(list.ready), .not_ready = list.not_ready};
+}
+
+SpokenProtocol Backends::protocol_of(const kube::Object& service, const kube::Object& port) const {
+  const std::string_view wanted = find_string(port, "appProtocol");
+  auto tls = policies_.find(service, find_string(port, "name"));
+  if (!tls) {
+    return {{}, tls.error().text(), "InvalidBackendTLSPolicy"};
+  }
+  // Without a policy nobody says by which name and authority the server is known.
+  if (wanted == kSecureWebSocket && !*tls) {
+    return {{}, fmt::format("protocol {} needs a BackendTLSPolicy", wanted), "UnsupportedProtocol"};
+  }
+  return {{.http2 = wanted == kHttp2Protocol, .tls = std::move(*tls)}, {}, {}};
+}
+
+BackendProtocol Backends::protocol_of_pool(const kube::Object& pool) {
+  return {.http2 = find_string(pool, "spec.appProtocol") == kHttp2Protocol};
 }
 
 PoolPicker Backends::picker_of(const kube::Object& pool) const {
@@ -143,7 +151,7 @@ Backend Backends::backend_of_pool(const kube::Object& pool) const {
   return {.ready = std::move(list.ready),
           .not_ready = list.not_ready,
           .pool = true,
-          .http2 = find_string(pool, "spec.appProtocol") == kHttp2Protocol,
+          .protocol = protocol_of_pool(pool),
           .external = picker_of(pool).external,
           .priorities = priorities_of(pool, objects_.objectives)};
 }

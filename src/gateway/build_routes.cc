@@ -80,14 +80,19 @@ class Builder {
     }
     RouteFindings findings;
     const auto rules = make_rules(route, findings);
-    const auto pools = backends_.take_pools();
+    auto used = backends_.take_pools();
+    for (const kube::Object* service : backends_.take_services()) {
+      for (const BackendTlsPolicy* policy : backends_.tls_policies().naming(*service)) {
+        used.insert(policy->object);
+      }
+    }
     for (const ParentState& parent : parents) {
       for (const auto& attachment : parent.attachments) {
         serve(rules, attachment);
       }
-      for (const kube::Object* pool : pools) {
+      for (const kube::Object* each : used) {
         if (parent.accepted.holds) {
-          auto& gateways = pool_gateways_[pool];
+          auto& gateways = gateways_of_[each];
           if (std::ranges::find(gateways, parent.gateway->object) == gateways.end()) {
             gateways.push_back(parent.gateway->object);
           }
@@ -219,10 +224,13 @@ class Builder {
       }
     }
     for (const kube::Object* pool : objects_.pools) {
-      add(pool_status(kPools, *pool, pool_gateways_[pool], backends_.picker_of(*pool), options_));
+      add(pool_status(kPools, *pool, gateways_of_[pool], backends_.picker_of(*pool), options_));
     }
     for (const kube::Object* pool : objects_.older_pools) {
-      add(pool_status(kOlderPools, *pool, pool_gateways_[pool], backends_.picker_of(*pool), options_));
+      add(pool_status(kOlderPools, *pool, gateways_of_[pool], backends_.picker_of(*pool), options_));
+    }
+    for (const BackendTlsPolicy& policy : backends_.tls_policies().all()) {
+      add(policy_status(policy, gateways_of_[policy.object], options_));
     }
   }
 
@@ -237,7 +245,8 @@ class Builder {
   Lookup lookup_;
   Listeners listeners_;
   Backends backends_;
-  std::map<const kube::Object*, std::vector<const kube::Object*>> pool_gateways_;
+  // Of pools and policies: those whose routes lead there.
+  std::map<const kube::Object*, std::vector<const kube::Object*>> gateways_of_;
   BuiltRoutes built_;
 };
 

@@ -39,11 +39,11 @@ Task<Result<void>> ExternalRelay::decide(const ExternalPicker& picker, std::stri
   co_return Result<void>();
 }
 
-Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay(Visit& visit, const Backend& backend,
+Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay(Visit& visit, ExternallyPicked backend,
                                                               std::string_view scheme,
                                                               proxy::RelayRequest& request,
                                                               const proxy::RelayOptions& options) {
-  const ExternalPicker& picker = *backend.external;
+  const ExternalPicker& picker = backend.picker;
   Decision decision;
   const auto deadline = options.total.or_after(shared_.options.picker_timeout);
   auto decided =
@@ -70,7 +70,7 @@ Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay(Visit& visit, cons
   co_return co_await follow(visit, backend, decision, request, options);
 }
 
-Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, const Backend& backend, Decision& decision,
+Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, ExternallyPicked backend, Decision& decision,
                                                 proxy::RelayRequest& request,
                                                 const proxy::RelayOptions& options) {
   Picked& picked = decision.picked;
@@ -79,10 +79,10 @@ Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, const Backend& bac
   if (picked.body) {
     request.body = *picked.body;
   }
-  PickedTargets targets(shared_, visit, std::move(picked.destinations));
+  PickedTargets targets(shared_, visit, std::move(picked.destinations), backend.endpoints);
   proxy::RelayOutcome outcome;
   if (proxy::asks_for_upgrade(visit.answer().request())) {
-    outcome = co_await proxy::tunnel(visit.answer(), upstreams_.http1_of(backend), targets,
+    outcome = co_await proxy::tunnel(visit.answer(), upstreams_.http1_of(backend.protocol), targets,
                                      std::move(request), options);
   } else {
     PickerAnswer answer(
@@ -91,7 +91,8 @@ Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, const Backend& bac
         executor_);
     auto both = [&](async::Scope& scope) -> Task<void> {
       scope.spawn("ext_proc answer", answer.pump());
-      outcome = co_await proxy::relay(answer, upstreams_.of(backend), targets, std::move(request), options);
+      outcome = co_await proxy::relay(answer, upstreams_.of(backend.protocol), targets, std::move(request),
+                                      options);
     };
     co_await async::with_scope(executor_, both);
   }

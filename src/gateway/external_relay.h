@@ -11,6 +11,13 @@
 
 namespace llmd::gateway {
 
+// A backend of which another program decides; whoever gives it outlives the relay.
+struct ExternallyPicked {
+  const ExternalPicker& picker;
+  const BackendProtocol& protocol;
+  const picker::Picker& endpoints;  // that are known here: their requests are counted
+};
+
 class ExternalRelay {
  public:
   ExternalRelay(Shared& shared, Upstreams& upstreams, Executor executor)
@@ -20,7 +27,7 @@ class ExternalRelay {
 
   // nullopt: there is no decision, nothing has been answered, and the pool is FailOpen; `request` is as it
   // was.
-  Task<std::optional<proxy::RelayOutcome>> relay(Visit& visit, const Backend& backend,
+  Task<std::optional<proxy::RelayOutcome>> relay(Visit& visit, ExternallyPicked backend,
                                                  std::string_view scheme, proxy::RelayRequest& request,
                                                  const proxy::RelayOptions& options);
 
@@ -28,7 +35,7 @@ class ExternalRelay {
   struct Decision;
   Task<Result<void>> decide(const ExternalPicker& picker, std::string_view scheme,
                             const proxy::RelayRequest& request, Decision& decision);
-  Task<proxy::RelayOutcome> follow(Visit& visit, const Backend& backend, Decision& decision,
+  Task<proxy::RelayOutcome> follow(Visit& visit, ExternallyPicked backend, Decision& decision,
                                    proxy::RelayRequest& request, const proxy::RelayOptions& options);
 
   Shared& shared_;

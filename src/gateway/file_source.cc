@@ -132,7 +132,7 @@ struct FileSource::State {
                                        .now = to_rfc3339(system_clock().wall_now())});
     log_problems(built.status);
     gateway.update(std::move(built.table));
-    gateway.update_models(build_model_targets(sorted, sorted.llm_services));
+    gateway.update_models(build_model_targets(sorted, gateway.configuration().pools.external()));
     for (const auto& callback : callbacks) {
       callback(sorted);
     }

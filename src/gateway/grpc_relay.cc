@@ -51,7 +51,7 @@ Task<proxy::RelayOutcome> GrpcRelay::relay(Visit& visit, std::shared_ptr<const R
                                      .first_byte = options.first_byte_timeout,
                                      .idle = options.idle_timeout,
                                      .attempts = options.attempts};
-  http::Http2Pool& pool = upstreams_.http2_of(chosen);
+  http::Http2Pool& pool = upstreams_.http2_of(chosen.protocol);
   auto outcome = co_await proxy::relay_duplex(exchange, pool, targets, std::move(request), relaying);
   targets.note(outcome, exchange);
   co_return outcome;

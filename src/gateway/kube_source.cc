@@ -97,7 +97,7 @@ struct KubeSource::State {
                                       .address = options.address,
                                       .now = to_rfc3339(system_clock().wall_now())});
       gateway.update(std::move(built.table));
-      gateway.update_models(build_model_targets(all, all.llm_services));
+      gateway.update_models(build_model_targets(all, gateway.configuration().pools.external()));
       writer.want(std::move(built.status));
       for (const auto& callback : callbacks) {
         callback(all);

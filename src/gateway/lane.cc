@@ -81,7 +81,7 @@ Lane::Lane(async::EventLoop& loop, Shared& shared)
       external_(shared, upstreams_, loop.executor()),
       grpc_(shared, upstreams_, changed_),
       main_(*this, 0, shared.options.tls),
-      unified_(shared, upstreams_.plain(), changed_) {}
+      unified_(shared, upstreams_, external_, changed_) {}
 
 Result<net::Address> Lane::listen(const net::Address& address) {
   LLMD_TRY(main_.address, main_.server.listen(address));
@@ -255,7 +255,8 @@ Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routi
     request.trailers = trailers.size() > 0 ? &trailers : nullptr;
   }
   if (chosen.external) {
-    auto outcome = co_await external_.relay(visit, chosen, job.door.scheme, request, relaying);
+    const ExternallyPicked picked{*chosen.external, chosen.protocol, *routing.pickers.find(key)->second};
+    auto outcome = co_await external_.relay(visit, picked, job.door.scheme, request, relaying);
     if (outcome) {
       co_return std::move(*outcome);
     }
@@ -270,9 +271,10 @@ Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routi
   ServiceTargets targets(shared_, changed_, *routing.pickers.find(key)->second, wanted, key);
   targets.end_by(job.total);
   auto relayed =
-      proxy::asks_for_upgrade(exchange.request()) && !chosen.http2
-          ? proxy::tunnel(exchange, upstreams_.http1_of(chosen), targets, std::move(request), relaying)
-          : proxy::relay(exchange, upstreams_.of(chosen), targets, std::move(request), relaying);
+      proxy::asks_for_upgrade(exchange.request()) && !chosen.protocol.http2
+          ? proxy::tunnel(exchange, upstreams_.http1_of(chosen.protocol), targets, std::move(request),
+                          relaying)
+          : proxy::relay(exchange, upstreams_.of(chosen.protocol), targets, std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
   targets.note(outcome, exchange);
   co_return outcome;

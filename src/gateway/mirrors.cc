@@ -32,7 +32,7 @@ Task<void> Mirrors::run(std::shared_ptr<const Routing> routing, std::string back
   call.timeouts = {.connect = shared_.options.connect_timeout,
                    .first_byte = shared_.options.first_byte_timeout,
                    .idle = shared_.options.idle_timeout};
-  http::Client& client = upstreams_.of(routing->table.backends.find(backend)->second);
+  http::Client& client = upstreams_.of(routing->table.backends.find(backend)->second.protocol);
   co_await http::fetch(client, std::move(call), kLongestAnswer);
 }
 

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "gateway/catalog_builder.h"
 #include "gateway/picker_request.h"
-#include "http/client.h"
+#include "gateway/upstreams.h"
 
 namespace llmd::gateway {
 namespace {
@@ -17,14 +17,14 @@ namespace {
 constexpr std::size_t kLongestList = std::size_t{4} << 20;
 constexpr auto kFirstRetry = std::chrono::seconds(1);
 
-Task<Result<std::vector<openai::ModelCard>>> ask(http::ClientPool& pool, net::Address address,
+Task<Result<std::vector<openai::ModelCard>>> ask(http::Client& client, net::Address address,
                                                  Duration timeout) {
   http::ClientRequest request;
   request.address = address;
   request.head = {"GET", "/v1/models", {{"Accept", "application/json"}}};
   request.timeouts.connect = timeout;
   request.timeouts.total = async::Deadline::after(timeout);
-  LLMD_CO_TRY(const auto answer, co_await http::fetch(pool, std::move(request), kLongestList));
+  LLMD_CO_TRY(const auto answer, co_await http::fetch(client, std::move(request), kLongestList));
   if (answer.status != 200) {
     co_return unavailable("{}: GET /v1/models answered {}", address.to_string(), answer.status);
   }
@@ -35,21 +35,23 @@ Task<Result<std::vector<openai::ModelCard>>> ask(http::ClientPool& pool, net::Ad
 
 struct ModelDirectory::State {
   State(async::EventLoop& used, DirectoryOptions chosen)
-      : loop(used), options(std::move(chosen)), pool(used), due(used.executor()) {}
+      : loop(used), options(std::move(chosen)), upstreams(used), due(used.executor()) {}
 
   void set_targets(std::vector<ModelTarget> next);
   void note_endpoints();
   std::shared_ptr<const picker::Picker> picker_of(const ModelTarget& target);
   void rebuild();
   std::vector<net::Address> addresses() const;
+  BackendProtocol protocol_of(const net::Address& address) const;
   Task<void> probe(net::Address address);
   Task<void> probe_all(std::vector<net::Address> wanted);
+  Task<void> ask_when_due();
   std::vector<net::Address> due_now() const;
   async::Deadline next_due() const;
 
   async::EventLoop& loop;
   const DirectoryOptions options;
-  http::ClientPool pool;
+  Upstreams upstreams;
   FindPicker find_picker;
   std::function<void()> changed;
   std::vector<std::shared_ptr<const ModelTarget>> targets;
@@ -110,6 +112,18 @@ std::vector<net::Address> ModelDirectory::State::addresses() const {
   return all;
 }
 
+// As the first target with this endpoint says that has something to say.
+BackendProtocol ModelDirectory::State::protocol_of(const net::Address& address) const {
+  for (const auto& target : targets) {
+    if (target->protocol != BackendProtocol() &&
+        std::ranges::find(target->endpoints, address, &picker::Endpoint::address) !=
+            target->endpoints.end()) {
+      return target->protocol;
+    }
+  }
+  return {};
+}
+
 std::shared_ptr<const picker::Picker> ModelDirectory::State::picker_of(const ModelTarget& target) {
   if (find_picker) {
     if (auto shared = find_picker(target.key)) {
@@ -118,7 +132,8 @@ std::shared_ptr<const picker::Picker> ModelDirectory::State::picker_of(const Mod
   }
   auto& own = pickers[target.key];
   if (!own) {
-    own = target.via == Via::Pool ? pool_picker(options.pools) : std::make_shared<picker::Picker>();
+    own = target.via == Via::Pool && !target.external ? pool_picker(options.pools)
+                                                      : std::make_shared<picker::Picker>();
   }
   own->update(target.endpoints);
   return own;
@@ -151,7 +166,7 @@ void ModelDirectory::State::rebuild() {
 }
 
 Task<void> ModelDirectory::State::probe(net::Address address) {
-  auto listed = co_await ask(pool, address, options.probe_timeout);
+  auto listed = co_await ask(upstreams.of(protocol_of(address)), address, options.probe_timeout);
   const auto found = probes.find(address);
   if (found == probes.end()) {
     co_return;  // it left meanwhile
@@ -238,17 +253,28 @@ void ModelDirectory::set_manual(std::vector<ManualRoute> routes) {
   state_->rebuild();
 }
 
-Task<void> ModelDirectory::run() {
+Task<void> ModelDirectory::State::ask_when_due() {
   while (true) {
-    state_->due.reset();
-    auto wanted = state_->due_now();
+    due.reset();
+    auto wanted = due_now();
     if (!wanted.empty()) {
-      co_await state_->probe_all(std::move(wanted));
+      co_await probe_all(std::move(wanted));
       continue;
     }
-    const auto deadline = state_->next_due();
-    co_await state_->due.wait_until(deadline);
+    const auto deadline = next_due();
+    co_await due.wait_until(deadline);
   }
+}
+
+Task<void> ModelDirectory::run() {
+  co_await async::with_scope(state_->loop.executor(), [this](async::Scope& scope) -> Task<void> {
+    struct Running {
+      Upstreams& upstreams;
+      ~Running() { upstreams.close(); }
+    } running{state_->upstreams};
+    state_->upstreams.open(scope);
+    co_await state_->ask_when_due();
+  });
 }
 
 Task<ModelDirectory::Report> ModelDirectory::discover() {

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/strings.h"
+#include "gateway/backends.h"
 #include "gateway/endpoints.h"
 #include "gateway/fields.h"
 #include "gateway/kinds.h"
@@ -76,8 +77,8 @@ bool is_pool_shadow(std::string_view name) {
 
 class Builder {
  public:
-  Builder(const RouteObjects& objects, const std::vector<const kube::Object*>& llm_services)
-      : objects_(objects), lookup_(objects), llm_services_(llm_services) {}
+  Builder(const RouteObjects& objects, bool external_pickers)
+      : objects_(objects), lookup_(objects), backends_(objects, lookup_, external_pickers) {}
 
   std::vector<ModelTarget> build() {
     for (const auto* pools : {&objects_.pools, &objects_.older_pools}) {
@@ -93,6 +94,7 @@ class Builder {
     for (const kube::Object* pod : objects_.pods) {
       add_pod(*pod);
     }
+    speak_to_pods_as_to_services();
     return std::move(targets_);
   }
 
@@ -108,13 +110,17 @@ class Builder {
     target.endpoints = std::move(list.ready);
     target.not_ready = list.not_ready;
     target.priorities = priorities_of(pool, objects_.objectives);
+    target.protocol = Backends::protocol_of_pool(pool);
+    if (const auto external = backends_.picker_of(pool).external) {
+      target.external = *external;
+    }
     targets_.push_back(std::move(target));
   }
 
   // Names that an LLMInferenceService gives to what this object serves.
   void declare(const kube::Object& object, ModelTarget& target) const {
     const std::string_view name = label_of(object, "app.kubernetes.io/name");
-    for (const kube::Object* service : llm_services_) {
+    for (const kube::Object* service : objects_.llm_services) {
       if (kube::namespace_of(*service) != kube::namespace_of(object) || kube::name_of(*service) != name ||
           label_of(object, "app.kubernetes.io/part-of") != "llminferenceservice") {
         continue;
@@ -155,6 +161,12 @@ class Builder {
                                   .name = text(name),
                                   .labels = {}});
     }
+    auto spoken = backends_.protocol_of(service, port);
+    target.protocol = std::move(spoken.protocol);
+    if (!spoken.problem.empty()) {
+      target.endpoints.clear();
+      target.not_ready = 0;
+    }
     targets_.push_back(std::move(target));
   }
 
@@ -174,6 +186,24 @@ class Builder {
     targets_.push_back(std::move(target));
   }
 
+  void speak_to_pods_as_to_services() {
+    std::map<net::Address, BackendProtocol> known;
+    for (const ModelTarget& target : targets_) {
+      for (const picker::Endpoint& endpoint : target.endpoints) {
+        if (target.protocol != BackendProtocol()) {
+          known.emplace(endpoint.address, target.protocol);
+        }
+      }
+    }
+    for (ModelTarget& target : targets_) {
+      if (target.via == Via::Pod && !target.endpoints.empty()) {
+        if (const auto found = known.find(target.endpoints.front().address); found != known.end()) {
+          target.protocol = found->second;
+        }
+      }
+    }
+  }
+
   // The first declared port that is not the engine's behind a sidecar; 8000 by convention.
   static std::uint16_t port_of(const kube::Object& pod) {
     for (const char* containers : {"spec.initContainers", "spec.containers"}) {
@@ -191,7 +221,7 @@ class Builder {
 
   const RouteObjects& objects_;
   const Lookup lookup_;
-  const std::vector<const kube::Object*>& llm_services_;
+  const Backends backends_;
   std::vector<ModelTarget> targets_;
 };
 
@@ -202,16 +232,12 @@ std::string_view to_string(Via via) {
   return kNames[static_cast<std::size_t>(via)];
 }
 
-std::vector<ModelTarget> build_model_targets(const RouteObjects& objects,
-                                             const std::vector<const kube::Object*>& llm_services) {
-  return Builder(objects, llm_services).build();
+std::vector<ModelTarget> build_model_targets(const RouteObjects& objects, bool external_pickers) {
+  return Builder(objects, external_pickers).build();
 }
 
 void add_route_backends(const RouteTable& table, std::vector<ModelTarget>& targets) {
   for (const auto& [key, backend] : table.backends) {
-    if (backend.http2 || backend.tls) {
-      continue;  // the unified API speaks HTTP/1.1 without TLS with its backends
-    }
     const auto known = std::ranges::find(targets, key, &ModelTarget::key);
     if (known != targets.end()) {
       known->discovered = true;
@@ -221,6 +247,11 @@ void add_route_backends(const RouteTable& table, std::vector<ModelTarget>& targe
     target.key = key;
     target.endpoints = backend.ready;
     target.not_ready = backend.not_ready;
+    target.priorities = backend.priorities;
+    target.protocol = backend.protocol;
+    if (backend.external) {
+      target.external = *backend.external;
+    }
     targets.push_back(std::move(target));
   }
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,13 +37,16 @@ struct ModelTarget {
   std::vector<picker::Endpoint> endpoints;
   std::size_t not_ready = 0;
   std::map<std::string, int, std::less<>> priorities = {};  // of a pool, by InferenceObjective
-  double weight = 1;  // share of requests among targets that serve the same
+  BackendProtocol protocol = {};
+  std::optional<ExternalPicker> external = {};  // asked instead of picking in process
+  double weight = 1;                            // share of requests among targets that serve the same
   bool operator==(const ModelTarget&) const = default;
 };
 
-// `llm_services` (LLMInferenceServices) tell the names of models before an engine answers.
-std::vector<ModelTarget> build_model_targets(const RouteObjects& objects,
-                                             const std::vector<const kube::Object*>& llm_services = {});
+// LLMInferenceServices among the objects tell the names of models before an engine answers. Services that
+// must not be spoken to (a BackendTLSPolicy that cannot be followed) have no endpoints. `external_pickers`:
+// as BuildOptions. Pods behind a Service are spoken to as the Service says.
+std::vector<ModelTarget> build_model_targets(const RouteObjects& objects, bool external_pickers = false);
 
 // Adds the backends of routes that are not among the targets.
 void add_route_backends(const RouteTable& table, std::vector<ModelTarget>& targets);

@@ -1,5 +1,7 @@
 #include "gateway/picked_targets.h"
 
+#include <algorithm>
+
 namespace llmd::gateway {
 
 Task<Result<net::Address>> PickedTargets::next() {
@@ -12,6 +14,10 @@ Task<Result<net::Address>> PickedTargets::next() {
   }
   const net::Address& chosen = destinations_[next_++];
   visit_.set_upstream(chosen.to_string());
+  const auto endpoints = known_.endpoints();
+  const auto found = std::ranges::find(
+      endpoints->endpoints, chosen, [](const picker::EndpointPtr& each) { return each->endpoint.address; });
+  lease_ = found != endpoints->endpoints.end() ? picker::Lease(*found) : picker::Lease();
   co_return chosen;
 }
 
@@ -19,6 +25,7 @@ void PickedTargets::note(const proxy::RelayOutcome& outcome) {
   if (next_ == 0) {
     return;
   }
+  lease_.release();
   const net::Address& endpoint = destinations_[next_ - 1];
   if (outcome.error && outcome.error->kind != ErrorKind::Cancelled) {
     shared_.outliers.failed(endpoint);

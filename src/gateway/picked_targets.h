@@ -1,4 +1,5 @@
-// The endpoints that an external picker named, in its order. Private to gateway.
+// The endpoints that an external picker named, in its order. Holds a lease of the one in use where this
+// gateway knows it, too: what runs is counted, whoever decides. Private to gateway.
 #pragma once
 
 #include <vector>
@@ -11,8 +12,9 @@ namespace llmd::gateway {
 
 class PickedTargets final : public proxy::Targets {
  public:
-  PickedTargets(Shared& shared, Visit& visit, std::vector<net::Address> destinations)
-      : shared_(shared), visit_(visit), destinations_(std::move(destinations)) {}
+  PickedTargets(Shared& shared, Visit& visit, std::vector<net::Address> destinations,
+                const picker::Picker& known)
+      : shared_(shared), visit_(visit), destinations_(std::move(destinations)), known_(known) {}
 
   Task<Result<net::Address>> next() override;
   // The one in use: "10.0.0.1:8000".
@@ -24,6 +26,8 @@ class PickedTargets final : public proxy::Targets {
   Shared& shared_;
   Visit& visit_;
   std::vector<net::Address> destinations_;
+  const picker::Picker& known_;
+  picker::Lease lease_;
   std::size_t next_ = 0;
 };
 

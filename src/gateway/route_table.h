@@ -83,13 +83,19 @@ struct BackendTls {
   auto operator<=>(const BackendTls&) const = default;
 };
 
+// How a backend is spoken to.
+struct BackendProtocol {
+  bool http2 = false;                  // appProtocol kubernetes.io/h2c
+  std::optional<BackendTls> tls = {};  // absent: plaintext
+  bool operator==(const BackendProtocol&) const = default;
+};
+
 // One Service (and port) or one InferencePool that rules refer to.
 struct Backend {
   std::vector<picker::Endpoint> ready;
-  std::size_t not_ready = 0;                                // endpoints that may become ready
-  bool pool = false;                                        // an InferencePool
-  bool http2 = false;                                       // speaks HTTP/2 (appProtocol kubernetes.io/h2c)
-  std::optional<BackendTls> tls = {};                       // absent: plaintext
+  std::size_t not_ready = 0;  // endpoints that may become ready
+  bool pool = false;          // an InferencePool
+  BackendProtocol protocol = {};
   std::shared_ptr<const ExternalPicker> external = {};      // null: picked in process
   std::map<std::string, int, std::less<>> priorities = {};  // by InferenceObjective; others: 0
 };

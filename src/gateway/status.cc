@@ -58,29 +58,47 @@ bool is_ours(const kube::Object& parent) {
   return find_string(parent, "controllerName") == kControllerName;
 }
 
-bool same_parent(const kube::Object& entry, const kube::Object& reference) {
-  const kube::Object* written = find_object(entry, "parentRef");
-  return is_ours(entry) && written != nullptr && *written == reference;
-}
+// Where a kind of object lists whom its conditions are for.
+struct Entries {
+  const char* list;
+  const char* path;
+  const char* reference;
+};
+constexpr Entries kParents{"parents", "status.parents", "parentRef"};
+constexpr Entries kAncestors{"ancestors", "status.ancestors", "ancestorRef"};
 
 // The entries of other controllers as they are, ours made by `make` for each reference.
 template <typename Make>
-array parents_after(const kube::Object& object, const std::vector<kube::Object>& references, Make make) {
+array entries_after(const kube::Object& object, const Entries& entries,
+                    const std::vector<kube::Object>& references, Make make) {
   array result;
-  const auto before = objects_in(object, "status.parents");
+  const auto before = objects_in(object, entries.path);
   for (const kube::Object* entry : before) {
     if (!is_ours(*entry)) {
       result.push_back(*entry);
     }
   }
   for (std::size_t i = 0; i < references.size(); ++i) {
-    const auto entry = std::ranges::find_if(
-        before, [&](const kube::Object* each) { return same_parent(*each, references[i]); });
-    result.push_back(kube::Object{{"parentRef", references[i]},
+    const auto entry = std::ranges::find_if(before, [&](const kube::Object* each) {
+      const kube::Object* written = find_object(*each, entries.reference);
+      return is_ours(*each) && written != nullptr && *written == references[i];
+    });
+    result.push_back(kube::Object{{entries.reference, references[i]},
                                   {"controllerName", kControllerName},
                                   {"conditions", make(i, entry == before.end() ? nullptr : *entry)}});
   }
   return result;
+}
+
+std::vector<kube::Object> references_to(const std::vector<const kube::Object*>& gateways) {
+  std::vector<kube::Object> references;
+  for (const kube::Object* gateway : gateways) {
+    references.push_back({{"group", kGatewayGroup},
+                          {"kind", kube::kGateways.kind},
+                          {"name", kube::name_of(*gateway)},
+                          {"namespace", kube::namespace_of(*gateway)}});
+  }
+  return references;
 }
 
 }  // namespace
@@ -140,7 +158,7 @@ std::optional<StatusChange> route_status(const kube::Object& route, const std::v
     return made;
   };
   kube::Object status = status_before(route);
-  array after_all = parents_after(route, references, make);
+  array after_all = entries_after(route, kParents, references, make);
   if (!after_all.empty() || status.contains("parents")) {
     status["parents"] = std::move(after_all);
   }
@@ -148,16 +166,28 @@ std::optional<StatusChange> route_status(const kube::Object& route, const std::v
   return change_if_new(grpc ? kGrpcRoutes : kube::kHttpRoutes, route, std::move(status));
 }
 
+std::optional<StatusChange> policy_status(const BackendTlsPolicy& policy,
+                                          const std::vector<const kube::Object*>& gateways,
+                                          const BuildOptions& options) {
+  constexpr std::size_t kMost = 16;  // what the definition allows
+  const kube::Object& object = *policy.object;
+  const auto make = [&](std::size_t, const kube::Object* before) {
+    return after(before, {policy.accepted, policy.resolved}, object, options);
+  };
+  kube::Object status = status_before(object);
+  array after_all = entries_after(object, kAncestors, references_to(gateways), make);
+  if (after_all.size() > kMost) {
+    after_all.erase(after_all.begin() + kMost, after_all.end());
+  }
+  if (!after_all.empty() || status.contains("ancestors")) {
+    status["ancestors"] = std::move(after_all);
+  }
+  return change_if_new(kBackendTlsPolicies, object, std::move(status));
+}
+
 std::optional<StatusChange> pool_status(const kube::Resource& resource, const kube::Object& pool,
                                         const std::vector<const kube::Object*>& gateways,
                                         const PoolPicker& picker, const BuildOptions& options) {
-  std::vector<kube::Object> references;
-  for (const kube::Object* gateway : gateways) {
-    references.push_back({{"group", kGatewayGroup},
-                          {"kind", kube::kGateways.kind},
-                          {"name", kube::name_of(*gateway)},
-                          {"namespace", kube::namespace_of(*gateway)}});
-  }
   Condition resolved{"ResolvedRefs", true, "ResolvedRefs", {}};
   if (!picker.problem.empty()) {
     resolved = {"ResolvedRefs", false, "InvalidExtensionRef", picker.problem};
@@ -170,7 +200,7 @@ std::optional<StatusChange> pool_status(const kube::Resource& resource, const ku
     return after(before, conditions, pool, options);
   };
   kube::Object status = status_before(pool);
-  array after_all = parents_after(pool, references, make);
+  array after_all = entries_after(pool, kParents, references_to(gateways), make);
   if (!after_all.empty() || status.contains("parents")) {
     status["parents"] = std::move(after_all);
   }

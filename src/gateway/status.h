@@ -22,6 +22,11 @@ struct RouteFindings {
 std::optional<StatusChange> route_status(const kube::Object& route, const std::vector<ParentState>& parents,
                                          const RouteFindings& findings, const BuildOptions& options);
 
+// `gateways`: those whose routes lead to a Service that the policy names.
+std::optional<StatusChange> policy_status(const BackendTlsPolicy& policy,
+                                          const std::vector<const kube::Object*>& gateways,
+                                          const BuildOptions& options);
+
 // `gateways`: those whose routes lead to the pool.
 std::optional<StatusChange> pool_status(const kube::Resource& resource, const kube::Object& pool,
                                         const std::vector<const kube::Object*>& gateways,

@@ -117,7 +117,7 @@ std::vector<ModelTarget> targets_of(std::string_view yaml) {
   for (const auto& document : documents) {
     objects.add(document.value.get_object());
   }
-  return build_model_targets(objects, objects.llm_services);
+  return build_model_targets(objects);
 }
 
 TEST(ModelTargetsTest, APoolHasTheReadyPodsItSelects) {

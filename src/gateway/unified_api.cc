@@ -31,6 +31,20 @@ std::optional<std::string_view> rewritten_model(const http::Headers& headers) {
   return found ? found : headers.find("x-llm-d-model-name-rewrite");
 }
 
+// Speaks to each target as it wants to be spoken to.
+class ChosenClient final : public http::Client {
+ public:
+  ChosenClient(Upstreams& upstreams, const UnifiedTargets& targets)
+      : upstreams_(upstreams), targets_(targets) {}
+  Task<Result<std::unique_ptr<http::ClientResponse>>> send(http::ClientRequest request) override {
+    return upstreams_.of(targets_.protocol()).send(std::move(request));
+  }
+
+ private:
+  Upstreams& upstreams_;
+  const UnifiedTargets& targets_;
+};
+
 }  // namespace
 
 // Right after the start nobody has been asked yet: better a moment's wait than an answer that is wrong.
@@ -184,17 +198,31 @@ Task<void> UnifiedApi::forward(Visit& visit, const UnifiedSelector& selector, co
   wanted.path = arrived.path();
   wanted.body_bytes = request.body.size();
   UnifiedTargets targets(shared_, changed_, visit, wanted, model, selector.owner);
+  const auto outcome = co_await relay(visit, targets, std::move(request), scheme);
+  visit.note_outcome(outcome);
+}
+
+Task<proxy::RelayOutcome> UnifiedApi::relay(Visit& visit, UnifiedTargets& targets,
+                                            proxy::RelayRequest request, std::string_view scheme) {
   const GatewayOptions& options = shared_.options;
   const proxy::RelayOptions relaying{.connect = options.connect_timeout,
                                      .first_byte = options.first_byte_timeout,
                                      .idle = options.idle_timeout,
                                      .attempts = options.attempts};
-  auto relayed = proxy::asks_for_upgrade(arrived)
-                     ? proxy::tunnel(visit.answer(), pool_, targets, std::move(request), relaying)
-                     : proxy::relay(visit.answer(), pool_, targets, std::move(request), relaying);
-  const auto outcome = co_await std::move(relayed);
+  if (co_await targets.asks_elsewhere()) {
+    auto outcome = co_await external_.relay(visit, targets.elsewhere(), scheme, request, relaying);
+    if (outcome) {
+      co_return std::move(*outcome);
+    }
+    targets.fail_open();
+  }
+  ChosenClient client(upstreams_, targets);
+  auto relayed = proxy::asks_for_upgrade(visit.answer().request())
+                     ? proxy::tunnel(visit.answer(), client, targets, std::move(request), relaying)
+                     : proxy::relay(visit.answer(), client, targets, std::move(request), relaying);
+  auto outcome = co_await std::move(relayed);
   targets.note(outcome);
-  visit.note_outcome(outcome);
+  co_return outcome;
 }
 
 }  // namespace llmd::gateway

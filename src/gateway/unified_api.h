@@ -8,21 +8,22 @@
 #include <optional>
 
 #include "async/event.h"
+#include "gateway/external_relay.h"
 #include "gateway/model_directory.h"
 #include "gateway/shared.h"
 #include "gateway/traffic.h"
-#include "http/client.h"
 #include "openai/request_scan.h"
 #include "proxy/relay.h"
 
 namespace llmd::gateway {
 
 struct UnifiedSelector;
+class UnifiedTargets;
 
 class UnifiedApi {
  public:
-  UnifiedApi(Shared& shared, http::ClientPool& pool, async::Event& changed)
-      : shared_(shared), pool_(pool), changed_(changed) {}
+  UnifiedApi(Shared& shared, Upstreams& upstreams, ExternalRelay& external, async::Event& changed)
+      : shared_(shared), upstreams_(upstreams), external_(external), changed_(changed) {}
 
   // False: the request is none of the unified API's (it names no model and has no body); nothing has been
   // answered. `listener_trusted`: objective, fairness, SLO and rewrite headers may pass. `scheme`: http or
@@ -35,10 +36,13 @@ class UnifiedApi {
                                                    std::string& target_model);
   Task<void> forward(Visit& visit, const UnifiedSelector& selector, const openai::RequestScan& scan,
                      std::string_view body, bool listener_trusted, std::string_view scheme);
+  Task<proxy::RelayOutcome> relay(Visit& visit, UnifiedTargets& targets, proxy::RelayRequest request,
+                                  std::string_view scheme);
   Task<void> wait_for_first_answers();
 
   Shared& shared_;
-  http::ClientPool& pool_;
+  Upstreams& upstreams_;
+  ExternalRelay& external_;
   async::Event& changed_;
 };
 

@@ -6,6 +6,7 @@
 
 #include "crypto/hash.h"
 #include "gateway/picker_request.h"
+#include "proxy/tunnel.h"
 
 namespace llmd::gateway {
 namespace {
@@ -36,7 +37,8 @@ UnifiedTargets::UnifiedTargets(Shared& shared, async::Event& changed, Visit& vis
       model_(model),
       owner_(owner),
       deadline_(async::Deadline::after(shared.options.endpoint_wait)),
-      budget_(shared.retry_budget) {
+      budget_(shared.retry_budget),
+      tunnel_(proxy::asks_for_upgrade(visit.answer().request())) {
   const std::string& header = shared.traffic.configuration.unified.sessionHeader;
   if (!header.empty()) {
     session_ = visit.answer().request().headers.find(header).value_or("");
@@ -52,6 +54,9 @@ std::vector<UnifiedTargets::Candidate> UnifiedTargets::candidates(const ModelCat
   for (const ModelMapping* mapping : *mappings) {
     const Via best = mapping->via();
     for (const Serving& serving : mapping->serving) {
+      if (tunnel_ && serving.target->protocol.http2) {
+        continue;
+      }
       all.push_back({.mapping = mapping,
                      .serving = &serving,
                      .preferred = serving.target->via == best,
@@ -96,11 +101,20 @@ std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(
 
 void UnifiedTargets::accept(const Candidate& candidate, picker::Decision decision) {
   decision_ = std::move(decision);
+  use(candidate);
+  visit_.set_upstream(decision_.endpoint().address.to_string());
+}
+
+void UnifiedTargets::use(const Candidate& candidate) {
+  target_ = candidate.serving->target;
   picker_ = candidate.serving->picker;
   RequestNotes& notes = visit_.notes();
   notes.owner = candidate.mapping->card.owned_by;
-  notes.via = to_string(candidate.serving->target->via);
-  visit_.set_upstream(decision_.endpoint().address.to_string());
+  notes.via = to_string(target_->via);
+}
+
+bool UnifiedTargets::decides_elsewhere(const Candidate& candidate) const {
+  return candidate.serving->target->external && candidate.serving->target->key != opened_;
 }
 
 // The endpoint with the highest random weight for this session: one that comes or goes moves only the
@@ -111,6 +125,9 @@ bool UnifiedTargets::take_of_session(const std::vector<Candidate>& all) {
   picker::EndpointPtr chosen;
   std::uint64_t heaviest = 0;
   for (const Candidate& candidate : all) {
+    if (decides_elsewhere(candidate)) {
+      continue;
+    }
     const auto snapshot = candidate.serving->picker->endpoints();
     const auto avoided = shared_.outliers.avoided(snapshot->endpoints, shared_.turn++);
     for (const picker::EndpointPtr& endpoint : snapshot->endpoints) {
@@ -146,6 +163,16 @@ bool UnifiedTargets::take_one() {
     return true;
   }
   for (const Candidate& candidate : all) {
+    if (decides_elsewhere(candidate)) {
+      // A picker is asked once, before anything is sent: it may change the body.
+      const bool too_late = !tried_.empty() || !opened_.empty();
+      if (too_late || candidate.serving->target->endpoints.empty()) {
+        continue;
+      }
+      use(candidate);
+      elsewhere_ = true;
+      return true;
+    }
     auto decided = pick_from(candidate);
     if (!decided) {
       if (decided.error().status != 503) {
@@ -180,17 +207,8 @@ Task<Result<void>> UnifiedTargets::wait() {
   co_return co_await visit_.answer().progress(fmt::format("waiting for the model {} to start", model_));
 }
 
-Task<Result<net::Address>> UnifiedTargets::next() {
-  if (decision_.lease) {
-    shared_.outliers.failed(decision_.endpoint().address);
-    if (!budget_.may_retry()) {
-      co_return unavailable("{}: too many requests are being tried again", model_);
-    }
-    shared_.metrics.retries.add();
-    tried_.push_back(decision_.endpoint().address);
-    decision_ = {};
-  }
-  while (!take_one()) {
+Task<Result<void>> UnifiedTargets::choose() {
+  while (!decision_.lease && !elsewhere_ && !take_one()) {
     if (rejected_) {
       co_return std::unexpected(*rejected_);
     }
@@ -199,6 +217,37 @@ Task<Result<net::Address>> UnifiedTargets::next() {
     }
     LLMD_CO_TRY_VOID(co_await wait());
   }
+  co_return Result<void>();
+}
+
+// A failure is told by next(), which finds the same.
+Task<bool> UnifiedTargets::asks_elsewhere() {
+  co_await choose();
+  co_return elsewhere_;
+}
+
+ExternallyPicked UnifiedTargets::elsewhere() const {
+  return {*target_->external, target_->protocol, *picker_};
+}
+
+void UnifiedTargets::fail_open() {
+  elsewhere_ = false;
+  opened_ = target_->key;
+}
+
+Task<Result<net::Address>> UnifiedTargets::next() {
+  if (handed_out_) {
+    handed_out_ = false;
+    shared_.outliers.failed(decision_.endpoint().address);
+    if (!budget_.may_retry()) {
+      co_return unavailable("{}: too many requests are being tried again", model_);
+    }
+    shared_.metrics.retries.add();
+    tried_.push_back(decision_.endpoint().address);
+    decision_ = {};
+  }
+  LLMD_CO_TRY_VOID(co_await choose());
+  handed_out_ = true;
   co_return destination_of(decision_);
 }
 

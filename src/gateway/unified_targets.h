@@ -9,6 +9,7 @@
 
 #include "async/event.h"
 #include "gateway/decision_hooks.h"
+#include "gateway/external_relay.h"
 #include "gateway/model_directory.h"
 #include "gateway/shared.h"
 #include "gateway/traffic.h"
@@ -23,7 +24,15 @@ class UnifiedTargets final : public proxy::Targets {
   UnifiedTargets(Shared& shared, async::Event& changed, Visit& visit, picker::Request request,
                  std::string_view model, std::string_view owner);
 
+  // Decides, waiting as next() does. True: the target decides elsewhere: its picker is to be asked, and
+  // next() only after fail_open().
+  Task<bool> asks_elsewhere();
+  ExternallyPicked elsewhere() const;
+  // That picker has no decision, and any endpoint of its pool will do.
+  void fail_open();
   Task<Result<net::Address>> next() override;
+  // Of the one in use.
+  const BackendProtocol& protocol() const { return target_->protocol; }
   void prepare(http::RequestHead& head) override { tell_endpoint(decision_, head); }
   void answered(http::ResponseHead& head) override { tell_answer(decision_, head); }
   void first_byte() override { decision_.first_token(); }
@@ -44,6 +53,9 @@ class UnifiedTargets final : public proxy::Targets {
   bool take_one();
   bool take_of_session(const std::vector<Candidate>& all);
   void accept(const Candidate& candidate, picker::Decision decision);
+  void use(const Candidate& candidate);
+  bool decides_elsewhere(const Candidate& candidate) const;
+  Task<Result<void>> choose();
   Task<Result<void>> wait();
 
   Shared& shared_;
@@ -56,7 +68,12 @@ class UnifiedTargets final : public proxy::Targets {
   async::Deadline deadline_;
   RetryBudget::Request budget_;
   picker::Decision decision_;
-  std::shared_ptr<const picker::Picker> picker_;  // of the decision
+  bool handed_out_ = false;                       // the decision, by next()
+  std::shared_ptr<const ModelTarget> target_;     // of the decision, or the one that decides elsewhere
+  std::shared_ptr<const picker::Picker> picker_;  // of it
+  bool elsewhere_ = false;
+  std::string opened_;  // key of the target that is picked for here although it decides elsewhere
+  const bool tunnel_;   // asks for a connection that only HTTP/1.1 has
   std::vector<net::Address> tried_;
   std::optional<Error> rejected_;  // by a picker, for another reason than that nobody is there
   bool waited_ = false;

@@ -32,30 +32,30 @@ void Upstreams::close() {
   }
 }
 
-http::Client& Upstreams::of(const Backend& backend) {
-  return backend.http2 ? static_cast<http::Client&>(http2_of(backend)) : http1_of(backend);
+http::Client& Upstreams::of(const BackendProtocol& protocol) {
+  return protocol.http2 ? static_cast<http::Client&>(http2_of(protocol)) : http1_of(protocol);
 }
 
-http::ClientPool& Upstreams::http1_of(const Backend& backend) {
-  if (!backend.tls) {
+http::ClientPool& Upstreams::http1_of(const BackendProtocol& protocol) {
+  if (!protocol.tls) {
     return http1_;
   }
-  auto known = secure_http1_.find(*backend.tls);
+  auto known = secure_http1_.find(*protocol.tls);
   if (known == secure_http1_.end()) {
-    const http::ClientOptions options{.tls = client_of(*backend.tls, false),
+    const http::ClientOptions options{.tls = client_of(*protocol.tls, false),
                                       .max_idle_per_address = kMaxIdle};
-    known = secure_http1_.try_emplace(*backend.tls, loop_, options).first;
+    known = secure_http1_.try_emplace(*protocol.tls, loop_, options).first;
   }
   return known->second;
 }
 
-http::Http2Pool& Upstreams::http2_of(const Backend& backend) {
-  if (!backend.tls) {
+http::Http2Pool& Upstreams::http2_of(const BackendProtocol& protocol) {
+  if (!protocol.tls) {
     return http2_;
   }
-  auto known = secure_http2_.find(*backend.tls);
+  auto known = secure_http2_.find(*protocol.tls);
   if (known == secure_http2_.end()) {
-    known = secure_http2_.try_emplace(*backend.tls, loop_.executor(), client_of(*backend.tls, true)).first;
+    known = secure_http2_.try_emplace(*protocol.tls, loop_.executor(), client_of(*protocol.tls, true)).first;
     if (scope_ != nullptr) {
       known->second.open(*scope_);
     }

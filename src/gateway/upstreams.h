@@ -17,10 +17,10 @@ class Upstreams {
   void open(async::Scope& scope);
   void close();
 
-  http::Client& of(const Backend& backend);
-  http::ClientPool& http1_of(const Backend& backend);
-  http::Http2Pool& http2_of(const Backend& backend);
-  http::ClientPool& plain() { return http1_; }
+  http::Client& of(const BackendProtocol& protocol);
+  // Whatever it says of HTTP/2.
+  http::ClientPool& http1_of(const BackendProtocol& protocol);
+  http::Http2Pool& http2_of(const BackendProtocol& protocol);
 
  private:
   async::EventLoop& loop_;

