@@ -24,14 +24,21 @@ void PrefixCheck::learn_block_size(Endpoint& endpoint, std::uint32_t reported) c
   endpoint.stats.suspected_block_size = telling ? endpoint.divisor : 0;
 }
 
-PrefixCheck::Action PrefixCheck::strike(Endpoint& endpoint, State if_healed_before) const {
+void PrefixCheck::set_state(Endpoint& endpoint, State state) {
+  const auto distrusted = [](State each) { return each == State::Distrusted ? 1U : 0U; };
+  distrusted_.fetch_add(distrusted(state) - distrusted(endpoint.stats.state), std::memory_order_relaxed);
+  endpoint.stats.state = state;
+}
+
+PrefixCheck::Action PrefixCheck::strike(Endpoint& endpoint, State if_healed_before) {
   endpoint.missing_in_a_row = endpoint.less_in_a_row = endpoint.unforeseen_in_a_row = 0;
   if (endpoint.stats.state != State::Trusted) {
-    endpoint.stats.state = if_healed_before;
+    set_state(endpoint, if_healed_before);
     return Action::None;
   }
-  endpoint.stats.state = State::Healing;
+  set_state(endpoint, State::Healing);
   ++endpoint.stats.heals;
+  ++counted_.heals;
   return Action::Heal;
 }
 
@@ -57,23 +64,27 @@ PrefixCheck::Action PrefixCheck::record(std::size_t slot, const Sample& sample) 
   }
   if (more - fewer <= tolerance) {
     ++stats.agreed;
+    ++counted_.agreed;
     // Agreeing on nothing proves nothing.
     if (fewer > 0) {
       endpoint.missing_in_a_row = endpoint.less_in_a_row = endpoint.unforeseen_in_a_row = 0;
-      stats.state = State::Trusted;
+      set_state(endpoint, State::Trusted);
     }
     return Action::None;
   }
   if (sample.reported > sample.predicted) {
     ++stats.unforeseen;
+    ++counted_.unforeseen;
     return ++endpoint.unforeseen_in_a_row >= options_.strikes ? strike(endpoint, State::Blind) : Action::None;
   }
   if (sample.reported == 0) {
     ++stats.missing;
+    ++counted_.missing;
     return ++endpoint.missing_in_a_row >= options_.strikes ? strike(endpoint, State::Distrusted)
                                                            : Action::None;
   }
   ++stats.less;
+  ++counted_.less;
   return ++endpoint.less_in_a_row >= options_.stale_strikes ? strike(endpoint, State::Distrusted)
                                                             : Action::None;
 }
@@ -87,6 +98,26 @@ double PrefixCheck::trust(std::size_t slot) const {
   return stats.state == State::Distrusted ? 0 : stats.trust;
 }
 
+bool PrefixCheck::distrusts(std::size_t slot) const {
+  if (distrusted_.load(std::memory_order_relaxed) == 0) {
+    return false;
+  }
+  const std::lock_guard lock(mutex_);
+  return slot < endpoints_.size() && endpoints_[slot].stats.state == State::Distrusted;
+}
+
+PrefixCheck::Summary PrefixCheck::summary() const {
+  const std::lock_guard lock(mutex_);
+  Summary summary = counted_;
+  for (const Endpoint& endpoint : endpoints_) {
+    if (endpoint.stats.samples > 0) {
+      ++summary.endpoints[static_cast<std::size_t>(endpoint.stats.state)];
+      summary.other_block_sizes += endpoint.stats.suspected_block_size > 0 ? 1 : 0;
+    }
+  }
+  return summary;
+}
+
 PrefixCheck::Stats PrefixCheck::stats(std::size_t slot) const {
   const std::lock_guard lock(mutex_);
   return slot < endpoints_.size() ? endpoints_[slot].stats : Stats();
@@ -95,6 +126,7 @@ PrefixCheck::Stats PrefixCheck::stats(std::size_t slot) const {
 void PrefixCheck::forget(std::size_t slot) {
   const std::lock_guard lock(mutex_);
   if (slot < endpoints_.size()) {
+    set_state(endpoints_[slot], State::Trusted);
     endpoints_[slot] = Endpoint();
   }
 }

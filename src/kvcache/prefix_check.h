@@ -19,9 +19,11 @@
 // Differences of two blocks, or a tenth, do not count: engines compute the end of a prompt again, and text is
 // cut into estimated tokens.
 //
-// Threads: any; a mutex, held for nanoseconds.
+// Threads: any; a mutex, held for nanoseconds. distrusts() takes it only while some endpoint is distrusted.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -52,6 +54,7 @@ class PrefixCheck {
     Distrusted,  // healing did not help
     Blind,       // healing did not help; the engine has more than is known
   };
+  static constexpr std::size_t kStates = 4;
   struct Stats {
     State state = State::Trusted;
     std::uint64_t samples = 0;
@@ -66,6 +69,17 @@ class PrefixCheck {
     double trust = 1;
   };
 
+  // Of all endpoints; the counts go on when one of them leaves.
+  struct Summary {
+    std::uint64_t agreed = 0;
+    std::uint64_t missing = 0;
+    std::uint64_t less = 0;
+    std::uint64_t unforeseen = 0;
+    std::uint64_t heals = 0;
+    std::array<std::uint32_t, kStates> endpoints{};  // by state; those that have been checked at least once
+    std::uint32_t other_block_sizes = 0;             // endpoints with a suspected_block_size
+  };
+
   explicit PrefixCheck(Options options) : options_(options) {}
 
   // `endpoint` is a slot of the index that made the prediction.
@@ -73,6 +87,9 @@ class PrefixCheck {
   // Between 0 (predictions are worth nothing) and 1: a moving average of how much of what was predicted came
   // true.
   double trust(std::size_t endpoint) const;
+  // What is predicted for this endpoint must not attract requests. For hot paths.
+  bool distrusts(std::size_t endpoint) const;
+  Summary summary() const;
   Stats stats(std::size_t endpoint) const;
   void forget(std::size_t endpoint);  // the slot gets another endpoint
 
@@ -87,11 +104,14 @@ class PrefixCheck {
   };
 
   void learn_block_size(Endpoint& endpoint, std::uint32_t reported) const;
-  Action strike(Endpoint& endpoint, State if_healed_before) const;
+  Action strike(Endpoint& endpoint, State if_healed_before);
+  void set_state(Endpoint& endpoint, State state);
 
   Options options_;
   mutable std::mutex mutex_;  // guards endpoints_
   std::vector<Endpoint> endpoints_;
+  Summary counted_;  // without `endpoints` and `other_block_sizes`; guarded by mutex_
+  std::atomic<std::uint32_t> distrusted_{0};
 };
 
 std::string_view to_string(PrefixCheck::State state);

@@ -86,10 +86,29 @@ TEST(PrefixCheckTest, TheEnginesBlockSizeShowsInItsReports) {
   EXPECT_EQ(same.stats(3).suspected_block_size, 0U);
 }
 
+TEST(PrefixCheckTest, TheSummaryCountsEveryEndpointAndGoesOnWithoutThoseThatLeave) {
+  PrefixCheck check({.block_size = 64});
+  record(check, 50, {1000, 800, 0});
+  check.record(1, {1000, 800, 800});
+  EXPECT_TRUE(check.distrusts(3));
+  EXPECT_FALSE(check.distrusts(1));
+  PrefixCheck::Summary summary = check.summary();
+  EXPECT_EQ(summary.agreed, 1U);
+  EXPECT_EQ(summary.missing, 50U);
+  EXPECT_EQ(summary.heals, 1U);
+  EXPECT_EQ(summary.endpoints, (std::array<std::uint32_t, 4>{1, 0, 1, 0}));
+  check.forget(3);
+  summary = check.summary();
+  EXPECT_EQ(summary.missing, 50U);
+  EXPECT_EQ(summary.endpoints, (std::array<std::uint32_t, 4>{1, 0, 0, 0}));
+}
+
 TEST(PrefixCheckTest, ASlotWithANewEndpointStartsClean) {
   PrefixCheck check({});
   record(check, 50, {1000, 800, 0});
+  EXPECT_TRUE(check.distrusts(3));
   check.forget(3);
+  EXPECT_FALSE(check.distrusts(3));
   EXPECT_EQ(check.trust(3), 1);
   EXPECT_EQ(check.stats(3).samples, 0U);
 }
