@@ -3,6 +3,7 @@
 #include "gateway/gateway.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <map>
 
 #include "async/event.h"
@@ -10,6 +11,7 @@
 #include "base/strings.h"
 #include "cli/gateway_settings.h"
 #include "cli/options.h"
+#include "crypto/random.h"
 #include "gateway/file_source.h"
 #include "gateway/kube_source.h"
 #include "process/signals.h"
@@ -32,6 +34,7 @@ struct GatewayArguments {
   std::string kubeconfig;
   bool in_cluster = false;
   std::string routes_config_map;  // NAMESPACE/NAME
+  std::string status_lease;       // NAMESPACE/NAME, or none
   std::string address;
   int drain_seconds = 10;
   GatewaySettings settings;
@@ -72,15 +75,26 @@ struct Source {
   std::unique_ptr<gateway::ConfigMapRoutes> routes;
 };
 
-Result<kube::ObjectKey> parse_key(const std::string& text) {
+Result<kube::ObjectKey> parse_key(std::string_view option, const std::string& text, std::string usual) {
   if (text.empty()) {
-    return kube::ObjectKey{kube::own_namespace(), "llmd-gateway-routes"};
+    return kube::ObjectKey{kube::own_namespace(), std::move(usual)};
   }
   const auto pieces = split(text, '/');
   if (pieces.size() != 2 || pieces.front().empty() || pieces.back().empty()) {
-    return invalid_argument("--routes-config-map {}: expected NAMESPACE/NAME", text);
+    return invalid_argument("{} {}: expected NAMESPACE/NAME", option, text);
   }
   return kube::ObjectKey{std::string(pieces.front()), std::string(pieces.back())};
+}
+
+Result<std::optional<kube::LeaseOptions>> parse_lease(const std::string& text) {
+  if (text == "none") {
+    return std::nullopt;
+  }
+  LLMD_TRY(auto key, parse_key("--status-lease", text, "llmd-gateway"));
+  const char* pod = std::getenv("POD_NAME");
+  return kube::LeaseOptions{
+      .key = std::move(key),
+      .identity = fmt::format("{}_{}", pod != nullptr ? pod : "llmd-gateway", crypto::random_hex(8))};
 }
 
 // What clients call the gateway; unknown where it listens on every address.
@@ -103,9 +117,11 @@ Result<Source> open_source(async::EventLoop& loop, gateway::Gateway& gateway,
                                              : kube::ClientConfig::from_kubeconfig(arguments.kubeconfig));
   config.user_agent = "llmd-gateway";
   LLMD_TRY(source.client, kube::Client::create(loop, std::move(config)));
+  LLMD_TRY(auto lease, parse_lease(arguments.status_lease));
   source.objects = std::make_unique<gateway::KubeSource>(
-      loop, *source.client, gateway, gateway::KubeSourceOptions{.alone = false, .address = address});
-  LLMD_TRY(auto key, parse_key(arguments.routes_config_map));
+      loop, *source.client, gateway,
+      gateway::KubeSourceOptions{.alone = false, .address = address, .status_lease = std::move(lease)});
+  LLMD_TRY(auto key, parse_key("--routes-config-map", arguments.routes_config_map, "llmd-gateway-routes"));
   source.routes = std::make_unique<gateway::ConfigMapRoutes>(loop, *source.client, std::move(key));
   return source;
 }
@@ -187,6 +203,9 @@ Task<void> Running::run() {
     co_await async::finishes_before(asked_to_drain.wait(), signal());
     co_await gateway.drain(async::Deadline::after(std::chrono::seconds(arguments.drain_seconds)));
   });
+  if (source.objects) {
+    co_await source.objects->step_down();
+  }
 }
 
 Result<bool> parse(GatewayArguments& options, Arguments arguments) {
@@ -197,6 +216,9 @@ Result<bool> parse(GatewayArguments& options, Arguments arguments) {
   command_line.add("--routes-config-map", options.routes_config_map,
                    "NAMESPACE/NAME: where entries made by hand are kept on a cluster; "
                    "default: llmd-gateway-routes of the own namespace");
+  command_line.add("--status-lease", options.status_lease,
+                   "NAMESPACE/NAME: of the gateways with this Lease one writes status; none: this one does; "
+                   "default: llmd-gateway of the own namespace");
   command_line.add("--host", options.host, "address to listen on");
   command_line.add("--port", options.port, "port to listen on, for all listeners; 0 takes a free one");
   command_line.add("--tls-cert", options.certificate, "serve HTTPS there with this certificate");

@@ -51,6 +51,8 @@ std::vector<std::uint16_t> ports_of(const kube::Object& pool) {
   return ports;
 }
 
+}  // namespace
+
 // v1: {matchLabels}; v1alpha2: the labels themselves.
 bool selects(const kube::Object& pool, const kube::Object& pod) {
   const kube::Object* selector = kube::find_object(pool, "spec.selector");
@@ -64,8 +66,6 @@ bool selects(const kube::Object& pool, const kube::Object& pod) {
            kube::label_of(pod, label.key()) == std::string_view(label.value().get_string());
   });
 }
-
-}  // namespace
 
 bool is_ready(const kube::Object& pod) {
   const kube::Object* ready = kube::find_condition(pod, "Ready");

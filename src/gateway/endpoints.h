@@ -24,6 +24,8 @@ EndpointList endpoints_of(const std::vector<const kube::Object*>& slices, std::s
 // selector selects nothing.
 EndpointList endpoints_of_pool(const kube::Object& pool, const std::vector<const kube::Object*>& pods);
 
+// Whether the pod is one of the InferencePool's.
+bool selects(const kube::Object& pool, const kube::Object& pod);
 bool is_ready(const kube::Object& pod);
 picker::Endpoint endpoint_of(const kube::Object& pod, std::uint16_t port);
 

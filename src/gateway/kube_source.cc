@@ -1,11 +1,14 @@
 #include "gateway/kube_source.h"
 
+#include <algorithm>
 #include <array>
 #include <deque>
+#include <span>
 
 #include "async/event.h"
 #include "async/scope.h"
 #include "gateway/kinds.h"
+#include "gateway/route_inputs.h"
 #include "gateway/status_writer.h"
 #include "kube/informer.h"
 
@@ -15,9 +18,11 @@ namespace {
 // Changes come in bursts (a rollout touches slices several times); one table for a burst is enough.
 constexpr auto kBurst = std::chrono::milliseconds(5);
 
+using ObjectList = std::vector<const kube::Object*> RouteObjects::*;
+
 struct Watched {
   kube::Resource resource;
-  std::vector<const kube::Object*> RouteObjects::* list;
+  ObjectList list;
 };
 
 constexpr std::array kWatched{
@@ -48,22 +53,36 @@ struct KubeSource::State {
         client(client_used),
         gateway(fed),
         options(std::move(chosen)),
+        writes(options.write_status && !options.status_lease),
         writer(loop, client),
         changed(loop.executor()) {
     for (const Watched& each : kWatched) {
       kube::Informer& informer = informers.emplace_back(loop, client, each.resource);
-      informer.on_change([this](const kube::Object*, const kube::Object*) { changed.set(); });
+      informer.on_change([this, &each](const kube::Object* before, const kube::Object* after) {
+        if (counts(each, before) || counts(each, after)) {
+          changed.set();
+        }
+      });
     }
   }
 
-  RouteObjects objects() const {
+  RouteObjects objects(std::span<const ObjectList> wanted = {}) const {
     RouteObjects all;
     for (std::size_t i = 0; i < kWatched.size(); ++i) {
+      if (!wanted.empty() && std::ranges::find(wanted, kWatched[i].list) == wanted.end()) {
+        continue;
+      }
       for (const auto& [key, object] : informers[i].objects()) {
         (all.*kWatched[i].list).push_back(&object);
       }
     }
     return all;
+  }
+
+  bool counts(const Watched& watched, const kube::Object* object) const {
+    constexpr ObjectList kReferrers[] = {&RouteObjects::gateways, &RouteObjects::backend_tls_policies,
+                                         &RouteObjects::pools, &RouteObjects::older_pools};
+    return object != nullptr && counts_for_routes(watched.resource, *object, objects(kReferrers));
   }
 
   // Half a picture would refuse what the whole one serves. Kinds that are unknown here, or not for us, are
@@ -89,6 +108,12 @@ struct KubeSource::State {
     if (options.write_status) {
       scope.spawn("status", writer.run());
     }
+    if (options.write_status && options.status_lease) {
+      scope.spawn("who writes status", kube::lead(client, *options.status_lease, [this](bool leads) {
+                    writes = leads;
+                    changed.set();
+                  }));
+    }
     while (true) {
       changed.reset();
       const RouteObjects all = objects();
@@ -98,7 +123,7 @@ struct KubeSource::State {
                                       .now = to_rfc3339(system_clock().wall_now())});
       gateway.update(std::move(built.table));
       gateway.update_models(build_model_targets(all, gateway.configuration().pools.external()));
-      writer.want(std::move(built.status));
+      writer.want(writes ? std::move(built.status) : std::vector<StatusChange>());
       for (const auto& callback : callbacks) {
         callback(all);
       }
@@ -111,6 +136,7 @@ struct KubeSource::State {
   kube::Client& client;
   Gateway& gateway;
   const KubeSourceOptions options;
+  bool writes;  // status: not while another gateway does
   StatusWriter writer;
   std::deque<kube::Informer> informers;  // as kWatched
   async::Event changed;
@@ -125,6 +151,12 @@ KubeSource::~KubeSource() = default;
 
 void KubeSource::on_update(std::function<void(const RouteObjects&)> callback) {
   state_->callbacks.push_back(std::move(callback));
+}
+
+Task<void> KubeSource::step_down() {
+  if (state_->options.write_status && state_->options.status_lease) {
+    co_await kube::give_up_lead(state_->client, *state_->options.status_lease);
+  }
 }
 
 Task<void> KubeSource::run() {

@@ -66,5 +66,46 @@ TEST_F(Statuses, AreWrittenOnceAndKeepWhatOthersWrote) {
       "example.com/other");
 }
 
+TEST_F(Statuses, OfSeveralGatewaysOneWritesAndAnotherWhenItEnds) {
+  given(kClass);
+  given(kGateway);
+  const auto options = [](std::string_view address) {
+    return KubeSourceOptions{
+        .alone = false,
+        .address = std::string(address),
+        .status_lease = kube::LeaseOptions{
+            .key = {"default", "llmd-gateway"}, .identity = std::string(address), .retry = milliseconds(10)}};
+  };
+  const auto address = [&] {
+    const auto all = objects_in(object(kube::kGateways, "front"), "status.addresses");
+    return all.empty() ? std::string() : std::string(kube::find_string(*all.front(), "value"));
+  };
+  async::Scope first_scope(loop_);
+  KubeSource first(loop_, kube_, gateway_, options("10.0.0.1"));
+  first_scope.spawn("first", first.run());
+  EXPECT_EQ(settled("10.0.0.1", address), "10.0.0.1");
+
+  Gateway other(loop_, {});
+  other.listen({"127.0.0.1", 0}).value();
+  KubeSource second(loop_, kube_, other, options("10.0.0.2"));
+  bool second_knows = false;
+  second.on_update([&](const RouteObjects& all) { second_knows = !all.services.empty(); });
+  scope_.spawn("second", second.run());
+  const auto version = [&] {
+    return std::string(kube::resource_version_of(object(kube::kGateways, "front")));
+  };
+  const std::string before = version();
+  given(kService);  // both look again
+  EXPECT_EQ(settled("yes", [&] { return second_knows ? "yes" : "no"; }), "yes");
+  loop_.block_on(async::sleep(milliseconds(50)));
+  EXPECT_EQ(version(), before);
+  EXPECT_EQ(address(), "10.0.0.1");
+
+  loop_.block_on(first_scope.close());
+  loop_.block_on(first.step_down());
+  EXPECT_EQ(settled("10.0.0.2", address), "10.0.0.2");
+  loop_.block_on(scope_.close());
+}
+
 }  // namespace
 }  // namespace llmd::gateway

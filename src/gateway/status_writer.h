@@ -1,6 +1,7 @@
-// Writes status. Every gateway may run one without a leader: all of them compute the same status, entries of
-// other controllers are kept, and who comes second finds nothing left to do. A conflict means that the object
-// has changed: its newer version is judged anew, so nothing is written over. One loop; private to gateway.
+// Writes status. Entries of other controllers are kept. Several gateways without a Lease may write beside
+// each other as long as they compute the same: who comes second finds nothing left to do. A conflict means
+// that the object has changed: its newer version is judged anew, so nothing is written over. One loop;
+// private to gateway.
 #pragma once
 
 #include <vector>

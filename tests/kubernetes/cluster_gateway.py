@@ -44,7 +44,8 @@ class ClusterGateway(harness.Gateway):
             arguments = (*arguments, "--config", str(self.folder / "gateway.yaml"))
         self.process = subprocess.Popen(
             [LLMD, "gateway", *(source or ["--kubeconfig", plane.account_file]), "--port", "0", "--admin", admin,
-             "--data", str(self.folder / "data"), "--routes-config-map", f"{SYSTEM}/llmd-gateway-routes", *arguments],
+             "--data", str(self.folder / "data"), "--routes-config-map", f"{SYSTEM}/llmd-gateway-routes", "--status-lease",
+             f"{SYSTEM}/llmd-gateway", *arguments],
             stdout=subprocess.PIPE, stderr=self.log, text=True, env=os.environ | (environment or {}))
         for line in self.process.stdout:
             if line.startswith("admin "):

@@ -9,7 +9,7 @@ import urllib.request
 
 from cluster_gateway import ClusterGateway, GatewayCluster, wait_for  # first: finds the next
 import harness
-from cluster import PATIENCE, SYSTEM
+from cluster import PATIENCE, ROOT, SYSTEM
 from control_plane import POD_ADDRESS, enter_own_network, require
 from flaky_server import FlakyServer
 from harness import gateway, prefix, route, rule, service, to
@@ -185,6 +185,50 @@ class InCluster(unittest.TestCase):
                               environment={"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port})
         self.addCleanup(made.close)
         self.assertEqual(made.ask("/").served_by, "a")
+
+
+class Replicas(unittest.TestCase):
+    """Two gateways that call themselves differently."""
+
+    def start(self, address, objects=()):
+        made = ClusterGateway(plane, [gateway(), *objects], "--address", address)
+        self.addCleanup(made.close)
+        return made
+
+    def front(self):
+        found = plane.get("gateway", "gateway")
+        addresses = found.get("status", {}).get("addresses", [])
+        return found["metadata"]["resourceVersion"], [each["value"] for each in addresses]
+
+    def test_one_writes_status_and_the_other_when_it_ends(self):
+        first = self.start("first.example")
+        wait_for("the first one's address", lambda: self.front()[1] == ["first.example"])
+        second = self.start("second.example")  # prints its address once it has read everything
+        plane.apply([route("r", rule(prefix("/"), backends=to("nobody")))])
+        for made in (first, second):
+            wait_for("the route", lambda: made.ask("/").status == 500)
+        wait_for("the route's status", lambda: plane.get("httproute", "r").get("status"))
+        seen = {self.front()[1][0] for _ in range(50)}
+        self.assertEqual(seen, {"first.example"})
+        first.process.terminate()
+        wait_for("the second one's address", lambda: self.front()[1] == ["second.example"])
+        lines = (second.folder / "log").read_text().splitlines()
+        self.assertEqual([each for each in lines if "status not written" in each], [])
+
+
+class Manifests(unittest.TestCase):
+    def test_the_names_that_users_of_an_api_gateway_look_for(self):
+        """A33: the label, and port 8000 beside 80."""
+        plane.kubectl("apply", "--server-side", "--force-conflicts", "-f",
+                      str(ROOT / "config/gateway/deployment.yaml"))
+        found = json.loads(plane.kubectl("get", "services,deployments", "-n", SYSTEM, "-l", "app=llmd-gateway", "-o",
+                                         "json").stdout)["items"]
+        objects = {each["kind"]: each for each in found}
+        ports = {each["port"]: each["targetPort"] for each in objects["Service"]["spec"]["ports"]}
+        self.assertEqual(ports, {80: "http", 8000: "http"})
+        labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
+        self.assertEqual(labels["app"], "llmd-gateway")
+        self.assertLessEqual(objects["Service"]["spec"]["selector"].items(), labels.items())
 
 
 class ByHand(unittest.TestCase):
