@@ -88,7 +88,6 @@ void EngineView::hold(EngineBlock& block, Tier tier) {
     ++copies_[{block.hash, {block.group, tier}}];
   }
   block.tiers |= bit;
-  shared_.index.store(endpoint_, tier, keys_of(block));
 }
 
 std::span<const BlockHash> EngineView::keys_of(const EngineBlock& block) const {
@@ -127,12 +126,29 @@ void EngineView::add_block(const BlockStored& event, std::size_t i, Tier tier) {
   }
   hold(*block, tier);
   ++shared_.stats.stored;
+  // The event's keys follow one another and are stored together; a block that was known by other keys is not
+  // one of them.
+  if (block->key == new_keys_[end - 1]) {
+    held_end_ = end;
+  } else {
+    store_held(tier);
+    shared_.index.store(endpoint_, tier, keys_of(*block));
+    held_begin_ = held_end_ = end;
+  }
+}
+
+void EngineView::store_held(Tier tier) {
+  if (held_begin_ < held_end_) {
+    shared_.index.store(endpoint_, tier, std::span(new_keys_).subspan(held_begin_, held_end_ - held_begin_));
+  }
+  held_begin_ = held_end_;
 }
 
 void EngineView::update_tier(const BlockStored& event, Tier tier) {
   for (const EngineHash hash : event.hashes) {
     if (EngineBlock* const block = blocks_.find(hash, group_number(event.group))) {
       hold(*block, tier);
+      shared_.index.store(endpoint_, tier, keys_of(*block));
       ++shared_.stats.tier_updates;
     }
   }
@@ -179,9 +195,11 @@ void EngineView::apply(const BlockStored& event, std::string_view model) {
     previous = parent->key;
   }
   make_keys(event, keys, previous);
+  held_begin_ = held_end_ = 0;
   for (std::size_t i = 0; i < event.hashes.size(); ++i) {
     add_block(event, i, tier);
   }
+  store_held(tier);
 }
 
 void EngineView::apply(const BlockRemoved& event) {

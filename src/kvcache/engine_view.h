@@ -42,6 +42,7 @@ class EngineView {
   void add_block(const BlockStored& event, std::size_t i, Tier tier);
   void update_tier(const BlockStored& event, Tier tier);
   void hold(EngineBlock& block, Tier tier);
+  void store_held(Tier tier);
   std::span<const BlockHash> keys_of(const EngineBlock& block) const;
 
   EndpointHandle endpoint_;
@@ -55,6 +56,8 @@ class EngineView {
   std::map<std::uint32_t, std::string> groups_;  // number -> kind
   std::uint32_t block_size_ = 0;
   std::vector<BlockHash> new_keys_;
+  std::size_t held_begin_ = 0;  // of new_keys_: those that the endpoint holds and the index does not know yet
+  std::size_t held_end_ = 0;
   std::vector<std::string_view> extras_;
 };
 

@@ -198,14 +198,29 @@ void KvIndex::State::expire(TimePoint now) {
     expected.pop_front();
     expected_blocks -= overdue.keys.size();
     Engine* const engine = engine_of(overdue.endpoint);
-    for (const BlockHash& key : overdue.keys) {
+    if (engine == nullptr) {
+      continue;
+    }
+    const auto forgets = [&](BlockHash key) {
       // Expected again meanwhile: the later promise holds.
-      const auto until = engine == nullptr ? std::unordered_map<BlockHash, TimePoint>::iterator()
-                                           : engine->expected.find(key);
-      if (engine != nullptr && until != engine->expected.end() && until->second <= now) {
+      const auto until = engine->expected.find(key);
+      const bool is_due = until != engine->expected.end() && until->second <= now;
+      if (is_due) {
         engine->expected.erase(until);
-        index.remove(overdue.endpoint, speculative, {&key, 1});
       }
+      return is_due;
+    };
+    // Neighbours are removed together.
+    const std::span keys(overdue.keys);
+    for (std::size_t begin = 0; begin < keys.size();) {
+      std::size_t end = begin;
+      while (end < keys.size() && forgets(keys[end])) {
+        ++end;
+      }
+      if (begin < end) {
+        index.remove(overdue.endpoint, speculative, keys.subspan(begin, end - begin));
+      }
+      begin = end + 1;
     }
   }
 }

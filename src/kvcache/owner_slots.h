@@ -23,15 +23,18 @@ class OwnerSlots {
   static constexpr std::uint64_t kRemoved = 1;
   static constexpr std::size_t kLine = 64 / sizeof(OwnerEntry);  // entries of a cache line
 
-  // At least `count` entries.
-  explicit OwnerSlots(std::size_t count);
+  // At least `count` entries; with runs, each has room for the number of its run.
+  OwnerSlots(std::size_t count, bool with_runs);
   ~OwnerSlots();
   OwnerSlots(const OwnerSlots&) = delete;
 
   OwnerEntry* entries = nullptr;
+  std::atomic<std::uint32_t>* runs = nullptr;  // by place; 0: none. Null without runs
   std::size_t size = 0;
 
-  std::size_t bytes() const { return size * sizeof(OwnerEntry); }
+  std::size_t bytes() const {
+    return size * (sizeof(OwnerEntry) + (runs != nullptr ? sizeof(std::uint32_t) : 0));
+  }
   std::size_t home(std::uint64_t mixed_hash) const { return scaled(mixed_hash, size / kLine) * kLine; }
   std::size_t after_line(std::size_t line) const { return line + kLine == size ? 0 : line + kLine; }
   std::size_t after(std::size_t place) const { return place + 1 == size ? 0 : place + 1; }

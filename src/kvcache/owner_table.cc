@@ -18,10 +18,10 @@ constexpr std::size_t kSmallest = 1024;
 
 }  // namespace
 
-OwnerTable::OwnerTable(std::size_t max_endpoints, std::size_t tiers)
-    : secret_(process_secret()), sets_(max_endpoints, tiers) {
+OwnerTable::OwnerTable(std::size_t max_endpoints, std::size_t tiers, bool with_runs)
+    : secret_(process_secret()), with_runs_(with_runs), sets_(max_endpoints, tiers) {
   for (Shard& shard : shards_) {
-    auto* const slots = new OwnerSlots(kSmallest);
+    auto* const slots = new OwnerSlots(kSmallest, with_runs_);
     slot_bytes_ += slots->bytes();
     shard.slots = slots;
   }
@@ -34,6 +34,26 @@ OwnerTable::~OwnerTable() {
 }
 
 template <bool kTiered>
+void OwnerTable::expand(std::uint64_t word, std::span<std::uint64_t> words) const {
+  std::ranges::fill(words, 0);
+  for (int i = 0; i < kInlineOwners; ++i) {
+    const std::uint16_t packed = owner(word, i);
+    if (packed != kNobody) {
+      const std::size_t offset = kTiered ? tier_of(packed) * plane_words() : 0;
+      words[offset + slot_of(packed) / 64] |= 1ULL << (slot_of(packed) % 64);
+    }
+  }
+}
+
+void OwnerTable::inline_owners(std::uint64_t word, std::span<std::uint64_t> planes) const {
+  expand<true>(word, planes);
+}
+
+void OwnerTable::inline_any_owners(std::uint64_t word, std::span<std::uint64_t> words) const {
+  expand<false>(word, words);
+}
+
+template <bool kTiered>
 bool OwnerTable::read(const Probe& probe, std::span<std::uint64_t> words) const {
   const std::size_t plane = plane_words();
   while (true) {
@@ -43,13 +63,7 @@ bool OwnerTable::read(const Probe& probe, std::span<std::uint64_t> words) const 
       return false;
     }
     if (!is_set(word)) {
-      for (int i = 0; i < kInlineOwners; ++i) {
-        const std::uint16_t packed = owner(word, i);
-        if (packed != kNobody) {
-          const std::size_t offset = kTiered ? tier_of(packed) * plane : 0;
-          words[offset + slot_of(packed) / 64] |= 1ULL << (slot_of(packed) % 64);
-        }
-      }
+      expand<kTiered>(word, words);
       return true;
     }
     const OwnerSets::Word* const set = sets_.at(set_of(word));
@@ -132,7 +146,7 @@ void OwnerTable::make_room(Shard& shard) {
   }
   const std::size_t live = shard.used - shard.marks;
   const std::size_t size = live * 2 > old->size ? old->size + old->size / 2 : old->size;
-  auto* const next = new OwnerSlots(size);
+  auto* const next = new OwnerSlots(size, with_runs_);
   for (std::size_t i = 0; i < old->size; ++i) {
     const std::uint64_t key = old->entries[i].hash.load(std::memory_order_relaxed);
     if (key <= kRemoved) {
@@ -145,6 +159,9 @@ void OwnerTable::make_room(Shard& shard) {
     next->entries[place].hash.store(key, std::memory_order_relaxed);
     next->entries[place].owners.store(old->entries[i].owners.load(std::memory_order_relaxed),
                                       std::memory_order_relaxed);
+    if (with_runs_) {
+      next->runs[place].store(old->runs[i].load(std::memory_order_relaxed), std::memory_order_relaxed);
+    }
   }
   shard.used = live;
   shard.marks = 0;
@@ -194,7 +211,13 @@ OwnerTable::Change OwnerTable::add(BlockHash hash, Owner new_owner) {
     insert_new(shard, key, where, single(check_bits(where), pack(new_owner.slot, new_owner.tier)));
     return Change::FirstOfBlock;
   }
-  const std::uint64_t word = entry->owners.load(std::memory_order_relaxed);
+  std::uint64_t word = entry->owners.load(std::memory_order_relaxed);
+  if ((word & kInRun) != 0) {
+    if (is_inline_owner(word, pack(new_owner.slot, new_owner.tier))) {
+      return Change::None;
+    }
+    word = leave_run(shard, *entry);
+  }
   if (!is_set(word)) {
     return add_inline(*entry, word, new_owner);
   }
@@ -220,7 +243,13 @@ OwnerTable::Change OwnerTable::remove(BlockHash hash, Owner old_owner) {
   if (entry == nullptr) {
     return Change::None;
   }
-  const std::uint64_t word = entry->owners.load(std::memory_order_relaxed);
+  std::uint64_t word = entry->owners.load(std::memory_order_relaxed);
+  if ((word & kInRun) != 0) {
+    if (!is_inline_owner(word, pack(old_owner.slot, old_owner.tier))) {
+      return Change::None;
+    }
+    word = leave_run(shard, *entry);
+  }
   if (is_set(word)) {
     return remove_from_set(shard, *entry, word, old_owner);
   }
@@ -301,7 +330,7 @@ std::uint64_t OwnerTable::inline_word(std::uint64_t check, std::uint32_t set) co
 }
 
 std::size_t OwnerTable::memory_bytes() const {
-  return slot_bytes_.load(std::memory_order_relaxed) + sets_.memory_bytes();
+  return slot_bytes_.load(std::memory_order_relaxed) + sets_.memory_bytes() + runs_.memory_bytes();
 }
 
 }  // namespace llmd::kvcache

@@ -8,7 +8,10 @@
 //
 // Why a reader never mixes up two blocks: a writer that reuses a place first removes the hash, then writes
 // the owners, then the new hash. A reader takes hash, owners, hash again, and drops what changed in between;
-// the owners' word also carries 14 bits of the hash it was written for.
+// the owners' word also carries 13 bits of the hash it was written for.
+//
+// Runs (owner_runs.h) let readers pass many blocks of a chain at a time. join() makes them, any change of one
+// of their blocks breaks them.
 #pragma once
 
 #include <array>
@@ -21,6 +24,7 @@
 
 #include "kvcache/block_hash.h"
 #include "kvcache/mixing.h"
+#include "kvcache/owner_runs.h"
 #include "kvcache/owner_sets.h"
 #include "kvcache/owner_slots.h"
 #include "kvcache/owner_word.h"
@@ -35,7 +39,7 @@ struct Owner {
 
 class OwnerTable {
  public:
-  OwnerTable(std::size_t max_endpoints, std::size_t tiers);
+  OwnerTable(std::size_t max_endpoints, std::size_t tiers, bool with_runs);
   ~OwnerTable();
 
   // Words of one plane (one bit per endpoint), and of all planes together.
@@ -48,6 +52,9 @@ class OwnerTable {
   Change add(BlockHash hash, Owner owner);
   // Tier: the endpoint still holds it in another tier. LastOfBlock: now nobody holds it.
   Change remove(BlockHash hash, Owner owner);
+  // These blocks follow one another in a chain: makes runs of neighbours that have the same owners and are in
+  // none, or in a broken one.
+  void join(std::span<const BlockHash> blocks);
 
   // ── Readers, under guard() ──
   ReaderEpoch::Guard guard() const { return ReaderEpoch::Guard(epoch_); }
@@ -59,8 +66,20 @@ class OwnerTable {
     std::size_t place;
   };
   Probe probe(BlockHash hash) const;
-  // The owners' word as it stands (owner_word.h); 0 when nobody holds the block.
-  static std::uint64_t look(const Probe& probe);
+  struct Found {
+    std::uint64_t word = 0;  // the owners' word as it stands (owner_word.h); 0 when nobody holds the block
+    std::size_t place = 0;
+  };
+  static Found find(const Probe& probe);
+  static std::uint64_t look(const Probe& probe) { return find(probe).word; }
+  // `rest` is the chain from the block that was found on. How many of these have the same owners for sure, at
+  // least 1. Known only at the first block of a run.
+  std::uint32_t alike(const Probe& probe, const Found& found, std::span<const BlockHash> rest) const;
+  // Starts to fetch what find() and alike() will want.
+  void prefetch(BlockHash hash) const {
+    const Probe there = probe(hash);
+    __builtin_prefetch(&there.slots->runs[there.place]);
+  }
   // Starts to fetch the owners of a block that many have; the place itself should be there by now.
   void prefetch_owners(const Probe& probe) const {
     if (const std::uint64_t word = look(probe); owner_word::is_set(word)) {
@@ -72,6 +91,9 @@ class OwnerTable {
   bool owners(const Probe& probe, std::span<std::uint64_t> planes) const;
   // The same without the difference between tiers (plane_words).
   bool any_owners(const Probe& probe, std::span<std::uint64_t> words) const;
+  // The same for a word that is no set.
+  void inline_owners(std::uint64_t word, std::span<std::uint64_t> planes) const;
+  void inline_any_owners(std::uint64_t word, std::span<std::uint64_t> words) const;
 
   std::size_t blocks() const { return blocks_.load(std::memory_order_relaxed); }
   std::size_t memory_bytes() const;
@@ -83,21 +105,36 @@ class OwnerTable {
     std::size_t marks = 0;  // of those, marks of removed entries
   };
   static constexpr std::size_t kShards = 8;
+  static constexpr std::size_t kLongestRun = 64;
+  static constexpr std::size_t kShortestRun = 4;
 
   static std::uint64_t key_of(BlockHash hash) { return hash <= OwnerSlots::kRemoved ? hash + 2 : hash; }
   template <bool kTiered>
   bool read(const Probe& probe, std::span<std::uint64_t> words) const;
+  template <bool kTiered>
+  void expand(std::uint64_t word, std::span<std::uint64_t> words) const;
   OwnerEntry* entry_of(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash);
   void insert_new(Shard& shard, std::uint64_t key, std::uint64_t mixed_hash, std::uint64_t owners);
   void erase(Shard& shard, OwnerEntry& entry);
   void make_room(Shard& shard);
+  struct Member {
+    Shard* shard;
+    OwnerEntry* entry;
+    std::uint64_t key;
+  };
+  void make_run(std::span<const Member> members);
+  std::atomic<std::uint32_t>& run_of(Shard& shard, const OwnerEntry& entry);
+  std::uint64_t leave_run(Shard& shard, OwnerEntry& entry);
+  bool is_in_whole_run(Shard& shard, const OwnerEntry& entry, std::uint64_t word);
   Change add_inline(OwnerEntry& entry, std::uint64_t word, Owner owner);
   Change remove_inline(Shard& shard, OwnerEntry& entry, std::uint64_t word, Owner owner);
   Change remove_from_set(Shard& shard, OwnerEntry& entry, std::uint64_t word, Owner owner);
   std::uint64_t inline_word(std::uint64_t check, std::uint32_t set) const;
 
   std::uint64_t secret_;
+  bool with_runs_;
   OwnerSets sets_;
+  OwnerRuns runs_;
   std::array<Shard, kShards> shards_;
   ReaderEpoch epoch_;
   std::atomic<std::size_t> blocks_ = 0;
@@ -113,7 +150,7 @@ inline OwnerTable::Probe OwnerTable::probe(BlockHash hash) const {
   return {key, owner_word::check_bits(where), slots, place};
 }
 
-inline std::uint64_t OwnerTable::look(const Probe& probe) {
+inline OwnerTable::Found OwnerTable::find(const Probe& probe) {
   const OwnerSlots& slots = *probe.slots;
   for (std::size_t place = probe.place;; place = slots.after_line(place)) {
     // A whole cache line at once: where in it a block stands is random, and a branch per place would be
@@ -127,14 +164,15 @@ inline std::uint64_t OwnerTable::look(const Probe& probe) {
       empty |= static_cast<unsigned>(hash == OwnerSlots::kEmpty);
     }
     if (found != 0) {
-      const OwnerEntry& entry = line[std::countr_zero(found)];
+      const auto in_line = static_cast<std::size_t>(std::countr_zero(found));
+      const OwnerEntry& entry = line[in_line];
       const std::uint64_t word = entry.owners.load(std::memory_order_acquire);
       const bool same = entry.hash.load(std::memory_order_relaxed) == probe.key &&
                         (word & owner_word::kCheckMask) == probe.check;
-      return same ? word : 0;
+      return same ? Found{word, place + in_line} : Found();
     }
     if (empty != 0) {
-      return 0;
+      return {};
     }
   }
 }

@@ -35,7 +35,7 @@ struct PrefixIndex::State {
   std::uint64_t refused = 0;
   std::atomic<std::size_t> slots = 0;
 
-  explicit State(Options o) : options(o), table(o.max_endpoints, o.tiers) {}
+  explicit State(Options o) : options(o), table(o.max_endpoints, o.tiers, o.feed == Feed::Blocks) {}
 
   // The endpoint's blocks, or nullptr when it is gone.
   EndpointBlocks* blocks_of(EndpointHandle endpoint) {
@@ -145,6 +145,7 @@ void PrefixIndex::insert(EndpointHandle endpoint, std::span<const BlockHash> cha
     }
     state_->touch(endpoint.slot, 0, *blocks, chain[i]);
   }
+  state_->table.join(chain);
 }
 
 void PrefixIndex::store(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> hashes) {
@@ -159,6 +160,7 @@ void PrefixIndex::store(EndpointHandle endpoint, Tier tier, std::span<const Bloc
     blocks->begin_chain();
     state_->touch(endpoint.slot, tier, *blocks, hash);
   }
+  state_->table.join(hashes);
 }
 
 void PrefixIndex::remove(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> hashes) {
@@ -176,6 +178,7 @@ void PrefixIndex::remove(EndpointHandle endpoint, Tier tier, std::span<const Blo
       --state_->entries;
     }
   }
+  state_->table.join(hashes);
 }
 
 void PrefixIndex::match(std::span<const BlockHash> chain, std::span<std::uint32_t> blocks) const {

@@ -11,15 +11,21 @@
 //   recently
 //                 used blocks of an endpoint leave first, and always a block after the blocks that follow it,
 //                 so what an endpoint holds is closed under "prefix of". match() is a binary search.
-//   Feed::Blocks  engines report: store() and remove() single blocks, per tier. Nothing is closed, so match()
-//                 walks the chain until nobody is left, prefetching ahead. The capacity is a bound against
-//                 engines that never remove; past it the oldest blocks leave.
+//   Feed::Blocks  engines report: store() and remove() blocks, per tier. Nothing is closed: an engine may
+//                 drop a block and keep those behind it. Such a hole ends the prefix, since what lies behind
+//                 it is worth nothing to an engine; match() says exactly where, as a walk block by block
+//                 would. It does not go block by block, though: blocks that were stored together are passed
+//                 together (a run of up to 64) as long as all have the same few owners. Only where a run was
+//                 torn, or four and more endpoints hold its blocks, single blocks are looked at, with those
+//                 ahead on their way from memory. The capacity is a bound against engines that never remove;
+//                 past it the oldest blocks leave.
 //
 // Threads. match() and match_tiers(): any number of threads at any time, never wait, never allocate.
 // Everything else: any thread; these wait for each other (a mutex; a new block takes about half a microsecond
 // when its place is not cached). A match that runs beside a change sees each block either before or after it.
 //
-// Memory: about 50 bytes per (endpoint, block) pair; blocks on four or more endpoints share a bit set.
+// Memory: about 50 bytes per (endpoint, block) pair, 57 with Feed::Blocks; blocks on four or more endpoints
+// share a bit set.
 #pragma once
 
 #include <array>
@@ -85,14 +91,14 @@ class PrefixIndex {
   // The endpoint holds this chain from its first block on, in tier 0; its blocks become the most recent. Of a
   // chain longer than the capacity the beginning is kept.
   void insert(EndpointHandle endpoint, std::span<const BlockHash> chain);
-  // Feed::Blocks only.
+  // Feed::Blocks only. `blocks` follow one another in one chain, from anywhere in it on.
   void store(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> blocks);
   void remove(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> blocks);
 
   // blocks[slot] = how many blocks from the start the endpoint of that slot holds, in any tier. Slots without
   // an endpoint get 0. `blocks` must have slots() items; more are set to 0.
   void match(std::span<const BlockHash> chain, std::span<std::uint32_t> blocks) const;
-  // The same by tiers; always walks.
+  // The same by tiers; walks, whatever the feed.
   void match_tiers(std::span<const BlockHash> chain, std::span<TierMatch> matches) const;
 
   // One more than the highest slot that was ever handed out.

@@ -9,6 +9,7 @@
 #include <random>
 #include <set>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 namespace llmd::kvcache {
@@ -263,13 +264,89 @@ TEST(PrefixIndexTest, FedWithBlocksItSaysTheSameAsPlainSetsAfterAnyChanges) {
   }
 }
 
+// A walk through a tree that rarely branches: prompts share long beginnings, as conversations do.
+Chain long_prompt(std::mt19937& random) {
+  Chain chain(1 + random() % 300);
+  BlockHash node = 1;
+  for (BlockHash& block : chain) {
+    node = (node ^ (random() % 64 == 0 ? 0x5bd1e995U : 0U)) * 0x9e3779b97f4a7c15ULL + 1;
+    block = node;
+  }
+  return chain;
+}
+
+// A piece of a chain, as an event tells of it.
+std::span<const BlockHash> piece_of(const Chain& chain, std::mt19937& random) {
+  const std::size_t begin = random() % 3 == 0 ? random() % chain.size() : 0;
+  return std::span(chain).subspan(begin, 1 + random() % (chain.size() - begin));
+}
+
+TEST(PrefixIndexTest, WithRunsMadeAndTornItSaysTheSameAsAWalkBlockByBlock) {
+  for (unsigned seed = 1; seed <= 12; ++seed) {
+    std::mt19937 random(seed);
+    constexpr std::size_t kTiers = 2;
+    const std::size_t count = 1 + random() % 6;  // up to three endpoints stand in an entry, more in a set
+    PrefixIndex index({.max_endpoints = count, .tiers = kTiers, .feed = PrefixIndex::Feed::Blocks});
+    std::vector<EndpointHandle> endpoints;
+    for (std::size_t i = 0; i < count; ++i) {
+      endpoints.push_back(*index.add_endpoint(1'000'000));
+    }
+    std::vector<std::array<std::unordered_set<BlockHash>, kTiers>> plain(count);
+    std::vector<std::uint32_t> blocks(count);
+    std::vector<TierMatch> tiers(count);
+    for (int step = 0; step < 400; ++step) {
+      const Chain chain = long_prompt(random);
+      const std::size_t endpoint = random() % count;
+      const auto tier = static_cast<Tier>(random() % 4 == 0 ? 1 : 0);
+      auto& own = plain[endpoint][tier];
+      const auto piece = piece_of(chain, random);
+      switch (random() % 8) {
+        case 0:  // a hole
+          index.remove(endpoints[endpoint], tier, piece.first(1));
+          own.erase(piece.front());
+          break;
+        case 1:
+          index.remove(endpoints[endpoint], tier, piece);
+          std::ranges::for_each(piece, [&](BlockHash hash) { own.erase(hash); });
+          break;
+        case 2:
+          if (step % 16 == 0) {
+            index.clear(endpoints[endpoint]);
+            plain[endpoint] = {};
+          }
+          break;
+        default:
+          index.store(endpoints[endpoint], tier, piece);
+          own.insert(piece.begin(), piece.end());
+      }
+      const Chain asked = long_prompt(random);
+      index.match(asked, blocks);
+      index.match_tiers(asked, tiers);
+      for (std::size_t i = 0; i < count; ++i) {
+        TierMatch expected;
+        for (const BlockHash hash : asked) {
+          const std::size_t best = plain[i][0].contains(hash) ? 0 : plain[i][1].contains(hash) ? 1 : kTiers;
+          if (best == kTiers) {
+            break;
+          }
+          ++expected.blocks;
+          ++expected.by_tier[best];
+        }
+        ASSERT_EQ(tiers[i], expected) << "seed " << seed << ", step " << step << ", endpoint " << i;
+        ASSERT_EQ(blocks[i], expected.blocks);
+      }
+    }
+  }
+}
+
 // One endpoint's chain never changes while others come, go and overflow; readers must always see all of it,
-// and never a block of the writer's on the reader's endpoint.
+// never a block of the writer's on the reader's endpoint, and never more of it on another than that was told.
 TEST(PrefixIndexTest, ReadersSeeWhatIsStableWhileWritersChangeTheRest) {
   for (const auto feed : {PrefixIndex::Feed::Chains, PrefixIndex::Feed::Blocks}) {
     PrefixIndex index({.max_endpoints = 64, .tiers = 2, .feed = feed});
     const auto stable = *index.add_endpoint(10'000);
     const Chain chain = chain_of(1, 5'000);
+    constexpr std::size_t kShared = 300;
     const Chain foreign = chain_of(2, 500);
     index.insert(stable, chain);
     std::vector<EndpointHandle> others;
@@ -287,6 +364,7 @@ TEST(PrefixIndexTest, ReadersSeeWhatIsStableWhileWritersChangeTheRest) {
         while (!stop) {
           index.match(chain, blocks);
           wrong += blocks[stable.slot] == chain.size() ? 0 : 1;
+          wrong += static_cast<int>(std::ranges::count_if(blocks, [](auto n) { return n > kShared; })) - 1;
           index.match(foreign, blocks);
           wrong += blocks[stable.slot] == 0 ? 0 : 1;
           index.match_tiers(chain, tiers);
@@ -298,7 +376,7 @@ TEST(PrefixIndexTest, ReadersSeeWhatIsStableWhileWritersChangeTheRest) {
     // Shared blocks become sets and single owners again; distinct ones make the table grow and be rebuilt.
     for (std::uint64_t round = 0; round < 25 || looks < 20; ++round) {
       for (const EndpointHandle other : others) {
-        index.insert(other, std::span(chain).first(300));
+        index.insert(other, std::span(chain).first(kShared));
         index.insert(other, foreign);
         index.insert(other, chain_of(100 + round * 20 + other.slot, 1'500));
       }

@@ -36,27 +36,58 @@ std::uint32_t question(const Search& search, std::uint32_t least, bool first_rou
   return first_round ? search.most : least + (search.most - least + 1) / 2;
 }
 
-// Goes through a chain with the next blocks on their way from memory.
+// Goes through a chain, run by run where the table knows runs, with what comes next on its way from memory.
 class Walk {
  public:
-  Walk(const OwnerTable& table, std::span<const BlockHash> chain) : table_(table), chain_(chain) {
-    for (std::size_t i = 0; i < std::min(kAhead, chain.size()); ++i) {
-      probes_[i] = table.probe(chain[i]);
+  // Neighbours in the chain with the same owners.
+  struct Step {
+    OwnerTable::Probe probe;  // of the first
+    std::uint64_t word;       // of each; of a set: there is only one
+    std::uint32_t blocks;
+  };
+
+  Walk(const OwnerTable& table, std::span<const BlockHash> chain) : table_(table), chain_(chain) {}
+  bool is_over() const { return at_ == chain_.size(); }
+  Step next() {
+    const OwnerTable::Probe probe = this->probe();
+    const OwnerTable::Found found = OwnerTable::find(probe);
+    const std::uint32_t blocks = table_.alike(probe, found, chain_.subspan(at_));
+    at_ += blocks;
+    if (blocks > 1) {
+      alone_ = 0;
+      fetch_runs(blocks);
+    } else {
+      ++alone_;
     }
-  }
-  // The probe of a block; called once for each, in order.
-  OwnerTable::Probe at(std::size_t block) {
-    OwnerTable::Probe& place = probes_[block % kAhead];
-    const OwnerTable::Probe probe = place;
-    if (block + kAhead < chain_.size()) {
-      place = table_.probe(chain_[block + kAhead]);
-    }
-    return probe;
+    return {probe, found.word, blocks};
   }
 
  private:
+  // Of the next block. Those behind it are fetched as well where blocks come one by one.
+  OwnerTable::Probe probe() {
+    probed_ = std::max(probed_, at_);
+    const std::size_t end = std::min(chain_.size(), at_ + (alone_ >= kAloneAtFirst ? kAhead : 1));
+    for (; probed_ < end; ++probed_) {
+      probes_[probed_ % kAhead] = table_.probe(chain_[probed_]);
+    }
+    return probes_[at_ % kAhead];
+  }
+  // Runs mostly follow runs of the same length.
+  void fetch_runs(std::uint32_t blocks) {
+    fetched_ = std::max(fetched_, at_);
+    for (; fetched_ <= at_ + kRunsAhead * blocks && fetched_ < chain_.size(); fetched_ += blocks) {
+      table_.prefetch(chain_[fetched_]);
+    }
+  }
+
+  static constexpr std::size_t kAloneAtFirst = 2;
+  static constexpr std::size_t kRunsAhead = 8;
   const OwnerTable& table_;
   std::span<const BlockHash> chain_;
+  std::size_t at_ = 0;
+  std::size_t probed_ = 0;   // blocks before it have their probes in probes_
+  std::size_t fetched_ = 0;  // beginnings of runs before it are on their way
+  std::size_t alone_ = 0;    // blocks since the last run
   std::array<OwnerTable::Probe, kAhead> probes_;
 };
 
@@ -127,15 +158,22 @@ void match_walking(const OwnerTable& table, std::span<const BlockHash> chain,
   Walk walk(table, chain);
   std::uint64_t previous = owner_word::kSet;  // like no inline word
   std::uint32_t length = 0;
-  for (; length < chain.size(); ++length) {
-    const OwnerTable::Probe probe = walk.at(length);
-    const std::uint64_t word = OwnerTable::look(probe);
+  for (std::uint32_t passed = 0; !walk.is_over(); length += passed) {
+    const Walk::Step step = walk.next();
+    passed = step.blocks;
     // Neighbouring blocks mostly have the same owners; then nobody is lost.
-    if (owner_word::same_owners(word, previous)) {
+    if (owner_word::same_owners(step.word, previous)) {
       continue;
     }
-    previous = word;
-    table.any_owners(probe, holders);
+    previous = step.word;
+    // A word that is no set is taken as it was found: it stands for all blocks of a run.
+    if (owner_word::is_set(step.word)) {
+      table.any_owners(step.probe, holders);
+    } else if (step.word != 0) {
+      table.inline_any_owners(step.word, holders);
+    } else {
+      std::ranges::fill(holders, 0);
+    }
     bool anybody = false;
     for (std::size_t i = 0; i < words; ++i) {
       const std::uint64_t lost = active[i] & ~holders[i];
@@ -186,16 +224,21 @@ void match_by_tier(const OwnerTable& table, std::span<const BlockHash> chain, st
   };
   Walk walk(table, chain);
   std::uint64_t previous = owner_word::kSet;  // like no inline word
-  for (std::size_t block = 0; block < chain.size(); ++block) {
-    const OwnerTable::Probe probe = walk.at(block);
-    const std::uint64_t word = OwnerTable::look(probe);
+  while (!walk.is_over()) {
+    const Walk::Step step = walk.next();
     // Neighbouring blocks mostly have the same owners: they are counted together.
-    if (owner_word::same_owners(word, previous)) {
-      ++run_length;
+    if (owner_word::same_owners(step.word, previous)) {
+      run_length += step.blocks;
       continue;
     }
-    previous = word;
-    table.owners(probe, holders);
+    previous = step.word;
+    if (owner_word::is_set(step.word)) {
+      table.owners(step.probe, holders);
+    } else if (step.word != 0) {
+      table.inline_owners(step.word, holders);
+    } else {
+      std::ranges::fill(holders, 0);
+    }
     std::uint64_t anybody = 0;
     for (std::size_t i = 0; i < words; ++i) {
       std::uint64_t in_better = 0;
@@ -212,7 +255,7 @@ void match_by_tier(const OwnerTable& table, std::span<const BlockHash> chain, st
       std::ranges::copy(holders, counted.begin());
       run_length = 0;
     }
-    ++run_length;
+    run_length += step.blocks;
     if (anybody == 0) {
       return;
     }

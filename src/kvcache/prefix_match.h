@@ -13,7 +13,7 @@ namespace llmd::kvcache {
 // For tables where an endpoint that holds a block holds all before it: one binary search per endpoint, all in
 // step, so that the look-ups of a round are in flight together.
 void match_closed(const OwnerTable& table, std::span<const BlockHash> chain, std::span<std::uint32_t> blocks);
-// Block by block until nobody is left.
+// Run by run, or block by block where there are no runs, until nobody is left.
 void match_walking(const OwnerTable& table, std::span<const BlockHash> chain,
                    std::span<std::uint32_t> blocks);
 void match_by_tier(const OwnerTable& table, std::span<const BlockHash> chain, std::span<TierMatch> matches);
