@@ -1,6 +1,5 @@
 // The blocks of one endpoint in order of last use, with constant-time touch, removal and eviction.
-// 16 bytes per block and about 8 for the hash table, half of which stays free: runs of occupied places grow
-// fast beyond that, and removing a block walks through them. Not thread-safe: PrefixIndex's writer owns it.
+// 16 bytes per block and about 8 for the hash table. Not thread-safe: PrefixIndex's writer owns it.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "kvcache/block_hash.h"
+#include "kvcache/node_table.h"
 
 namespace llmd::kvcache {
 
@@ -26,7 +26,7 @@ class EndpointBlocks {
 
   void set_capacity(std::size_t capacity) { capacity_ = capacity; }
   std::size_t capacity() const { return capacity_; }
-  std::size_t size() const { return size_; }
+  std::size_t size() const { return table_.size(); }
   std::size_t memory_bytes() const;
 
   template <typename Visit>
@@ -37,26 +37,25 @@ class EndpointBlocks {
   }
 
  private:
-  static constexpr std::uint32_t kNone = 0xffffffff;
+  static constexpr std::uint32_t kNone = NodeTable::kNone;
   struct Node {
     BlockHash hash;
     std::uint32_t previous;
     std::uint32_t next;
   };
 
-  std::size_t home(BlockHash hash) const;
-  std::size_t find(BlockHash hash) const;  // its place in table_, or of the hole where it belongs
-  void close_hole(std::size_t hole);
+  auto hashes() const {
+    return [this](std::uint32_t node) { return nodes_[node].hash; };
+  }
   void grow();
   void unlink(std::uint32_t node);
   void link_behind_cursor(std::uint32_t node);
   std::uint32_t new_node(BlockHash hash);
 
   std::size_t capacity_;
-  std::size_t size_ = 0;
   std::vector<Node> nodes_;
-  std::vector<std::uint32_t> table_;  // linear probing over node numbers
-  std::uint32_t first_ = kNone;       // most recent
+  NodeTable table_;
+  std::uint32_t first_ = kNone;  // most recent
   std::uint32_t last_ = kNone;
   std::uint32_t cursor_ = kNone;
   std::uint32_t free_ = kNone;  // list through Node::next

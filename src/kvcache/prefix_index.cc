@@ -4,10 +4,13 @@
 #include <atomic>
 #include <bit>
 #include <mutex>
-#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "base/assert.h"
+#include "kvcache/chain_runs.h"
 #include "kvcache/endpoint_blocks.h"
 #include "kvcache/owner_table.h"
 #include "kvcache/prefix_match.h"
@@ -22,7 +25,8 @@ constexpr std::size_t kChangeAhead = 8;  // blocks prefetched ahead of a change
 struct PrefixIndex::State {
   struct Endpoint {
     std::uint16_t generation = 0;
-    std::optional<EndpointBlocks> blocks;  // empty: the slot is free
+    std::variant<std::monostate, ChainRuns, EndpointBlocks> held;  // by the feed; monostate: the slot is free
+    bool is_free() const { return std::holds_alternative<std::monostate>(held); }
   };
 
   Options options;
@@ -37,14 +41,21 @@ struct PrefixIndex::State {
 
   explicit State(Options o) : options(o), table(o.max_endpoints, o.tiers, o.feed == Feed::Blocks) {}
 
-  // The endpoint's blocks, or nullptr when it is gone.
-  EndpointBlocks* blocks_of(EndpointHandle endpoint) {
+  // The endpoint, or nullptr when it is gone.
+  Endpoint* at(EndpointHandle endpoint) {
     if (endpoint.slot < endpoints.size() && endpoints[endpoint.slot].generation == endpoint.generation &&
-        endpoints[endpoint.slot].blocks) {
-      return &*endpoints[endpoint.slot].blocks;
+        !endpoints[endpoint.slot].is_free()) {
+      return &endpoints[endpoint.slot];
     }
     ++stale_changes;
     return nullptr;
+  }
+  void hold(Endpoint& endpoint, std::size_t capacity) const {
+    if (options.feed == Feed::Chains) {
+      endpoint.held.emplace<ChainRuns>(capacity);
+    } else {
+      endpoint.held.emplace<EndpointBlocks>(capacity);
+    }
   }
   void forget(std::uint16_t slot, BlockHash hash) {
     for (std::size_t tier = 0; tier < options.tiers; ++tier) {
@@ -57,6 +68,32 @@ struct PrefixIndex::State {
       forget(slot, *hash);
       ++evictions;
     }
+  }
+  void evict_excess(std::uint16_t slot, ChainRuns& runs) {
+    for (auto blocks = runs.pop_excess(); !blocks.empty(); blocks = runs.pop_excess()) {
+      std::ranges::for_each(blocks, [&](BlockHash hash) { static_cast<void>(table.probe(hash)); });
+      std::ranges::for_each(blocks | std::views::reverse, [&](BlockHash hash) { forget(slot, hash); });
+      evictions += blocks.size();
+    }
+  }
+  void insert_chain(std::uint16_t slot, ChainRuns& runs, std::span<const BlockHash> chain) {
+    const std::span<const BlockHash> rest = chain.subspan(runs.touch(chain));
+    if (rest.empty() || !runs.may_extend(rest.front())) {
+      return;
+    }
+    std::size_t added = 0;
+    for (; added < rest.size(); ++added) {
+      if (added + kChangeAhead < rest.size()) {
+        static_cast<void>(table.probe(rest[added + kChangeAhead]));
+      }
+      if (table.add(rest[added], {slot, 0}) == OwnerTable::Change::Refused) {
+        ++refused;
+        break;
+      }
+    }
+    runs.extend(rest.first(added));
+    entries += added;
+    evict_excess(slot, runs);
   }
   void touch(std::uint16_t slot, Tier tier, EndpointBlocks& blocks, BlockHash hash) {
     const bool is_new = blocks.touch(hash);
@@ -75,9 +112,16 @@ struct PrefixIndex::State {
       evict_excess(slot, blocks);
     }
   }
-  void empty(std::uint16_t slot, EndpointBlocks& blocks) {
-    blocks.for_each([&](BlockHash hash) { forget(slot, hash); });
-    blocks = EndpointBlocks(blocks.capacity());
+  void empty(std::uint16_t slot) {
+    Endpoint& endpoint = endpoints[slot];
+    std::visit(
+        [&]<typename Held>(Held& held) {
+          if constexpr (!std::is_same_v<Held, std::monostate>) {
+            held.for_each([&](BlockHash hash) { forget(slot, hash); });
+            held = Held(held.capacity());
+          }
+        },
+        endpoint.held);
   }
 };
 
@@ -93,7 +137,7 @@ PrefixIndex::~PrefixIndex() = default;
 Result<EndpointHandle> PrefixIndex::add_endpoint(std::size_t capacity) {
   const std::lock_guard lock(state_->mutex);
   auto& endpoints = state_->endpoints;
-  auto free = std::ranges::find_if(endpoints, [](const auto& e) { return !e.blocks; });
+  auto free = std::ranges::find_if(endpoints, [](const auto& e) { return e.is_free(); });
   if (free == endpoints.end()) {
     if (endpoints.size() >= state_->options.max_endpoints) {
       return resource_exhausted("the prefix index has its {} endpoints already",
@@ -103,47 +147,58 @@ Result<EndpointHandle> PrefixIndex::add_endpoint(std::size_t capacity) {
     state_->slots.store(endpoints.size(), std::memory_order_release);
     free = endpoints.end() - 1;
   }
-  free->blocks.emplace(std::max<std::size_t>(capacity, 1));
+  state_->hold(*free, std::max<std::size_t>(capacity, 1));
   return EndpointHandle{static_cast<std::uint16_t>(free - endpoints.begin()), free->generation};
 }
 
 void PrefixIndex::remove_endpoint(EndpointHandle endpoint) {
   const std::lock_guard lock(state_->mutex);
-  if (EndpointBlocks* const blocks = state_->blocks_of(endpoint)) {
-    state_->empty(endpoint.slot, *blocks);
-    state_->endpoints[endpoint.slot].blocks.reset();
-    ++state_->endpoints[endpoint.slot].generation;
+  if (State::Endpoint* const state = state_->at(endpoint)) {
+    state_->empty(endpoint.slot);
+    state->held = std::monostate();
+    ++state->generation;
   }
 }
 
 void PrefixIndex::set_capacity(EndpointHandle endpoint, std::size_t capacity) {
   const std::lock_guard lock(state_->mutex);
-  if (EndpointBlocks* const blocks = state_->blocks_of(endpoint)) {
-    blocks->set_capacity(std::max<std::size_t>(capacity, 1));
-    state_->evict_excess(endpoint.slot, *blocks);
+  if (State::Endpoint* const state = state_->at(endpoint)) {
+    std::visit(
+        [&]<typename Held>(Held& held) {
+          if constexpr (!std::is_same_v<Held, std::monostate>) {
+            held.set_capacity(std::max<std::size_t>(capacity, 1));
+            state_->evict_excess(endpoint.slot, held);
+          }
+        },
+        state->held);
   }
 }
 
 void PrefixIndex::clear(EndpointHandle endpoint) {
   const std::lock_guard lock(state_->mutex);
-  if (EndpointBlocks* const blocks = state_->blocks_of(endpoint)) {
-    state_->empty(endpoint.slot, *blocks);
+  if (state_->at(endpoint) != nullptr) {
+    state_->empty(endpoint.slot);
   }
 }
 
 void PrefixIndex::insert(EndpointHandle endpoint, std::span<const BlockHash> chain) {
   const std::lock_guard lock(state_->mutex);
-  EndpointBlocks* const blocks = state_->blocks_of(endpoint);
-  if (blocks == nullptr) {
+  State::Endpoint* const state = state_->at(endpoint);
+  if (state == nullptr) {
     return;
   }
-  chain = chain.first(std::min(chain.size(), blocks->capacity()));
-  blocks->begin_chain();
+  if (auto* const runs = std::get_if<ChainRuns>(&state->held)) {
+    state_->insert_chain(endpoint.slot, *runs, chain.first(std::min(chain.size(), runs->capacity())));
+    return;
+  }
+  auto& blocks = std::get<EndpointBlocks>(state->held);
+  chain = chain.first(std::min(chain.size(), blocks.capacity()));
+  blocks.begin_chain();
   for (std::size_t i = 0; i < chain.size(); ++i) {
     if (i + kChangeAhead < chain.size()) {
       static_cast<void>(state_->table.probe(chain[i + kChangeAhead]));
     }
-    state_->touch(endpoint.slot, 0, *blocks, chain[i]);
+    state_->touch(endpoint.slot, 0, blocks, chain[i]);
   }
   state_->table.join(chain);
 }
@@ -152,13 +207,14 @@ void PrefixIndex::store(EndpointHandle endpoint, Tier tier, std::span<const Bloc
   LLMD_ASSERT(state_->options.feed == Feed::Blocks && tier < state_->options.tiers,
               "fed with blocks of its tiers");
   const std::lock_guard lock(state_->mutex);
-  EndpointBlocks* const blocks = state_->blocks_of(endpoint);
-  if (blocks == nullptr) {
+  State::Endpoint* const state = state_->at(endpoint);
+  if (state == nullptr) {
     return;
   }
+  auto& blocks = std::get<EndpointBlocks>(state->held);
   for (const BlockHash hash : hashes) {
-    blocks->begin_chain();
-    state_->touch(endpoint.slot, tier, *blocks, hash);
+    blocks.begin_chain();
+    state_->touch(endpoint.slot, tier, blocks, hash);
   }
   state_->table.join(hashes);
 }
@@ -167,14 +223,15 @@ void PrefixIndex::remove(EndpointHandle endpoint, Tier tier, std::span<const Blo
   LLMD_ASSERT(state_->options.feed == Feed::Blocks && tier < state_->options.tiers,
               "fed with blocks of its tiers");
   const std::lock_guard lock(state_->mutex);
-  EndpointBlocks* const blocks = state_->blocks_of(endpoint);
-  if (blocks == nullptr) {
+  State::Endpoint* const state = state_->at(endpoint);
+  if (state == nullptr) {
     return;
   }
+  auto& blocks = std::get<EndpointBlocks>(state->held);
   for (const BlockHash hash : hashes) {
     const auto change = state_->table.remove(hash, {endpoint.slot, tier});
     if (change == OwnerTable::Change::LastOfBlock || change == OwnerTable::Change::LastOfEndpoint) {
-      blocks->erase(hash);
+      blocks.erase(hash);
       --state_->entries;
     }
   }
@@ -210,8 +267,14 @@ PrefixIndex::Stats PrefixIndex::stats() const {
               .stale_changes = state_->stale_changes,
               .refused = state_->refused};
   for (const auto& endpoint : state_->endpoints) {
-    stats.endpoints += endpoint.blocks ? 1 : 0;
-    stats.memory_bytes += endpoint.blocks ? endpoint.blocks->memory_bytes() : 0;
+    stats.endpoints += endpoint.is_free() ? 0 : 1;
+    std::visit(
+        [&]<typename Held>(const Held& held) {
+          if constexpr (!std::is_same_v<Held, std::monostate>) {
+            stats.memory_bytes += held.memory_bytes();
+          }
+        },
+        endpoint.held);
   }
   return stats;
 }
