@@ -100,6 +100,10 @@ void Exchange::message(std::string_view bytes) {
 
 // --- the request
 
+bool Exchange::buffers_request() const {
+  return modes_.request_body == BodyMode::Buffered || modes_.request_body == BodyMode::BufferedPartial;
+}
+
 // The headers are answered together with the body, because the body decides.
 bool Exchange::waits_for_body() const {
   return duplex_request() || (modes_.request_body == BodyMode::Streamed && modes_.body_without_waiting);
@@ -108,6 +112,9 @@ bool Exchange::waits_for_body() const {
 void Exchange::request_headers(std::string_view bytes) {
   const bool last = shared_.message.end_of_stream;
   received_ = std::chrono::steady_clock::now();
+  constexpr std::uint64_t kMeasureOneOf = 16;
+  const std::uint64_t number = shared_.requests++;
+  measured_ = number % kMeasureOneOf != 0 ? 0 : number == 0 ? 1 : kMeasureOneOf;
   headers_.assign(bytes, shared_.message);
   if (headers_.find("x-request-id").value_or("").empty()) {
     request_id_ = make_request_id();
@@ -115,12 +122,10 @@ void Exchange::request_headers(std::string_view bytes) {
   if (step_ == Step::Begin) {
     step_ = Step::Collecting;
   }
-  const bool buffered =
-      modes_.request_body == BodyMode::Buffered || modes_.request_body == BodyMode::BufferedPartial;
-  if (last || (!buffered && !waits_for_body())) {
+  if (last || (!buffers_request() && !waits_for_body())) {
     headers_only_ = true;
     decide_by_headers();
-  } else if (buffered) {
+  } else if (buffers_request()) {
     shared_.answer.clear();
     envoy::append_answer(shared_.answer, Part::RequestHeaders, {});
     send_answer();
@@ -142,8 +147,14 @@ void Exchange::request_body() {
   if (!hold(body)) {
     return;
   }
-  scan_.feed(body);
-  if (last) {
+  {
+    const ParseTimer timer(measured_ > 0 ? &request_parsing_ : nullptr);
+    scan_.feed(body);
+  }
+  ++held_messages_;
+  // A proxy that buffers sends one message. It is not the end where trailers follow, and they come only when
+  // it has been answered.
+  if (last || buffers_request()) {
     body_complete_ = true;
     decide();
   }

@@ -35,6 +35,7 @@ struct Service::Shared {
   Renderer* renderer_of(const Pool& pool);
   async::EventLoop* loop = nullptr;  // null: nobody is asked
   std::map<const Pool*, std::unique_ptr<Renderer>> renderers;
+  std::uint64_t requests = 0;                       // one of sixteen is measured
   std::minstd_rand random{std::random_device{}()};  // chooses between the targets of a rewrite
   void answer_hidden(Duration since_headers);
 
@@ -42,6 +43,26 @@ struct Service::Shared {
   envoy::ProcessingRequest message;
   std::string answer;
   std::vector<http::KeptBytes> pieces;
+};
+
+// Adds the time it lives to `sum`; null: does not look at the clock.
+class ParseTimer {
+ public:
+  explicit ParseTimer(Duration* sum) : sum_(sum) {
+    if (sum_ != nullptr) {
+      began_ = std::chrono::steady_clock::now();
+    }
+  }
+  ~ParseTimer() {
+    if (sum_ != nullptr) {
+      *sum_ += std::chrono::steady_clock::now() - began_;
+    }
+  }
+  ParseTimer(const ParseTimer&) = delete;
+
+ private:
+  Duration* const sum_;
+  TimePoint began_;
 };
 
 class Exchange : public std::enable_shared_from_this<Exchange> {
@@ -69,10 +90,15 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void response_trailers();
 
   bool duplex_request() const { return modes_.request_body == envoy::BodyMode::FullDuplexStreamed; }
+  bool buffers_request() const;
   bool waits_for_body() const;
   bool hold(std::string_view body);
   void release_body();
   bool understand_body();
+  bool has_model();
+  bool lists_models();
+  void send_model_list();
+  void add_model(std::string_view quoted);
   bool choose_pool();
   std::string_view path() const;
   picker::Request describe();
@@ -90,6 +116,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool restore_model(std::string_view body, std::string& restored) const;
   void send_decision();
   void evicted();
+  void answer_held_messages();
+  void answer_pending_trailers();
   void send_request_body(std::size_t queue_at_most);
   void send_rest_of_body();
   void send_piece(Part part, BodyPieces& body, bool end_of_stream);
@@ -107,20 +135,26 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   // The request.
   TimePoint received_;
+  std::uint64_t measured_ = 0;  // how often the time to read its bodies counts; 0: it is not measured
+  Duration request_parsing_{};
+  Duration answer_parsing_{};
   HeaderTable headers_;
   std::string request_id_;  // made here, when the client sent none
   openai::RequestScan scan_;
   BodyPieces body_;
   bool body_begun_ = false;  // to go back
   bool body_changed_ = false;
+  bool model_added_ = false;  // by a rewrite; the client named none
   bool headers_only_ = false;
   bool body_complete_ = false;
+  std::size_t held_messages_ = 0;  // of the body, not answered yet
   bool trailers_pending_ = false;
   bool half_closed_ = false;
   std::string metadata_;  // the last metadata_context that came with the request
   std::vector<std::string_view> subset_;
 
   std::vector<std::uint32_t> tokens_;  // when an engine was asked for them
+  std::vector<std::uint64_t> media_;   // when a plugin wants to know them
 
   // The decision. Rules stay as they were when the pool was chosen.
   PoolPtr pool_;

@@ -71,6 +71,7 @@ void Exchange::response_body() {
       decision_->first_token();
     }
     decision_->piece();
+    const ParseTimer timer(measured_ > 0 ? &answer_parsing_ : nullptr);
     usage_.feed(message.body);
   }
   response_bytes_ += message.body.size();
@@ -128,9 +129,16 @@ void Exchange::complete() {
   const TimePoint began = std::chrono::steady_clock::now();
   send_rest_of_body();
   if (decision_) {
+    const picker::Usage usage = [this] {
+      const ParseTimer timer(measured_ > 0 ? &answer_parsing_ : nullptr);
+      return usage_.finish();
+    }();
+    if (measured_ > 0 && response_bytes_ > 0) {
+      pool_->picker->parsed(picker::Picker::Parsed::Response, path(), answer_parsing_, measured_);
+    }
     decision_->complete({.cause = picker::EndCause::Natural,
                          .status = status_,
-                         .usage = usage_.finish(),
+                         .usage = usage,
                          .response_bytes = response_bytes_});
     decision_.reset();
     shared_.metrics.response_seconds.observe(

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "extproc/exchange.h"
 #include "json/value.h"
+#include "openai/media_items.h"
 
 namespace llmd::extproc {
 namespace {
@@ -40,14 +41,23 @@ std::string_view missing_prompt(std::string_view path) {
 
 // False: the request has been refused.
 bool Exchange::understand_body() {
-  if (!scan_.finish()) {
+  const bool finished = [this] {
+    const ParseTimer timer(measured_ > 0 ? &request_parsing_ : nullptr);
+    return scan_.finish();
+  }();
+  if (!finished) {
     const bool incomplete = body_.last_visible() != '}';
     reject(400, "BadRequest",
            fmt::format("error unmarshaling request bodyMap: {}",
                        incomplete ? "unexpected end of JSON input" : "not one JSON object"));
     return false;
   }
-  if (!scan_.model()) {
+  return true;
+}
+
+// A rewrite may have named the model that the client left out. False: the request has been refused.
+bool Exchange::has_model() {
+  if (!scan_.model() && !model_added_) {
     reject(400, "BadRequest", "model not found in request body");
     return false;
   }
@@ -94,6 +104,7 @@ picker::Request Exchange::describe() {
   request.tokens = tokens_;
   request.max_tokens = scan_.max_tokens().value_or(0);
   request.multimodal = scan_.multimodal();
+  request.media = media_;
   request.explain = headers_.find("x-llmd-explain").value_or("") == "1";
   subset_.clear();
   if (auto texts =
@@ -109,8 +120,14 @@ picker::Request Exchange::describe() {
 }
 
 void Exchange::decide() {
-  if (!understand_body() || !choose_pool()) {
+  if (!understand_body() || !choose_pool() || !has_model()) {
     return;
+  }
+  if (measured_ > 0) {
+    pool_->picker->parsed(picker::Picker::Parsed::Request, path(), request_parsing_, measured_);
+  }
+  if (pool_->wants_media && scan_.multimodal()) {
+    media_ = openai::media_items(body_.joined());
   }
   step_ = Step::Deciding;
   const bool asks = shared_.renderer_of(*pool_) != nullptr && Renderer::renders(path());
@@ -123,7 +140,9 @@ void Exchange::decide() {
 }
 
 void Exchange::decide_by_headers() {
-  if (choose_pool()) {
+  if (lists_models()) {
+    send_model_list();
+  } else if (choose_pool()) {
     step_ = Step::Deciding;
     decided(pool_->picker->pick_any(describe()));
   }
@@ -266,12 +285,33 @@ void Exchange::send_decision() {
     return;
   }
   if (!headers_only_ && !duplex_request()) {
-    shared_.answer.clear();
-    envoy::append_body_unchanged(shared_.answer, Part::RequestBody);
-    send_answer();
-    release_body();
+    answer_held_messages();
   } else if (!headers_only_) {
     send_request_body(kQueuedEnough);
+  }
+}
+
+// STREAMED: every message of the body is answered by one. A body that has changed leaves with the first.
+void Exchange::answer_held_messages() {
+  for (std::size_t i = 0; i < held_messages_; ++i) {
+    shared_.answer.clear();
+    if (body_changed_) {
+      envoy::append_body_replaced(shared_.answer, Part::RequestBody, {},
+                                  i == 0 ? std::string_view(body_.joined()) : std::string_view());
+    } else {
+      envoy::append_body_unchanged(shared_.answer, Part::RequestBody);
+    }
+    send_answer();
+  }
+  release_body();
+  answer_pending_trailers();
+}
+
+void Exchange::answer_pending_trailers() {
+  if (std::exchange(trailers_pending_, false)) {
+    shared_.answer.clear();
+    envoy::append_trailers_answer(shared_.answer, Part::RequestTrailers);
+    send_answer();
   }
 }
 
@@ -301,11 +341,7 @@ void Exchange::send_request_body(std::size_t queue_at_most) {
   }
   release_body();
   step_ = Step::Answering;
-  if (std::exchange(trailers_pending_, false)) {
-    shared_.answer.clear();
-    envoy::append_trailers_answer(shared_.answer, Part::RequestTrailers);
-    send_answer();
-  }
+  answer_pending_trailers();
 }
 
 void Exchange::drained() {

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "extproc/exchange.h"
 #include "json/value.h"
+#include "openai/model_list.h"
 
 namespace llmd::extproc {
 namespace {
@@ -23,6 +24,9 @@ bool Exchange::choose_pool() {
     const std::string_view name =
         said && !said->empty() ? said->front() : headers_.find(kPoolHeader).value_or("");
     pool_ = shared_.pools->select({name, headers_.find(":authority").value_or(""), model});
+    if (!pool_ && model.empty() && name.empty() && !headers_only_) {
+      return has_model();
+    }
     if (!pool_) {
       reject(404, "NotFound",
              name.empty() ? fmt::format("no pool serves the model '{}'", model)
@@ -32,14 +36,31 @@ bool Exchange::choose_pool() {
   }
   rules_ = pool_->rules.load();
   target_model_ = headers_.find("x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite").value_or("");
-  if (!rules_->rewrites.empty() && !model.empty()) {
+  if (!rules_->rewrites.empty() && !headers_only_) {
     const double draw = std::uniform_real_distribution<double>(0, 1)(shared_.random);
     if (const auto match = rules_->rewrites.find(model, draw)) {
       target_model_ = match->target;
+      model_added_ = !scan_.model();
       shared_.metrics.rewritten(match->rewrite, model, match->target);
     }
   }
   return true;
+}
+
+// With several pools no endpoint's own list has all models: the picker answers itself, unless the proxy says
+// which pool it means.
+bool Exchange::lists_models() {
+  const std::string_view method = headers_.find(":method").value_or("GET");
+  return method == "GET" && path().ends_with("/v1/models") && !shared_.pools->only() &&
+         headers_.find(kPoolHeader).value_or("").empty() &&
+         !envoy::metadata_texts(metadata_, kPoolMetadata.first, kPoolMetadata.second) &&
+         !shared_.pools->names_host(headers_.find(":authority").value_or(""));
+}
+
+void Exchange::send_model_list() {
+  const std::string list = openai::write_model_list(shared_.pools->models());
+  const envoy::HeaderFieldView type{"content-type", "application/json"};
+  immediate(200, list, {&type, 1});
 }
 
 // Without tokens the request goes on: its cached prefix is then unknown.
@@ -60,11 +81,18 @@ Task<void> Exchange::render(std::shared_ptr<Exchange> self) {
 // The engine is asked for the target model: only that value changes in the body.
 void Exchange::rewrite_model() {
   const std::string target(target_model_);
-  if (target.empty() || target == scan_.model().value_or("") || !scan_.model_position() || body_.empty()) {
+  if (target.empty() || target == scan_.model().value_or("") || body_.empty()) {
     return;
   }
   std::string quoted;
   json::write_quoted_to(quoted, target);
+  if (model_added_) {
+    add_model(quoted);
+    return;
+  }
+  if (!scan_.model_position()) {
+    return;
+  }
   const auto position = *scan_.model_position();
   shared_.held -= body_.size();
   body_.replace(position.begin, position.end, quoted);
@@ -72,10 +100,22 @@ void Exchange::rewrite_model() {
   body_changed_ = true;
 }
 
+// As the last member, which counts where the client gave one that is no text.
+void Exchange::add_model(std::string_view quoted) {
+  const std::string_view text = body_.joined();
+  const std::size_t end = text.rfind('}');
+  const std::size_t before = text.find_last_not_of(" \t\r\n", end - 1);
+  const std::string member = fmt::format("{}\"model\":{}", text[before] == '{' ? "" : ",", quoted);
+  shared_.held -= body_.size();
+  body_.replace(end, end, member);
+  shared_.held += body_.size();
+  body_changed_ = true;
+}
+
 // Answers name the model as the client did: `"model":"TARGET"`, the way engines write it, is put back where
 // it stands in one piece. False: it does not stand there.
 bool Exchange::restore_model(std::string_view body, std::string& restored) const {
-  if (!body_changed_) {
+  if (!body_changed_ || model_added_) {
     return false;
   }
   std::string from;

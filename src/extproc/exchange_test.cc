@@ -105,6 +105,11 @@ class ExchangeTest : public testing::Test {
     message.mutable_request_body()->set_end_of_stream(end);
     return message;
   }
+  static pb::ProcessingRequest trailers() {
+    pb::ProcessingRequest message;
+    message.mutable_request_trailers();
+    return message;
+  }
   static pb::ProcessingRequest response_headers(bool end, std::string status = "200") {
     pb::ProcessingRequest message;
     auto* header = message.mutable_response_headers()->mutable_headers()->add_headers();
@@ -216,6 +221,26 @@ TEST_F(ExchangeTest, StreamedBodiesAreDecidedByTheHeadersUnlessTheProxyDoesNotWa
   EXPECT_TRUE(chosen(answers[0].request_headers().response()));
 }
 
+TEST_F(ExchangeTest, AStreamedBodyThatDoesNotWaitIsAnsweredMessageByMessage) {
+  say(headers(false, BodyMode::Streamed, BodyMode::None, true));
+  EXPECT_THAT(say(body(kBody.substr(0, 5), false)), SizeIs(0));
+  EXPECT_THAT(say(body(kBody.substr(5), false)), SizeIs(0));
+  const auto answers = say(trailers());
+  ASSERT_THAT(answers, SizeIs(4));
+  EXPECT_TRUE(chosen(answers[0].request_headers().response()));
+  EXPECT_TRUE(answers[1].has_request_body());
+  EXPECT_TRUE(answers[2].has_request_body());
+  EXPECT_TRUE(answers[3].has_request_trailers());
+}
+
+TEST_F(ExchangeTest, ABufferedBodyIsWholeThoughTrailersFollowIt) {
+  say(headers(false, BodyMode::Buffered, BodyMode::Buffered));
+  const auto answers = say(body(kBody, false));
+  ASSERT_THAT(answers, SizeIs(1));
+  EXPECT_TRUE(chosen(answers[0].request_body().response()));
+  EXPECT_TRUE(say(trailers()).at(0).has_request_trailers());
+}
+
 TEST_F(ExchangeTest, WhereBodiesAreNotSentTheHeadersDecide) {
   EXPECT_TRUE(chosen(say(headers(false, BodyMode::None)).at(0).request_headers().response()));
   say(response_headers(false));
@@ -228,9 +253,7 @@ TEST_F(ExchangeTest, WhereBodiesAreNotSentTheHeadersDecide) {
 TEST_F(ExchangeTest, TrailersOfARequestAreAnsweredAfterItsBody) {
   say(headers(false));
   say(body(kBody, false));
-  pb::ProcessingRequest trailers;
-  trailers.mutable_request_trailers();
-  const auto answers = say(trailers);
+  const auto answers = say(trailers());
   ASSERT_THAT(answers, SizeIs(3));
   EXPECT_TRUE(chosen(answers[0].request_headers().response()));
   EXPECT_FALSE(answers[1].request_body().response().body_mutation().streamed_response().end_of_stream());

@@ -33,12 +33,18 @@ bool lists_model(const Pool& pool, std::string_view model) {
       });
 }
 
+bool has_plugin(const picker::Picker& picker, std::string_view type) {
+  return std::ranges::any_of(picker.plan().plugins,
+                             [type](const auto& plugin) { return plugin->type == type; });
+}
+
 }  // namespace
 
 Pool::Pool(std::string name_, std::shared_ptr<picker::Picker> picker_)
     : name(std::move(name_)),
       picker(std::move(picker_)),
-      flow_control(picker->plan().configuration.flow_control) {}
+      flow_control(picker->plan().configuration.flow_control),
+      wants_media(has_plugin(*picker, "mm-embeddings-cache-producer")) {}
 
 void Pool::set_rules(std::shared_ptr<const Rules> next) const {
   std::vector<int> levels;
@@ -104,6 +110,45 @@ PoolPtr Pools::select(const Question& question) const {
     }
   }
   return list->fallback;
+}
+
+bool Pools::names_host(std::string_view authority) const {
+  return list_.load()->by_host.contains(host_name(authority));
+}
+
+std::vector<openai::ListedCard> Pools::models() const {
+  std::map<std::string, openai::ListedCard> found;
+  const auto add = [&found](const std::string& id, const std::string& owner = {},
+                            const std::string& parent = {}) {
+    openai::ListedCard& listed = found[id];
+    openai::ModelCard& card = listed.card;
+    card.id = id;
+    card.owned_by = card.owned_by.empty() ? owner : card.owned_by;
+    card.parent = card.parent.empty() ? parent : card.parent;
+    listed.via = "pool";
+  };
+  for (const Entry& entry : list_.load()->entries) {
+    bool known = !entry.models.empty();
+    std::ranges::for_each(entry.models, [&](const std::string& model) { add(model); });
+    const auto rules = entry.pool->rules.load();
+    std::ranges::for_each(rules->rewrites.names(), [&](const std::string& model) { add(model); });
+    const auto snapshot = entry.pool->picker->endpoints();
+    for (const picker::EndpointPtr& endpoint : snapshot->endpoints) {
+      const auto models = endpoint->models();
+      const auto adapters = endpoint->adapters();
+      known = known || !models->empty();
+      std::ranges::for_each(*models, [&](const auto& model) { add(model.id, model.owner, model.parent); });
+      std::ranges::for_each(adapters->active, [&](const std::string& adapter) { add(adapter); });
+    }
+    if (!known) {
+      add(entry.pool->name);
+    }
+  }
+  std::vector<openai::ListedCard> cards;
+  for (auto& [id, card] : found) {
+    cards.push_back(std::move(card));
+  }
+  return cards;
 }
 
 PoolPtr Pools::only() const {

@@ -11,6 +11,7 @@
 
 #include "async/snapshot.h"
 #include "extproc/rules.h"
+#include "openai/model_list.h"
 #include "picker/picker.h"
 
 namespace llmd::extproc {
@@ -20,6 +21,7 @@ struct Pool {
   const std::string name;
   const std::shared_ptr<picker::Picker> picker;
   const bool flow_control;
+  const bool wants_media;  // a plugin looks at images, videos and sounds
   mutable async::Snapshot<Rules> rules;
 
   // Also gives flow control a band for each priority.
@@ -54,6 +56,11 @@ class Pools {
   // its endpoints lists; the default pool.
   // Null: none does.
   PoolPtr select(const Question& question) const;
+  // Whether a pool has this host (an :authority).
+  bool names_host(std::string_view authority) const;
+  // Of all pools, each once, by name: what the pools are said to serve, what their rewrites name, what their
+  // endpoints list or have loaded as adapters. A pool of which nothing is known serves its own name.
+  std::vector<openai::ListedCard> models() const;
   PoolPtr only() const;                       // null: there are several, or none
   PoolPtr find(std::string_view name) const;  // null: there is none
   std::vector<PoolPtr> all() const;

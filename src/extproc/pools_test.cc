@@ -67,6 +67,16 @@ TEST_F(PoolsTest, ASinglePoolGetsEverything) {
   EXPECT_EQ(select({.name = "another", .host = "x", .model = "gpt"}), "qwen");
 }
 
+TEST_F(PoolsTest, ModelsAreThoseOfAllPools) {
+  std::vector<std::string> ids;
+  for (const openai::ListedCard& listed : pools_.models()) {
+    ids.push_back(listed.card.id);
+  }
+  EXPECT_EQ(ids, (std::vector<std::string>{"llama-8b", "lora", "public-name", "qwen-7b"}));
+  pools_.set({entry("silent"), entries_[0]});
+  EXPECT_EQ(pools_.models().back().card.id, "silent") << "its name is all that is known of it";
+}
+
 TEST_F(PoolsTest, NoPoolGetsNothing) {
   pools_.set({});
   EXPECT_EQ(select({.model = "gpt"}), "-");

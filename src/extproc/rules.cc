@@ -87,6 +87,14 @@ ModelRewrites::ModelRewrites(std::vector<ModelRewrite> rewrites) : rewrites_(std
   }
 }
 
+std::vector<std::string> ModelRewrites::names() const {
+  std::vector<std::string> all;
+  for (const auto& [name, place] : exact_) {
+    all.push_back(name);
+  }
+  return all;
+}
+
 std::optional<ModelRewrites::Match> ModelRewrites::find(std::string_view model, double draw) const {
   const auto exact = exact_.find(model);
   if (exact == exact_.end() && !generic_) {

@@ -47,6 +47,8 @@ class ModelRewrites {
   std::optional<Match> find(std::string_view model, double draw) const;
   // Whether a rule names the model.
   bool has(std::string_view model) const { return exact_.contains(model); }
+  // All names that rules name.
+  std::vector<std::string> names() const;
   bool empty() const { return exact_.empty() && !generic_; }
 
  private:

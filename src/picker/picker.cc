@@ -183,6 +183,14 @@ void Picker::refused(const Request& request, std::string_view code) const {
   }
 }
 
+void Picker::parsed(Parsed what, std::string_view path, Duration took, std::uint64_t times) const {
+  if (metrics_) {
+    plan_->times->parsed(
+        what == Parsed::Request ? PluginTimes::Point::RequestParsing : PluginTimes::Point::ResponseParsing,
+        path, took, times);
+  }
+}
+
 Picker::~Picker() {
   if (metrics_) {
     metrics_->remove_pool(options_.pool);

@@ -90,6 +90,10 @@ class Picker {
   // For the metrics: a request that went nowhere, whoever refused it. `code` as in Rejection.
   void refused(const Request& request, std::string_view code) const;
 
+  // For the metrics: what it took to read the body of a request, or of its answer. Counts `times` times.
+  enum class Parsed { Request, Response };
+  void parsed(Parsed what, std::string_view path, Duration took, std::uint64_t times) const;
+
   // Scrapers call it after they changed an endpoint's numbers: waiting requests may have room now.
   void numbers_changed() const;
   // Priorities of existing objectives; each gets a band of its own in flow control.

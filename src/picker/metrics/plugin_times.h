@@ -38,13 +38,22 @@ class PluginTimes {
     PreRequest,
     ResponseReceived,
     ResponseStreaming,
+    RequestParsing,
+    ResponseParsing,
   };
+  // A parser of the configuration read a body; without one for the path nobody did. `point` is one of the
+  // last two.
+  void parsed(Point point, std::string_view path, Duration took, std::uint64_t weight) const;
   void add(Point point, const Plugin& plugin, Duration took, std::uint64_t weight) const;
   void write(Page& page) const;
 
  private:
   struct Slot;
+  void add_parsers(const Plan& plan);
+  const Plugin* parser_of(std::string_view path) const;
   std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<const Plugin*> parsers_;
+  std::vector<std::unique_ptr<Plugin>> usual_parsers_;  // where the configuration lists none
 };
 
 // Measures the plugins that run one after another; does nothing when the decision is not to be measured.

@@ -67,6 +67,15 @@ schedulingProfiles:
 - {name: prefill, plugins: [{pluginRef: prefill-filter}]}
 - {name: decode, plugins: [{pluginRef: decode-filter}]}
 """
+ROLLOUT = """\
+plugins:
+- type: disaggregatedset-rollout-screener
+  parameters:
+    scope: {labelSelector: llm-d.ai/role}
+    headerSelectors: [{name: revision, headerName: x-revision, labelKey: revision, mode: strict}]
+    revisionGating: {mode: sum, requireRoles: {values: [prefill, decode]}, revisionLabelKey: revision,
+                     roleLabelKey: llm-d.ai/role}
+"""
 PRECISE = """\
 plugins:
 - type: precise-prefix-cache-producer
@@ -103,7 +112,7 @@ class Metrics(unittest.TestCase):
     def start(self, config):
         (self.folder / "config.yaml").write_text(config)
         (self.folder / "objects.yaml").write_text(OBJECTS)
-        labels = [{"llm-d.ai/role": "prefill" if i == 0 else "decode"} for i in range(4)]
+        labels = [{"llm-d.ai/role": "prefill" if i == 0 else "decode", "revision": "r1"} for i in range(4)]
         endpoints = write_endpoints(self.folder / "e.yaml", [engine.address for engine in self.engines], labels)
         picker = Picker(PROGRAM, "--endpoints-file", endpoints, "--config-file", self.folder / "config.yaml",
                         "--objects-file", self.folder / "objects.yaml", "--enable-grpc-stream-metrics=true",
@@ -162,6 +171,15 @@ class Metrics(unittest.TestCase):
             picker, proxy = self.start(STAGES.replace("HANDLER", handler).replace("PARAMETERS", parameters))
             proxy.complete()
             pages.append(picker.get("/metrics"))
+        picker, proxy = self.start(ROLLOUT)
+        proxy.complete()
+        self.assertEqual(proxy.open(body={"model": "m", "prompt": "x"}, headers={"x-revision": "r0"}).decide().status, 503)
+        pages.append(picker.get("/metrics"))
+        plugin = 'plugin_type="disaggregatedset-rollout-screener",plugin_name="disaggregatedset-rollout-screener"'
+        self.assertEqual(picker.metric(f'llm_d_epp_disaggregatedset_strict_header_no_match_total{{{plugin},'
+                                       'selector="revision"}'), 1)
+        self.assertEqual(picker.metric(f'llm_d_epp_disaggregatedset_revision_gating_share{{{plugin},mode="sum",'
+                                       'revision="r1"}'), 1)
         picker, proxy = self.start(PRECISE)
         proxy.complete()
         pages.append(picker.get("/metrics"))
@@ -197,6 +215,14 @@ class Metrics(unittest.TestCase):
         self.assertEqual(picker.metric('inference_objective_request_total{model_name="alias",target_model_name="real",'
                                        'priority="0"}'), 1)
         self.assertEqual(picker.metric('inference_objective_running_requests{model_name="m"}'), 0)
+        # The predictor is asked from the eleventh request on, or so; what it says takes time.
+        predicted = 'model_name="m",target_model_name="m"'
+        for time in ["ttft", "tpot"]:
+            name = f"inference_objective_request_{time}_prediction_duration_seconds"
+            self.assertGreater(picker.metric(f"{name}_count{{{predicted}}}"), 0)
+            self.assertGreater(picker.metric(f"{name}_sum{{{predicted}}}"), 0)
+            self.assertGreater(picker.metric(f'inference_objective_inference_request_metric{{{predicted},'
+                                             f'type="{time}_prediction_duration"}}'), 0)
         point = 'extension_point="Scorer",plugin_type="queue-scorer",plugin_name="queue-scorer"'
         # One decision of sixteen is measured: the first, the 17th and the 33rd of 33.
         self.assertEqual(picker.metric(f"llm_d_epp_plugin_duration_seconds_count{{{point}}}"), 33)

@@ -80,6 +80,17 @@ class ManyPools(World):
             with self.subTest(**request):
                 self.assertEqual(self.proxy.complete(**request).destination, destination)
 
+    def test_the_list_of_models_is_that_of_all_pools(self):
+        def ids(**question):
+            request = self.proxy.open("/v1/models", **question).decide()
+            if request.status is None:
+                return request.destination
+            return [card["id"] for card in json.loads(request.refusal)["data"]]
+
+        self.assertEqual(ids(), ["llama-8b", "qwen-7b"])
+        self.assertIn(ids(headers={"x-llmd-pool": "qwen"}), ["127.0.0.1:2001", "127.0.0.1:2002"])
+        self.assertEqual(ids(headers={":authority": "llama.example.com"}), "127.0.0.1:1001")
+
     def test_what_no_pool_serves_is_not_found(self):
         refused = self.proxy.complete(model="gpt")
         self.assertEqual((refused.status, refused.refusal),
