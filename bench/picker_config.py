@@ -10,6 +10,9 @@ MODES = {
     # Answers are not shown to the picker; their trailers tell it that they have ended.
     "no-answers": {"request_body_mode": "FULL_DUPLEX_STREAMED", "response_body_mode": "NONE"},
     "buffered": {"request_body_mode": "BUFFERED", "response_body_mode": "STREAMED"},
+    "streamed": {"request_body_mode": "STREAMED", "response_body_mode": "STREAMED"},
+    # As streamed, but the headers' answer may wait for the body.
+    "not-waiting": {"request_body_mode": "STREAMED", "response_body_mode": "STREAMED"},
 }
 DESTINATION = "x-gateway-destination-endpoint"
 
@@ -26,6 +29,7 @@ def picker_filter(mode, fail_open):
             "grpc_service": {"envoy_grpc": {"cluster_name": "picker"}, "timeout": "10s"},
             "failure_mode_allow": fail_open,
             "message_timeout": "1000s",
+            "send_body_without_waiting_for_header_response": mode == "not-waiting",
             "processing_mode": {
                 "request_header_mode": "SEND",
                 "response_header_mode": "SEND",
@@ -65,7 +69,7 @@ def picker_cluster(address, secure):
     return cluster
 
 
-def engines_cluster(addresses):
+def engines_cluster(addresses, trailers=False):
     """The host that the picker names; round robin where it names none."""
     endpoints = []
     for address in addresses:
@@ -81,16 +85,26 @@ def engines_cluster(addresses):
         "fallback_policy": {"policies": [{"typed_extension_config": round_robin}]},
     }
     policy = {"name": "envoy.load_balancing_policies.override_host", "typed_config": override}
-    return {
+    cluster = {
         "name": "engines",
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_balancing_policy": {"policies": [{"typed_extension_config": policy}]},
         "load_assignment": {"cluster_name": "engines", "endpoints": [{"lb_endpoints": endpoints}]},
     }
+    if trailers:
+        cluster["typed_extension_protocol_options"] = {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": type_url("extensions.upstreams.http.v3.HttpProtocolOptions"),
+                "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}},
+            }
+        }
+    return cluster
 
 
-def write_envoy_with_picker(path, port, engines, picker, mode="duplex", fail_open=False, secure=False):
+def write_envoy_with_picker(path, port, engines, picker, mode="duplex", fail_open=False, secure=False,
+                            trailers=False):
+    """`trailers`: of HTTP/1.1 pass both ways; Envoy drops them otherwise."""
     manager = {
         "@type": type_url("extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "picked",
@@ -111,6 +125,8 @@ def write_envoy_with_picker(path, port, engines, picker, mode="duplex", fail_ope
             },
         ],
     }
+    if trailers:
+        manager["http_protocol_options"] = {"enable_trailers": True}
     listener = {
         "name": "picked",
         "address": socket_address("127.0.0.1", port),
@@ -118,7 +134,7 @@ def write_envoy_with_picker(path, port, engines, picker, mode="duplex", fail_ope
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
         ],
     }
-    clusters = [engines_cluster(engines), picker_cluster(picker, secure)]
+    clusters = [engines_cluster(engines, trailers), picker_cluster(picker, secure)]
     path.write_text(json.dumps({"static_resources": {"listeners": [listener], "clusters": clusters}}))
     return path
 

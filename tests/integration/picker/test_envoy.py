@@ -8,12 +8,16 @@ Envoy comes from the package index (bench/peers.py); where it cannot be had, the
 
 import argparse
 import http.client
+import http.server
 import json
+import random
 import re
+import socket
 import sys
 import tempfile
 import threading
 import unittest
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,6 +38,54 @@ class Engine(Child):
                    "--max-model-len", "2000000", *arguments]
         super().__init__(command, r"ready", stream="stderr")
         self.address = "127.0.0.1:" + re.search(r'"?port"?[=:]\s*"?(\d+)', self.line).group(1)
+
+    def served(self):
+        """Requests that it has answered, by its own count."""
+        with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=30) as page:
+            return sum(float(line.rsplit(b" ", 1)[1]) for line in page.read().splitlines()
+                       if line.startswith(b"vllm:request_success_total{"))
+
+
+class TrailingEngine:
+    """Answers in chunks, with trailers; keeps the bodies and trailers it was sent."""
+
+    def __init__(self):
+        self.seen = seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                self.send_response(404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def do_POST(self):
+                body, trailers = b"", b""
+                if "Content-Length" in self.headers:  # Envoy knows it once it has buffered the body
+                    body = self.rfile.read(int(self.headers["Content-Length"]))
+                else:
+                    while size := int(self.rfile.readline(), 16):
+                        body += self.rfile.read(size + 2)[:-2]
+                    while (line := self.rfile.readline()) != b"\r\n":
+                        trailers += line
+                seen.append((body, trailers))
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                                 b"Transfer-Encoding: chunked\r\n\r\n"
+                                 b"2\r\n{}\r\n0\r\nx-behind: the answer\r\n\r\n")
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # a picker that ends in the middle of a page
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class Answer:
@@ -58,7 +110,7 @@ class World(unittest.TestCase):
         self.addCleanup(holder.cleanup)
         self.folder = Path(holder.name)
 
-    def start(self, mode="duplex", fail_open=False, secure=False, engines=None, arguments=()):
+    def start(self, mode="duplex", fail_open=False, secure=False, engines=None, arguments=(), trailers=False):
         addresses = [engine.address for engine in engines or self.engines]
         self.endpoints = write_endpoints(self.folder / "endpoints.yaml", addresses)
         self.secure, self.arguments = secure, arguments
@@ -66,7 +118,7 @@ class World(unittest.TestCase):
         self.start_picker()
         self.port = free_port()
         config = write_envoy_with_picker(self.folder / "envoy.json", self.port, addresses, self.picker.grpc, mode,
-                                         fail_open, secure)
+                                         fail_open, secure, trailers)
         self.envoy = Child([ENVOY, "-c", config, "--concurrency", "2", "--base-id-path", self.folder / "id",
                             "--use-dynamic-base-id"], r"starting main dispatch loop", stream="stderr")
         self.addCleanup(self.envoy.kill)
@@ -144,6 +196,22 @@ class Picked(World):
         self.assertIn("[DONE]", answer.body)
         self.all_leases_are_back()
 
+    def test_streamed(self):
+        """The headers decide; bodies pass in pieces."""
+        self.start("streamed")
+        self.check_plain_and_streamed()
+
+    def test_streamed_without_waiting_for_the_headers(self):
+        """The body decides, though Envoy gave it away in pieces; the model's name in it may change."""
+        objects = self.folder / "objects.yaml"
+        objects.write_text("apiVersion: llm-d.ai/v1alpha2\nkind: InferenceModelRewrite\nmetadata: {name: r}\n"
+                           "spec: {rules: [{matches: [{model: {value: alias}}], targets: [{modelRewrite: sim}]}]}\n")
+        self.start("not-waiting", arguments=["--objects-file", objects])
+        self.check_plain_and_streamed()
+        for size in (20, 220_000):
+            answer = self.complete("word " * (size // 5), model="alias")
+            self.assertEqual((answer.status, json.loads(answer.body)["model"]), (200, "alias"), answer.body[:500])
+
     def test_mistakes_are_answered_by_the_picker(self):
         self.start()
         answer = self.ask("/v1/completions", {"prompt": "no model"})
@@ -158,18 +226,35 @@ class Picked(World):
         self.assertIn("x-llmd-explanation", answer.headers)
         self.assertIn("why-me", self.picker.get("/debug/explain?id=why-me"))
 
-    def test_trailers_of_a_request_reach_their_end(self):
-        self.start()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        body = json.dumps({"model": "sim", "prompt": "x", "max_tokens": 2}).encode()
-        connection.putrequest("POST", "/v1/completions")
-        for name, value in [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked"), ("Trailer", "x-t")]:
-            connection.putheader(name, value)
-        connection.endheaders()
-        connection.send(b"%x\r\n%s\r\n0\r\nx-t: 1\r\n\r\n" % (len(body), body))
-        self.assertEqual(connection.getresponse().status, 200)
-        connection.close()
-        self.all_leases_are_back()
+    def with_trailers(self, body):
+        """Everything that comes back for a request in chunks whose trailers follow it."""
+        head = (b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTE: trailers\r\n"
+                b"Transfer-Encoding: chunked\r\nConnection: close, TE\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as client:
+            client.sendall(head)
+            for at in range(0, len(body), 50_000):
+                piece = body[at:at + 50_000]
+                client.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+            client.sendall(b"0\r\nx-behind: the request\r\n\r\n")
+            return client.makefile("rb").read()
+
+    def test_trailers_pass_both_ways(self):
+        answering = TrailingEngine()
+        self.addCleanup(answering.close)
+        # Not "not-waiting": there Envoy keeps trailers back until the body is answered, whose end nobody knows.
+        for mode in ("duplex", "no-answers", "buffered", "streamed"):
+            for size in (10, 220_000):
+                with self.subTest(mode, prompt_bytes=size):
+                    self.start(mode, engines=[answering], trailers=True)
+                    body = json.dumps({"model": "sim", "prompt": "x" * size}).encode()
+                    received = self.with_trailers(body)
+                    self.assertRegex(received, rb"^HTTP/1.1 200 ")
+                    self.assertRegex(received, rb"0\r\nx-behind: the answer\r\n\r\n$")
+                    self.assertEqual(answering.seen.pop(), (body, b"x-behind: the request\r\n"))
+                    self.all_leases_are_back()
+                    self.assertEqual(self.ended("abandoned"), 0)
+                    self.envoy.kill()
+                    self.picker.stop()
 
     def test_a_client_that_leaves_gives_its_lease_back(self):
         self.start()
@@ -183,6 +268,91 @@ class Picked(World):
         answer.close()
         connection.close()
         self.all_leases_are_back()
+
+
+class Random(World):
+    """Requests of every kind at once, some of which their clients leave, while engines and the picker die."""
+
+    CLIENTS, EACH = 12, 25
+
+    def setUp(self):
+        super().setUp()
+        self.fleet = [Engine() for _ in range(ENGINES)]
+        self.addCleanup(lambda: [engine.kill() for engine in self.fleet])
+
+    def one(self, chance):
+        """How a random request ended: a status, "left" by us, "cut", or "hang"."""
+        size = chance.choice([20, 20, 500, 5_000, 220_000, 2_000_000])
+        stream = chance.random() < 0.6
+        leaves = chance.choice([None, None, None, "body", "head", "answer"])
+        tokens = 100_000 if leaves == "answer" else chance.choice([1, 16, 64])
+        body = json.dumps({"model": "sim", "prompt": "x" * size, "max_tokens": tokens, "stream": stream}).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.putrequest("POST", "/v1/completions")
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders()
+            if leaves == "body":
+                connection.send(body[:len(body) // 2])
+                return "left"
+            connection.send(body)
+            if leaves == "head":
+                return "left"
+            answer = connection.getresponse()
+            if leaves == "answer" and stream:
+                answer.read(10)
+                return "left"
+            answer.read()
+            return answer.status
+        except TimeoutError:
+            return "hang"
+        except (OSError, http.client.HTTPException):
+            return "cut"
+        finally:
+            connection.close()
+
+    def run_all(self, disturb):
+        outcomes = []
+
+        def client(seed):
+            chance = random.Random(seed)
+            for _ in range(self.EACH):
+                outcomes.append(self.one(chance))
+
+        threads = [threading.Thread(target=client, args=(seed,)) for seed in range(self.CLIENTS)]
+        for thread in threads:
+            thread.start()
+        disturb(outcomes)
+        for thread in threads:
+            thread.join()
+        counts = {str(each): outcomes.count(each) for each in set(outcomes)}
+        print(f"{len(outcomes)} requests: {counts}", file=sys.stderr)
+        self.assertEqual(len(outcomes), self.CLIENTS * self.EACH)
+        self.assertNotIn("hang", outcomes)
+        self.all_leases_are_back()
+        self.assertEqual(self.complete().status, 200, "and it goes on")
+        return counts
+
+    def test_nothing_hangs_and_every_lease_comes_back(self):
+        self.start(engines=self.fleet)
+        counts = self.run_all(lambda outcomes: None)
+        self.assertEqual(set(counts) - {"200", "left"}, set())
+
+    def test_nothing_hangs_when_engines_and_the_picker_die_meanwhile(self):
+        self.start(engines=self.fleet, fail_open=True)
+
+        def kill(outcomes):
+            for number, engine in enumerate(self.fleet[:3]):
+                wait_for(lambda least=20 * (number + 1): len(outcomes) > least, "some requests", 120)
+                engine.kill()
+            self.picker.kill()
+            self.start_picker()
+
+        # 500 and 503: the stream to the picker, or the engine, was lost before the answer's head.
+        counts = self.run_all(kill)
+        self.assertEqual(set(counts) - {"200", "left", "cut", "500", "503"}, set())
+        self.assertGreater(counts["200"], 0)
 
 
 class Failing(World):
@@ -236,7 +406,13 @@ class Failing(World):
         # Under FULL_DUPLEX_STREAMED Envoy has given the body away and cannot go on without an answer.
         self.start("buffered", fail_open=True)
         self.picker.kill()
-        self.assertEqual(self.complete().status, 200, "round robin")
+        before = [engine.served() for engine in self.engines]
+        for _ in range(4 * ENGINES):
+            self.assertEqual(self.complete().status, 200)
+        served = [engine.served() - then for engine, then in zip(self.engines, before)]
+        # Round robin; Envoy has two workers, each of which goes round by itself.
+        self.assertEqual(sum(served), 4 * ENGINES)
+        self.assertTrue(all(2 <= each <= 6 for each in served), served)
 
     def test_an_engine_killed_in_the_middle_of_a_stream_ends_that_stream(self):
         mortal = Engine()
