@@ -90,6 +90,20 @@ class DataPlane(unittest.TestCase):
             self.upstream.server.go_on.set()
         self.assertEqual(response.read(), b"")
 
+    def test_headers_of_streamed_answers_are_edited_too(self):
+        edits = {"set": [{"name": "X-Set", "value": "new"}], "remove": ["Server"]}
+        connection = self.start(rules=[rule(prefix("/"), backends=to("a"), filters=[
+            {"type": "ResponseHeaderModifier", "responseHeaderModifier": edits}])]).connect()
+        self.addCleanup(connection.close)
+        connection.request("GET", "/events")
+        response = connection.getresponse()
+        self.assertEqual((response.getheader("x-set"), response.getheader("server")), ("new", None))
+        self.assertEqual(response.readline(), b"data: 0\n")
+        for _ in range(3):
+            self.upstream.server.go_on.set()
+            response.readline()
+        self.upstream.server.go_on.set()
+
     def test_a_client_that_leaves_ends_the_request_upstream(self):
         connection = self.start().connect()
         connection.request("GET", "/events")

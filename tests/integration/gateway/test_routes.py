@@ -65,6 +65,13 @@ MATCHES = [
     ("matches of a rule are alternatives, the fields of a match are not",
      [rule(exact("/one", method="GET"), exact("/two"), backends=to("a"))],
      [("/one", {}, "a"), ("/one", {"method": "PUT"}, 404), ("/two", {"method": "PUT"}, "a"), ("/three", {}, 404)]),
+    ("matches are ordered, not rules: a rule may win by one of its matches and lose by another",
+     [rule(prefix("/"), exact("/deep/x"), backends=to("a")), rule(prefix("/deep"), backends=to("b"))],
+     [("/deep/x", {}, "a"), ("/deep/y", {}, "b"), ("/deep", {}, "b"), ("/", {}, "a")]),
+    ("a longer prefix wins over method, headers and parameters",
+     [rule(prefix("/a", method="GET", headers=[header("x", "1")], queryParams=[header("q", "1")]), backends=to("a")),
+      rule(prefix("/a/b"), backends=to("b"))],
+     [("/a/b?q=1", {"headers": {"x": "1"}}, "b"), ("/a?q=1", {"headers": {"x": "1"}}, "a")]),
     ("a rule without matches takes every path",
      [{"backendRefs": to("a")}],
      [("/", {}, "a"), ("/any/thing?x", {}, "a")]),
@@ -174,6 +181,8 @@ class Rows(unittest.TestCase):
             route("wild", rule(prefix("/"), backends=to("a")), hosts=["*.wild.example"]),
             route("longer-wild", rule(prefix("/"), backends=to("b")), hosts=["*.longer.wild.example"]),
             route("not-wild", rule(prefix("/"), backends=to("c")), hosts=["exact.wild.example"]),
+            route("far", rule(exact("/x"), backends=to("a")), hosts=["*.host.example"]),
+            route("near", rule(prefix("/"), backends=to("b")), hosts=["y.host.example"]),
         ]
 
     @classmethod
@@ -284,6 +293,10 @@ class Rows(unittest.TestCase):
                                ("EXACT.Wild.Example:8080", "c")):
             with self.subTest(host):
                 self.assertEqual(self.gateway.ask("/", host).served_by, expected)
+
+    def test_a_more_specific_host_wins_over_a_more_specific_path(self):
+        self.assertEqual(self.gateway.ask("/x", "y.host.example").served_by, "b")
+        self.assertEqual(self.gateway.ask("/x", "z.host.example").served_by, "a")
 
     def test_a_miss_names_only_the_nearest_routes(self):
         message = self.gateway.ask("/models/llamma/x", "nobody.example").json["error"]["message"]
