@@ -1,5 +1,7 @@
 #include "picker/chain_inserter.h"
 
+#include <utility>
+
 namespace llmd::picker {
 
 ChainInserter::~ChainInserter() {
@@ -18,33 +20,54 @@ void ChainInserter::insert(kvcache::EndpointHandle endpoint, std::span<const kvc
     index_.insert(endpoint, chain);
     return;
   }
-  const std::lock_guard lock(mutex_);
-  if (ring_.empty()) {
-    ring_.resize(kMost);
-    thread_ = std::thread([this] { run(); });
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ring_.empty()) {
+      ring_.resize(kMost);
+      thread_ = std::thread([this] { run(); });
+    }
+    if (count_ == kMost) {
+      dropped_.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+    Job& job = ring_[(first_ + count_++) % kMost];
+    job.endpoint = endpoint;
+    job.chain.assign(chain.begin(), chain.end());
+    wake = std::exchange(asleep_, false);
   }
-  if (count_ == kMost) {
-    dropped_.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
-  Job& job = ring_[(first_ + count_++) % kMost];
-  job.endpoint = endpoint;
-  job.chain.assign(chain.begin(), chain.end());
-  if (!busy_ && count_ == 1) {
+  // Without the lock, which the thread takes first of all.
+  if (wake) {
     arrived_.notify_one();
   }
 }
 
 void ChainInserter::flush() {
   std::unique_lock lock(mutex_);
+  ++flushing_;
+  arrived_.notify_one();
   idle_.wait(lock, [this] { return count_ == 0 && !busy_; });
+  --flushing_;
+}
+
+void ChainInserter::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  // After work there is mostly more: then nobody needs to wake this thread, which costs as much as a
+  // decision.
+  arrived_.wait_for(lock, kNap, [this] { return stopping_ || (flushing_ > 0 && count_ > 0); });
+  if (count_ == 0 && !stopping_) {
+    asleep_ = true;
+    arrived_.wait(lock, [this] { return stopping_ || count_ > 0; });
+    asleep_ = false;
+  }
 }
 
 void ChainInserter::run() {
   std::vector<kvcache::BlockHash> chain;
   std::unique_lock lock(mutex_);
   while (true) {
-    arrived_.wait(lock, [this] { return stopping_ || count_ > 0; });
+    if (count_ == 0) {
+      wait_for_work(lock);
+    }
     if (stopping_) {
       return;
     }

@@ -1,9 +1,13 @@
 // ChainInserter: writes chains into a prefix index on a thread of its own, so that a decision does not wait
 // for thousands of insertions. At most kMost chains wait; further ones are dropped and counted, which costs a
 // prediction and nothing else. Any thread.
+//
+// A chain that comes alone is written at once; one that comes right after others waits up to kNap with those
+// that follow, because waking a thread costs as much as a decision.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <span>
@@ -19,6 +23,7 @@ class ChainInserter {
   static constexpr std::size_t kMost = 1024;
   // Chains up to this length are written at once.
   static constexpr std::size_t kShort = 16;
+  static constexpr std::chrono::microseconds kNap{500};
 
   explicit ChainInserter(kvcache::PrefixIndex& index) : index_(index) {}
   ~ChainInserter();
@@ -35,6 +40,7 @@ class ChainInserter {
     std::vector<kvcache::BlockHash> chain;  // memory is kept for the next job in this place
   };
   void run();
+  void wait_for_work(std::unique_lock<std::mutex>& lock);
 
   kvcache::PrefixIndex& index_;
   std::mutex mutex_;
@@ -43,6 +49,8 @@ class ChainInserter {
   std::vector<Job> ring_;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
+  int flushing_ = 0;
+  bool asleep_ = false;  // and to be woken
   bool busy_ = false;
   bool stopping_ = false;
   std::atomic<std::uint64_t> dropped_{0};

@@ -62,7 +62,8 @@ std::span<const Row> Evaluation::run(std::size_t index) {
   }
   const std::size_t count = trace.rows.size();
   trace.totals.assign(count, 0);
-  trace.contributions.reserve(count * profile.scorers.size());
+  trace.contributions.resize(count * profile.scorers.size());
+  float* contribution = trace.contributions.data();
   for (const WeightedScorer& weighted : profile.scorers) {
     scores_.assign(count, 0);
     weighted.scorer->score(*cycle_, trace.rows, scores_);
@@ -71,7 +72,7 @@ std::span<const Row> Evaluation::run(std::size_t index) {
       // The comparison is written so that NaN becomes 0.
       const double clamped = scores_[i] > 0 ? std::min(scores_[i], 1.0) : 0.0;
       trace.totals[i] += clamped * weighted.weight;
-      trace.contributions.push_back(static_cast<float>(clamped * weighted.weight));
+      *contribution++ = static_cast<float>(clamped * weighted.weight);
     }
   }
   if (watch_ != nullptr) {
