@@ -170,6 +170,7 @@ Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
   EngineReport before;
   bool answers = true;
   while (is_listed(endpoint)) {
+    const TimePoint asked = std::chrono::steady_clock::now();
     auto report = co_await ask(poll, *endpoint);
     ++(report ? stats.pages : stats.failures);
     if (!report) {
@@ -185,13 +186,14 @@ Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
                  {"error", answers ? std::string() : report.error().text()}});
     }
     const std::int64_t leases = endpoint->running();
-    const bool quiet =
-        report && ((leases == 0 && is_same(*report, before)) || (leases > 0 && is_expected(*report, leases)));
+    const bool quiet = report && (is_expected(*report, leases) || (leases == 0 && is_same(*report, before)));
     interval = models || given > Duration::zero() ? base
                : quiet || !report ? std::min(interval * 2, std::max(base, options.longest_interval))
                                   : base;
     before = report.value_or(EngineReport());
-    co_await async::sleep(interval);
+    // From question to question, but a slow endpoint gets some rest.
+    const Duration took = std::chrono::steady_clock::now() - asked;
+    co_await async::sleep(std::max(interval - took, interval / 2));
   }
 }
 
