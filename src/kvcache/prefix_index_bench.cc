@@ -170,6 +170,22 @@ void match_all_lengths(benchmark::State& state) {
 }
 BENCHMARK(match_all_lengths)->UseManualTime()->Iterations(200);
 
+// Blocks that came one at a time, as engines tell of those they generate: no runs, each is looked at.
+void match_single_blocks(benchmark::State& state) {
+  FullIndex full(PrefixIndex::Feed::Blocks);
+  for (const EndpointHandle endpoint : full.endpoints) {
+    full.index.clear(endpoint);
+  }
+  for (std::size_t i = 0; i < full.prompts.size(); ++i) {
+    for (const BlockHash& block : full.prompts[i]) {
+      full.index.store(full.endpoints[i % kEndpoints], 0, {&block, 1});
+    }
+  }
+  std::vector<std::uint32_t> blocks(full.index.slots());
+  measure(state, full, true, [&](const Chain& chain) { full.index.match(chain, blocks); });
+}
+BENCHMARK(match_single_blocks)->UseManualTime()->Iterations(200);
+
 // What a reader sees while one thread inserts as fast as it can.
 void match_beside_a_writer(benchmark::State& state) {
   FullIndex& full = full_index(PrefixIndex::Feed::Chains);
