@@ -1,4 +1,4 @@
-// `llmd explain REQUEST-ID | --last N`: asks a picker, or a gateway, for its decisions.
+// `llmd explain REQUEST-ID | --last N`: asks a picker for its decisions.
 #include "cli/options.h"
 #include "http/client.h"
 

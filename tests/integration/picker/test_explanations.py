@@ -96,12 +96,42 @@ class Explanations(unittest.TestCase):
                 request.complete()
             exported = cls.folder / "explanations.json"
             exported.write_text(picker.get("/debug/explanations"))
+            cls.told = {words: cls.explain(picker, *words) for words in (("r998",), ("--last", "3"), ("nobody",), ())}
         finally:
             proxy.close()
             picker.stop()
             for engine in engines:
                 engine.stop()
         return exported, seen
+
+    @staticmethod
+    def explain(picker, *words):
+        """What `llmd explain` prints for a running picker: (exit status, output, errors)."""
+        done = subprocess.run([PROGRAM, "explain", *words, "--address", picker.metrics.removeprefix("http://")],
+                              text=True, capture_output=True, timeout=60, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_the_command_line_says_why(self):
+        status, text, errors = self.told["r998",]
+        self.assertEqual(status, 0, errors)
+        destination, prefiller = self.seen["r998"]
+        self.assertIn("r998", text)
+        self.assertIn(destination, text)
+        # Candidates, filters with what is left, what each scorer gave, the choice.
+        for word in ("candidates", "decode-filter", "queue-scorer", "kv-cache-utilization-scorer",
+                     "active-request-scorer", "prefix-cache-scorer", "session-affinity-scorer",
+                     "weighted-random-picker", prefiller):
+            self.assertIn(word, text)
+        status, text, errors = self.told["--last", "3"]
+        self.assertEqual(status, 0, errors)
+        self.assertTrue(all(f"r{i}" in text for i in (997, 998, 999)), text)
+        self.assertNotIn("r996", text)
+        status, _, errors = self.told["nobody",]
+        self.assertNotEqual(status, 0)
+        self.assertIn("nobody", errors)
+        status, _, errors = self.told[()]
+        self.assertNotEqual(status, 0)
+        self.assertIn("REQUEST-ID", errors)
 
     def replay(self, *arguments):
         return subprocess.run([PROGRAM, "picker", "--replay", self.exported, *map(str, arguments)], text=True,
