@@ -23,7 +23,7 @@ class Pace {
   }
 
  private:
-  static constexpr Duration kTick = std::chrono::milliseconds(4);
+  static constexpr Duration kTick = std::chrono::milliseconds(8);  // half a frame of a display
   static constexpr Duration kHurry = std::chrono::microseconds(500);
   static constexpr std::size_t kLarge = 48 * 1024;  // nothing is gained by waiting
   static constexpr int kBefore = 8;
