@@ -50,6 +50,14 @@ struct PrefixIndex::State {
     ++stale_changes;
     return nullptr;
   }
+  // Nothing to visit where the slot is free.
+  static void visit_blocks(auto& endpoint, auto visit) {
+    if (auto* const runs = std::get_if<ChainRuns>(&endpoint.held)) {
+      visit(*runs);
+    } else if (auto* const blocks = std::get_if<EndpointBlocks>(&endpoint.held)) {
+      visit(*blocks);
+    }
+  }
   void hold(Endpoint& endpoint, std::size_t capacity) const {
     if (options.feed == Feed::Chains) {
       endpoint.held.emplace<ChainRuns>(capacity);
@@ -113,15 +121,10 @@ struct PrefixIndex::State {
     }
   }
   void empty(std::uint16_t slot) {
-    Endpoint& endpoint = endpoints[slot];
-    std::visit(
-        [&]<typename Held>(Held& held) {
-          if constexpr (!std::is_same_v<Held, std::monostate>) {
-            held.for_each([&](BlockHash hash) { forget(slot, hash); });
-            held = Held(held.capacity());
-          }
-        },
-        endpoint.held);
+    visit_blocks(endpoints[slot], [&](auto& held) {
+      held.for_each([&](BlockHash hash) { forget(slot, hash); });
+      held = std::remove_reference_t<decltype(held)>(held.capacity());
+    });
   }
 };
 
@@ -163,14 +166,10 @@ void PrefixIndex::remove_endpoint(EndpointHandle endpoint) {
 void PrefixIndex::set_capacity(EndpointHandle endpoint, std::size_t capacity) {
   const std::lock_guard lock(state_->mutex);
   if (State::Endpoint* const state = state_->at(endpoint)) {
-    std::visit(
-        [&]<typename Held>(Held& held) {
-          if constexpr (!std::is_same_v<Held, std::monostate>) {
-            held.set_capacity(std::max<std::size_t>(capacity, 1));
-            state_->evict_excess(endpoint.slot, held);
-          }
-        },
-        state->held);
+    State::visit_blocks(*state, [&](auto& held) {
+      held.set_capacity(std::max<std::size_t>(capacity, 1));
+      state_->evict_excess(endpoint.slot, held);
+    });
   }
 }
 
@@ -268,13 +267,7 @@ PrefixIndex::Stats PrefixIndex::stats() const {
               .refused = state_->refused};
   for (const auto& endpoint : state_->endpoints) {
     stats.endpoints += endpoint.is_free() ? 0 : 1;
-    std::visit(
-        [&]<typename Held>(const Held& held) {
-          if constexpr (!std::is_same_v<Held, std::monostate>) {
-            stats.memory_bytes += held.memory_bytes();
-          }
-        },
-        endpoint.held);
+    State::visit_blocks(endpoint, [&](const auto& held) { stats.memory_bytes += held.memory_bytes(); });
   }
   return stats;
 }
