@@ -1,15 +1,19 @@
 // What must hold for every request, however it ends: leases come back, and nothing is allocated on the way.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <new>
 #include <random>
 #include <thread>
 
+#include "metrics/registry.h"
 #include "picker/picker.h"
 
 namespace {
 thread_local std::size_t allocations = 0;
+std::atomic<std::size_t> allocations_of_all = 0;
 }  // namespace
 
 #if __has_feature(thread_sanitizer)
@@ -18,6 +22,7 @@ constexpr bool kAllocationsAreCounted = false;  // it has operators of its own a
 constexpr bool kAllocationsAreCounted = true;
 void* operator new(std::size_t size) {
   ++allocations;
+  allocations_of_all.fetch_add(1, std::memory_order_relaxed);
   if (void* memory = std::malloc(size)) {
     return memory;
   }
@@ -26,6 +31,7 @@ void* operator new(std::size_t size) {
 // ASan has one of its own, whose memory the operator delete below must not get.
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
+  allocations_of_all.fetch_add(1, std::memory_order_relaxed);
   return std::malloc(size);
 }
 void operator delete(void* memory) noexcept {
@@ -136,33 +142,79 @@ TEST(LeaseTest, AMillionRequestsThatEndInEveryWayLeaveNothingBehind) {
   }
 }
 
-TEST(AllocationTest, ADecisionAllocatesNothingOnceItHasWarmedUp) {
-  if (!kAllocationsAreCounted) {
-    GTEST_SKIP() << "under the thread sanitizer allocations cannot be counted";
+class AllocationTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!kAllocationsAreCounted) {
+      GTEST_SKIP() << "under the thread sanitizer allocations cannot be counted";
+    }
   }
-  auto picker = Picker::from_config("", "x", {.explanations = 100}).value();
-  picker->update(endpoints(100));
-  std::vector<std::uint64_t> units(1024);
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    units[i] = i + 1;
+  // 100 endpoints; few explanations, so that each place for one has been used before we count.
+  void start(PickerOptions options = {}) {
+    options.explanations = 100;
+    picker_ = Picker::from_config("", "x", options).value();
+    picker_->update(endpoints(100));
   }
-  const Request request{.id = "3c1e4f2a-0000-4000-8000-000000000000",
-                        .model = "a-model-with-a-long-name-that-does-not-fit-inline",
-                        .prompt_bytes = units.size() * 64,
-                        .prompt_units = units};
-  const auto once = [&] {
-    auto decision = picker->pick(request).value();
+  // 16,384 tokens in 256 blocks, which the engine has as predicted; another `prompt` shares none of them.
+  void serve(std::uint64_t prompt) {
+    for (std::size_t i = 0; i < units_.size(); ++i) {
+      units_[i] = prompt * units_.size() + i + 1;
+    }
+    auto decision = picker_->pick(request_).value();
     decision.first_token();
-    decision.complete({.usage = {.prompt_tokens = 16384, .completion_tokens = 1, .cached_tokens = 16384}});
-  };
-  for (int i = 0; i < 2000; ++i) {
-    once();
+    decision.complete(
+        {.usage = {.prompt_tokens = 16384,
+                   .completion_tokens = 1,
+                   .cached_tokens = std::max<std::int64_t>(decision.predicted_cached_tokens, 0)}});
+  }
+  // Long enough for every list to have its size: 1,024 chains may wait to be inserted.
+  static constexpr std::uint64_t kWarmUp = 2000;
+  static constexpr std::uint64_t kCounted = 1000;
+
+  std::unique_ptr<Picker> picker_;
+  std::vector<std::uint64_t> units_ = std::vector<std::uint64_t>(1024);
+  const Request request_{.id = "3c1e4f2a-0000-4000-8000-000000000000",
+                         .model = "a-model-with-a-long-name-that-does-not-fit-inline",
+                         .prompt_bytes = units_.size() * 64,
+                         .prompt_units = units_};
+};
+
+TEST_F(AllocationTest, ADecisionAllocatesNothingOnceItHasWarmedUp) {
+  start();
+  for (std::uint64_t i = 0; i < kWarmUp; ++i) {
+    serve(0);
+  }
+  const std::size_t before = allocations_of_all;
+  for (std::uint64_t i = 0; i < kCounted; ++i) {
+    serve(0);
+  }
+  EXPECT_EQ(allocations_of_all - before, 0) << "on any thread";
+}
+
+TEST_F(AllocationTest, NorDoesOneAboutAPromptThatWasNeverSeen) {
+  start();
+  for (std::uint64_t i = 0; i < kWarmUp; ++i) {
+    serve(i);
   }
   const std::size_t before = allocations;
-  for (int i = 0; i < 1000; ++i) {
-    once();
+  for (std::uint64_t i = 0; i < kCounted; ++i) {
+    serve(kWarmUp + i);
   }
-  EXPECT_EQ(allocations - before, 0);
+  EXPECT_EQ(allocations - before, 0) << "on the thread that decides; another one makes the index grow";
+}
+
+TEST_F(AllocationTest, NorDoesOneThatIsCountedInEveryMetric) {
+  metrics::Registry registry;
+  start({.metrics = &registry, .request_metrics = true});
+  for (std::uint64_t i = 0; i < kWarmUp; ++i) {
+    serve(0);
+  }
+  const std::size_t before = allocations_of_all;
+  for (std::uint64_t i = 0; i < kCounted; ++i) {
+    serve(0);
+  }
+  EXPECT_EQ(allocations_of_all - before, 0) << "on any thread";
+  picker_.reset();  // before the registry
 }
 
 }  // namespace
