@@ -1,5 +1,6 @@
 #include "picker/datalayer/metrics_scanner.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -165,12 +166,30 @@ MetricsScanner::MetricsScanner(EngineMapping mapping) : mapping_(std::move(mappi
   for (const auto& [slot, custom] : mapping_.custom) {
     want(custom, Use::Highest, nullptr, slot);
   }
+  find_common_beginning();
 }
 
 void MetricsScanner::want(const MetricSpec& spec, Use use, float EngineReport::* field, std::size_t slot) {
   if (!spec.name.empty()) {
     wanted_.push_back({spec, use, field, slot});
-    first_letters_ += spec.name.front();
+  }
+}
+
+void MetricsScanner::find_common_beginning() {
+  if (wanted_.empty()) {
+    return;
+  }
+  const std::string& first = wanted_.front().spec.name;
+  common_ = first.size();
+  for (const Wanted& wanted : wanted_) {
+    const auto differ = std::ranges::mismatch(first, wanted.spec.name).in1;
+    common_ = std::min(common_, static_cast<std::size_t>(differ - first.begin()));
+  }
+  for (const Wanted& wanted : wanted_) {
+    const std::string& name = wanted.spec.name;
+    for (const char next : name.size() > common_ ? std::string_view(name).substr(common_, 1) : "{ ") {
+      behind_common_[static_cast<unsigned char>(next)] = true;
+    }
   }
 }
 
@@ -181,7 +200,7 @@ EngineReport MetricsScanner::scan(std::string_view page) const {
 }
 
 void MetricsScanner::line(std::string_view line, EngineReport& report, Found& found) const {
-  if (line.empty() || first_letters_.find(line.front()) == std::string::npos) {
+  if (line.size() <= common_ || !behind_common_[static_cast<unsigned char>(line[common_])]) {
     return;
   }
   for (const Wanted& wanted : wanted_) {

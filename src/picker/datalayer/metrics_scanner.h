@@ -5,6 +5,7 @@
 // highest. Adapters are taken from the series with the greatest value, which vLLM sets to its creation time.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -61,13 +62,17 @@ class MetricsScanner {
   struct Found {
     double adapters_at = -1;
   };
+  void find_common_beginning();
   void want(const MetricSpec& spec, Use use, float EngineReport::* field, std::size_t slot = 0);
   void line(std::string_view line, EngineReport& report, Found& found) const;
   void take(const Wanted& wanted, std::string_view rest, EngineReport& report, Found& found) const;
 
   EngineMapping mapping_;
   std::vector<Wanted> wanted_;
-  std::string first_letters_;
+  // Most lines are told apart from wanted ones by one letter: the one behind what all wanted names begin
+  // with.
+  std::size_t common_ = 0;
+  std::array<bool, 256> behind_common_{};
 };
 
 class MetricsScanner::Pass {
