@@ -22,7 +22,7 @@ struct LatencyFeatures {
     double waiting = 0;          // requests
     double running = 0;          // requests
     double kv_usage = 0;
-    double tokens_in_flight = 0;  // prompts of requests before this one
+    double tokens_in_flight = 0;  // prompts before this one, what is left of them
   };
   static LatencyFeatures of(const State& state);
   std::array<float, kCount> values{};

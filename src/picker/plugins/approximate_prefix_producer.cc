@@ -86,11 +86,13 @@ class ApproximatePrefixProducer final : public Producer,
       return static_cast<std::uint32_t>(std::max<std::int64_t>(count, 0));
     };
     const std::int64_t prompt = completion.usage.prompt_tokens.value_or(decision.memory.prompt_tokens);
+    // What lies behind the limit is cached without having been foreseen.
+    const std::int64_t visible = (*handles)[endpoint.id]->visible.load(std::memory_order_relaxed);
     // Predictions count text in fours of bytes; an engine cannot have cached more than its own count.
     const auto action =
         check_.record(handle.slot, {.prompt_tokens = tokens(prompt),
                                     .predicted = tokens(std::min(decision.predicted_cached_tokens, prompt)),
-                                    .reported = tokens(*completion.usage.cached_tokens)});
+                                    .reported = tokens(std::min(*completion.usage.cached_tokens, visible))});
     if (action == kvcache::PrefixCheck::Action::Heal) {
       log::warning("an endpoint's cache is not what was sent to it; its prefixes are forgotten",
                    {{"endpoint", endpoint.full_name}});
@@ -133,6 +135,7 @@ class ApproximatePrefixProducer final : public Producer,
   }
 
   json::Value state() const override {
+    inserter_.flush();  // what was decided until now is in it
     const auto stats = index_.stats();
     json::Object endpoints;
     for (const auto& known : *handles_.load()) {
@@ -155,6 +158,7 @@ class ApproximatePrefixProducer final : public Producer,
     const EndpointState* const endpoint;  // only compared
     const std::string name;
     std::atomic<std::int64_t> capacity{0};
+    std::atomic<std::int64_t> visible{INT64_MAX};  // tokens: longer prompts are looked at up to here
   };
   using Handles = std::vector<std::shared_ptr<Known>>;  // by endpoint id
   struct Chain {
@@ -181,12 +185,7 @@ class ApproximatePrefixProducer final : public Producer,
       const auto reported = static_cast<std::int64_t>(cycle.at(kBlockTokens, cycle.candidates().front()));
       chain.block_tokens = reported > 0 ? std::max(reported, kLeastTunedBlock) : chain.block_tokens;
     }
-    std::size_t most = SIZE_MAX;
-    if (options_.max_tokens > 0) {
-      most = static_cast<std::size_t>(std::max<std::int64_t>(options_.max_tokens / chain.block_tokens, 1));
-    } else if (options_.max_blocks > 0) {
-      most = static_cast<std::size_t>(options_.max_blocks);
-    }
+    const std::size_t most = most_blocks(chain.block_tokens);
     const auto seed = kvcache::approximate_seed(request.target(), request.cache_salt);
     if (!request.tokens.empty()) {
       const auto block = static_cast<std::size_t>(chain.block_tokens);
@@ -199,12 +198,23 @@ class ApproximatePrefixProducer final : public Producer,
     chain.hashes.resize(kvcache::approximate_chain(seed, request.prompt_units, units, chain.hashes));
   }
 
+  std::size_t most_blocks(std::int64_t block_tokens) const {
+    if (options_.max_tokens > 0) {
+      return static_cast<std::size_t>(std::max<std::int64_t>(options_.max_tokens / block_tokens, 1));
+    }
+    return options_.max_blocks > 0 ? static_cast<std::size_t>(options_.max_blocks) : SIZE_MAX;
+  }
+
   void learn(const Cycle& cycle, const Handles& handles, Row row, const Chain& chain) const {
     const std::uint32_t id = cycle.endpoint(row).id;
     if (id >= handles.size() || !handles[id]) {
       return;
     }
     Known& known = *handles[id];
+    if (chain.hashes.size() == most_blocks(chain.block_tokens)) {
+      known.visible.store(static_cast<std::int64_t>(chain.hashes.size()) * chain.block_tokens,
+                          std::memory_order_relaxed);
+    }
     const auto blocks = static_cast<std::int64_t>(cycle.at(kBlocks, row));
     const auto tokens = static_cast<std::int64_t>(cycle.at(kBlockTokens, row));
     if (options_.auto_tune && blocks > 0) {

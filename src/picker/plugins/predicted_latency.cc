@@ -1,11 +1,13 @@
 #include "picker/plugins/predicted_latency.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/strings.h"
 #include "picker/latency_model.h"
 #include "picker/metrics/latency_metrics.h"
 #include "picker/plugins/latency_plugins.h"
+#include "picker/prefill_backlog.h"
 
 namespace llmd::picker {
 namespace {
@@ -46,8 +48,9 @@ class PredictedLatencyProducer final : public Producer,
     const auto valid = cycle.fill(columns_.valid);
     bool any = false;
     const auto began = std::chrono::steady_clock::now();
+    const PrefillBacklog::View backlog = backlog_.at(cycle.now());
     for (const Row row : cycle.candidates()) {
-      const auto predicted = model_.predict(features(cycle, row));
+      const auto predicted = model_.predict(features(cycle, row, backlog));
       if (!predicted) {
         continue;
       }
@@ -66,10 +69,12 @@ class PredictedLatencyProducer final : public Producer,
   }
 
   void dispatched(const Cycle& cycle, const Stages& stages, Decision& decision) const override {
-    const auto features = this->features(cycle, stages.primary.front());
+    const Row chosen = stages.primary.front();
+    const auto features = this->features(cycle, chosen, backlog_.at(cycle.now()));
     std::ranges::copy(features.values, decision.memory.features.begin());
     decision.memory.featured = true;
-    const Row chosen = stages.primary.front();
+    keep(backlog_.add(cycle.endpoint(chosen).id, uncached_tokens(cycle, chosen), cycle.now()),
+         decision.memory);
     if (cycle.at(columns_.known, chosen) > 0) {
       decision.memory.predicted_ttft_ms = cycle.at(columns_.ttft, chosen);
       decision.memory.predicted_tpot_ms = cycle.at(columns_.tpot, chosen);
@@ -81,27 +86,45 @@ class PredictedLatencyProducer final : public Producer,
         static_cast<float>(objective(request, "x-llm-d-slo-tpot-ms", "x-slo-tpot-ms"));
   }
 
+  void response_headers(Decision& decision, int status, const HeaderView&, HeaderEdits&) const override {
+    if (status >= 300) {
+      forget(decision);  // no answer, no time to learn
+    }
+  }
+
+  void first_token(Decision& decision) const override {
+    Decision::Memory& memory = decision.memory;
+    memory.first_token = clock_.now();  // by the clock that decisions are made by
+    if (!memory.featured || !memory.stream) {
+      return;
+    }
+    backlog_.read(ticket_of(memory), clock_.now());
+    model_.learn_ttft(features_of(memory), milliseconds(memory.first_token - memory.decided));
+  }
+
   void completed(Decision& decision, const Completion& completion) const override {
     const Decision::Memory& memory = decision.memory;
-    if (!memory.featured || completion.cause != EndCause::Natural || completion.status >= 300) {
+    const bool saw_first = memory.first_token != TimePoint();
+    if (!memory.featured) {
+      return;
+    }
+    if (completion.cause != EndCause::Natural || completion.status >= 300) {
+      forget(decision);
       return;
     }
     const TimePoint now = clock_.now();
-    const auto ms = [](Duration duration) {
-      return std::chrono::duration<double, std::milli>(duration).count();
-    };
-    LatencyFeatures features;
-    std::copy_n(memory.features.begin(), features.values.size(), features.values.begin());
-    const bool saw_first = memory.first_token != TimePoint();
     LatencyMetrics::Observed observed{.memory = memory};
-    if (saw_first || !memory.stream) {
-      observed.ttft_ms = ms((saw_first ? memory.first_token : now) - memory.decided);
-      model_.learn_ttft(features, observed.ttft_ms);
-    }
-    const std::int64_t tokens = completion.usage.completion_tokens.value_or(completion.events);
-    if (saw_first && memory.stream && tokens > 1) {
-      observed.tpot_ms = ms(now - memory.first_token) / static_cast<double>(tokens - 1);
-      model_.learn_tpot(features, observed.tpot_ms);
+    if (!memory.stream) {
+      observed.ttft_ms = milliseconds((saw_first ? memory.first_token : now) - memory.decided);
+      backlog_.read(ticket_of(memory), now);
+      model_.learn_ttft(features_of(memory), observed.ttft_ms);
+    } else if (saw_first) {
+      observed.ttft_ms = milliseconds(memory.first_token - memory.decided);
+      const std::int64_t tokens = tokens_of(memory, completion);
+      if (tokens > 1) {
+        observed.tpot_ms = milliseconds(now - memory.first_token) / static_cast<double>(tokens - 1);
+        model_.learn_tpot(features_of(memory), observed.tpot_ms);
+      }
     }
     metrics_.observe(observed);
   }
@@ -116,17 +139,57 @@ class PredictedLatencyProducer final : public Producer,
     return role != nullptr && *role == "prefill";
   }
 
-  LatencyFeatures features(const Cycle& cycle, Row row) const {
-    const double prompt = static_cast<double>(cycle.request().prompt_tokens());
+  static double milliseconds(Duration duration) {
+    return std::chrono::duration<double, std::milli>(duration).count();
+  }
+
+  // Pieces of the stream where nobody counts tokens, as the original does.
+  static std::int64_t tokens_of(const Decision::Memory& memory, const Completion& completion) {
+    return completion.usage.completion_tokens.value_or(
+        completion.events > 0 ? completion.events : static_cast<std::int64_t>(memory.pieces));
+  }
+
+  // Behind the features there is room for the ticket's two numbers.
+  static constexpr std::size_t kTicket = LatencyFeatures::kCount;
+
+  static void keep(PrefillBacklog::Ticket ticket, Decision::Memory& memory) {
+    memory.features[kTicket] = std::bit_cast<float>(ticket.endpoint);
+    memory.features[kTicket + 1] = std::bit_cast<float>(ticket.number);
+  }
+
+  static PrefillBacklog::Ticket ticket_of(const Decision::Memory& memory) {
+    return {std::bit_cast<std::uint32_t>(memory.features[kTicket]),
+            std::bit_cast<std::uint32_t>(memory.features[kTicket + 1])};
+  }
+
+  static LatencyFeatures features_of(const Decision::Memory& memory) {
+    LatencyFeatures features;
+    static_assert(kTicket + 2 <= std::tuple_size_v<decltype(memory.features)>);
+    std::copy_n(memory.features.begin(), features.values.size(), features.values.begin());
+    return features;
+  }
+
+  void forget(Decision& decision) const {
+    if (decision.memory.featured) {
+      backlog_.drop(ticket_of(decision.memory), clock_.now());
+    }
+    decision.memory.featured = false;
+  }
+
+  double uncached_tokens(const Cycle& cycle, Row row) const {
     const double cached =
         static_cast<double>(cycle.at(prefix_.cached, row)) * cycle.scalar(prefix_.block_tokens);
+    return std::max(static_cast<double>(cycle.request().prompt_tokens()) - cached, 0.0);
+  }
+
+  LatencyFeatures features(const Cycle& cycle, Row row, const PrefillBacklog::View& backlog) const {
     return LatencyFeatures::of(
-        {.prompt_tokens = prompt,
-         .uncached_tokens = std::max(prompt - cached, 0.0),
+        {.prompt_tokens = static_cast<double>(cycle.request().prompt_tokens()),
+         .uncached_tokens = uncached_tokens(cycle, row),
          .waiting = cycle.at(kWaiting, row),
          .running = std::max(cycle.at(kRunning, row), cycle.at(kInFlightRequests, row)),
          .kv_usage = cycle.at(kKvUsage, row),
-         .tokens_in_flight = cycle.at(kInFlightTokens, row)});
+         .tokens_in_flight = backlog.tokens(cycle.endpoint(row).id)});
   }
 
   const LatencyOptions options_;
@@ -134,6 +197,7 @@ class PredictedLatencyProducer final : public Producer,
   const LatencyColumns columns_;
   const Clock& clock_;
   mutable LatencyModel model_;
+  mutable PrefillBacklog backlog_;
   mutable LatencyMetrics metrics_;
 };
 
