@@ -59,6 +59,16 @@ ApiError error_of(const Failure& failure, std::string_view model) {
 
 }  // namespace
 
+EngineCoreConfig simulated_core(const ServeOptions& options) {
+  EngineCoreConfig core = core_config(options, kMaxRunning);
+  core.max_batched_tokens = core.max_batched_tokens > 0 ? core.max_batched_tokens : 1 << 30;
+  core.max_model_len = options.model.max_model_len > 0 ? options.model.max_model_len : kMaxModelLen;
+  // A cache smaller than the context would make one request wait for ever.
+  core.blocks = std::max(options.cache.blocks > 0 ? options.cache.blocks : kBlocks,
+                         (core.max_model_len + core.block_size - 1) / core.block_size);
+  return core;
+}
+
 Result<SimulatedParts> simulate_engine(async::EventLoop& loop, const ServeOptions& options,
                                        metrics::Registry& registry, CacheListener* cache) {
   auto served = std::make_shared<ServedModel>();
@@ -71,13 +81,8 @@ Result<SimulatedParts> simulate_engine(async::EventLoop& loop, const ServeOption
   served->priority_scheduling = options.scheduler.policy == Policy::Priority;
   served->tokenizer = std::make_shared<sim::SimTokenizer>();
   served->format_chat = &plain_format;
-  EngineCoreConfig core = core_config(options, kMaxRunning);
-  core.blocks = options.cache.blocks > 0 ? options.cache.blocks : kBlocks;
-  core.max_batched_tokens = core.max_batched_tokens > 0 ? core.max_batched_tokens : 1 << 30;
-  served->max_model_len = options.model.max_model_len > 0 ? options.model.max_model_len : kMaxModelLen;
-  // A cache smaller than the context would make one request wait for ever.
-  core.blocks = std::max(core.blocks, (served->max_model_len + core.block_size - 1) / core.block_size);
-  core.max_model_len = served->max_model_len;
+  EngineCoreConfig core = simulated_core(options);
+  served->max_model_len = core.max_model_len;
   SimulatedParts parts;
   parts.metrics =
       std::make_unique<EngineMetrics>(registry, EngineMetricsOptions{.model_name = served->names.front(),

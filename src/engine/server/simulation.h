@@ -24,6 +24,9 @@ struct SimulatedParts {
 Result<SimulatedParts> simulate_engine(async::EventLoop& loop, const ServeOptions& options,
                                        metrics::Registry& registry, CacheListener* cache);
 
+// The scheduler and the cache that the options ask for.
+EngineCoreConfig simulated_core(const ServeOptions& options);
+
 // What the next generation fails with, if it does.
 std::function<std::optional<ApiError>()> failure_source(const sim::Options& options, std::string model);
 

@@ -22,7 +22,8 @@ struct Timing {
   Duration prefill_overhead = {};
   Duration prefill_time_per_token = {};
   Duration prefill_deviation = {};
-  // Prompts wait for each other, as on a real accelerator, whose speed they share.
+  // Prompts wait for each other, as on a real accelerator, whose speed they share; not for the overhead,
+  // which is a step's latency.
   bool one_prefill_at_a_time = false;
   Jittered inter_token_latency;
   double factor_under_load = 1.0;  // of all times, with every slot busy; linear between

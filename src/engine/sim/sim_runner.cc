@@ -1,7 +1,6 @@
 #include "engine/sim/sim_runner.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numbers>
 
@@ -51,43 +50,57 @@ void SimRunner::run(std::span<const Chunk> chunks, std::span<ChunkResult> result
     const std::vector<Token>& tokens = script->second;
     result.token = position < tokens.size() ? tokens[position] : 0;
     result.last = position + 1 >= tokens.size();
-    result.delay = delay(sequence);
+    result.delay = delay(chunks[i]);
     if (sequence.params.logprobs) {
       result.logprobs = invented_scores(result.token, *sequence.params.logprobs);
     }
   }
 }
 
-Duration SimRunner::after_other_prefills(Duration prefill) {
-  const TimePoint now = std::chrono::steady_clock::now();
-  prefilled_ = std::max(prefilled_, now) + prefill;
-  return prefilled_ - now;
+Duration SimRunner::delay(const Chunk& chunk) {
+  const Sequence& sequence = *chunk.sequence;
+  const auto index = static_cast<std::uint64_t>(sequence.output_length());
+  if (index == 0) {
+    return prefill(sequence, sequence.prompt_length - std::max(0, sequence.cached_tokens), index);
+  }
+  // What a preempted sequence had computed is computed again.
+  const Duration again = chunk.tokens > 1 ? prefill(sequence, chunk.tokens - 1, index) : Duration::zero();
+  return again + next_token(sequence, index);
 }
 
-Duration SimRunner::delay(const Sequence& sequence) {
-  const auto index = static_cast<std::uint64_t>(sequence.output_length());
-  double mean = 0;
-  double deviation = 0;
-  if (index > 0) {
-    mean = static_cast<double>(timing_.inter_token_latency.mean.count());
-    deviation = static_cast<double>(timing_.inter_token_latency.deviation.count());
-  } else if (timing_.time_to_first_token.mean > Duration::zero()) {
-    mean = static_cast<double>(timing_.time_to_first_token.mean.count());
-    deviation = static_cast<double>(timing_.time_to_first_token.deviation.count());
-  } else {
-    const int computed = sequence.prompt_length - std::max(0, sequence.cached_tokens);
-    mean =
-        static_cast<double>((timing_.prefill_overhead + computed * timing_.prefill_time_per_token).count());
-    deviation = static_cast<double>(timing_.prefill_deviation.count());
+Duration SimRunner::next_token(const Sequence& sequence, std::uint64_t index) {
+  return jittered(static_cast<double>(timing_.inter_token_latency.mean.count()),
+                  static_cast<double>(timing_.inter_token_latency.deviation.count()), sequence, index);
+}
+
+Duration SimRunner::prefill(const Sequence& sequence, int tokens, std::uint64_t index) {
+  const Jittered& constant = timing_.time_to_first_token;
+  const bool is_constant = constant.mean > Duration::zero();
+  const Duration work = is_constant ? constant.mean : tokens * timing_.prefill_time_per_token;
+  const Duration overhead = is_constant ? Duration::zero() : timing_.prefill_overhead;
+  const Duration deviation = is_constant ? constant.deviation : timing_.prefill_deviation;
+  const double mean = static_cast<double>((work + overhead).count());
+  const Duration alone = jittered(mean, static_cast<double>(deviation.count()), sequence, index);
+  if (!timing_.one_prefill_at_a_time || mean <= 0) {
+    return alone;
   }
+  // The overhead is nobody else's: prompts follow each other as fast as tokens are computed.
+  const TimePoint now = clock_.now();
+  const double share = static_cast<double>(work.count()) / mean;
+  const auto alone_work = Duration(static_cast<Duration::rep>(static_cast<double>(alone.count()) * share));
+  prefilled_ = std::max(prefilled_, now) + alone_work;
+  return prefilled_ - now + alone - alone_work;
+}
+
+Duration SimRunner::jittered(double mean, double deviation, const Sequence& sequence,
+                             std::uint64_t index) const {
   if (mean <= 0) {
     return {};
   }
   const double busy =
       max_running_ > 1 ? static_cast<double>(std::max(0, running_ - 1)) / (max_running_ - 1) : 0;
   const double factor = 1 + (timing_.factor_under_load - 1) * std::min(1.0, busy);
-  const Duration alone(static_cast<Duration::rep>(factor * jitter(mean, deviation, sequence.seed, index)));
-  return index == 0 && timing_.one_prefill_at_a_time ? after_other_prefills(alone) : alone;
+  return Duration(static_cast<Duration::rep>(factor * jitter(mean, deviation, sequence.seed, index)));
 }
 
 }  // namespace llmd::engine::sim

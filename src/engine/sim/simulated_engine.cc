@@ -1,25 +1,9 @@
 #include "engine/sim/simulated_engine.h"
 
 #include "base/log.h"
-#include "engine/core/random.h"
-#include "engine/sim/sim_text.h"
 
 namespace llmd::engine::sim {
 namespace {
-
-// Forgets the script with the sequence's last update.
-class ScriptKeeper final : public Listener {
- public:
-  ScriptKeeper(SimRunner& runner, SequenceId id, std::shared_ptr<Listener> next)
-      : runner_(runner), id_(id), next_(std::move(next)) {}
-  ~ScriptKeeper() override { runner_.drop_script(id_); }
-  void on_update(Update update) override { next_->on_update(std::move(update)); }
-
- private:
-  SimRunner& runner_;
-  const SequenceId id_;
-  const std::shared_ptr<Listener> next_;
-};
 
 struct SimulatedAdapter final : LoraAdapter {
   int rank() const override { return 8; }
@@ -29,13 +13,10 @@ struct SimulatedAdapter final : LoraAdapter {
 
 SimulatedEngine::SimulatedEngine(async::EventLoop& loop, Options options, EngineCoreConfig core,
                                  std::size_t max_live, Parts parts)
-    : options_(std::move(options)),
-      max_live_(max_live),
-      parts_(std::move(parts)),
-      max_running_(core.scheduler.max_running),
+    : max_live_(max_live),
+      tokenizer_(std::move(parts.tokenizer)),
       executor_(loop.executor()),
-      runner_(options_.timing, max_running_),
-      core_(std::move(core), {runner_, *parts_.tokenizer, parts_.observer, system_clock(), parts_.cache}),
+      core_(std::move(options), std::move(core), {*tokenizer_, parts.observer, system_clock(), parts.cache}),
       work_(std::make_shared<async::Event>(executor_)) {}
 
 SimulatedEngine::~SimulatedEngine() = default;
@@ -43,7 +24,6 @@ SimulatedEngine::~SimulatedEngine() = default;
 Task<void> SimulatedEngine::run() {
   while (true) {
     work_->reset();
-    runner_.set_running(core_.load().running);
     if (core_.step()) {
       co_await yield();
     } else if (const auto due = core_.next_due()) {
@@ -65,10 +45,7 @@ Result<SequenceId> SimulatedEngine::submit(GenerationRequest request, std::share
     return resource_exhausted("too many requests are waiting ({} in the engine)", core_.live());
   }
   const SequenceId id = ++last_id_;
-  const std::uint64_t seed = request.params.seed.value_or(random_bits(options_.seed, id));
-  runner_.add_script(id, script(request, options_.mode, seed, *parts_.tokenizer));
-  request.params.logit_bias.clear();  // nothing here looks at logits
-  core_.add(id, std::move(request), std::make_shared<ScriptKeeper>(runner_, id, std::move(listener)));
+  core_.add(id, std::move(request), std::move(listener));
   work_->set();
   return id;
 }

@@ -1,14 +1,12 @@
 // An Engine that lives on the HTTP server's own event loop: no thread, no weights, microseconds per token.
-// Scheduler, KV cache bookkeeping, updates and metrics are the real engine's.
+// Everything but the clockwork is SimCore's.
 #pragma once
 
 #include <memory>
 
 #include "async/event.h"
 #include "async/event_loop.h"
-#include "engine/core/engine_core.h"
-#include "engine/sim/options.h"
-#include "engine/sim/sim_runner.h"
+#include "engine/sim/sim_core.h"
 
 namespace llmd::engine::sim {
 
@@ -37,13 +35,10 @@ class SimulatedEngine final : public Engine {
  private:
   Task<void> yield();
 
-  const Options options_;
   const std::size_t max_live_;
-  const Parts parts_;
-  const int max_running_;
+  const std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   Executor executor_;
-  SimRunner runner_;
-  EngineCore core_;
+  SimCore core_;
   SequenceId last_id_ = 0;
   std::shared_ptr<async::Event> work_;  // shared with what was posted to the loop
 };
