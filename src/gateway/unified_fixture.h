@@ -81,13 +81,17 @@ class UnifiedApis : public testing::Test {
 
   void serve_gateway(std::vector<ModelTarget> targets, std::string_view configuration = {},
                      GatewayOptions options = {}) {
+    GatewayConfiguration read;
     if (!configuration.empty()) {
       const std::string text =
           "apiVersion: config.llmd.dev/v1alpha1\nkind: GatewayConfiguration\n" + std::string(configuration);
       auto parsed = parse_gateway_configuration(text, "gateway.yaml");
       ASSERT_TRUE(parsed) << parsed.error().text();
-      options = apply_configuration(options, *parsed);
+      read = *std::move(parsed);
+      options = apply_configuration(options, read);
     }
+    read.unified.probeTimeout = std::chrono::seconds(60);  // engines of a slow machine are not dead
+    options.configuration = std::make_shared<const GatewayConfiguration>(std::move(read));
     gateway_ = std::make_unique<Gateway>(loop_, options);
     address_ = gateway_->listen({"127.0.0.1", 0}).value();
     gateway_->update_models(std::move(targets));

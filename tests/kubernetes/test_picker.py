@@ -207,7 +207,9 @@ class Leaders(OnACluster):
     def test_one_is_ready_and_the_other_takes_over(self):
         first, second = self.lead_and_follow()
         self.assertTrue(self.holder().startswith("picker-1_"), self.holder())
-        self.assertEqual([first.debug()["serving"]["leading"], second.debug()["serving"]["leading"]], [True, False])
+        # A slow API server may cost it the lease for a moment.
+        wait_for("the first to lead and the second to follow", lambda: [
+            each.debug()["serving"]["leading"] for each in (first, second)] == [True, False])
         for service, leads, follows in (("liveness", "SERVING", "SERVING"), ("readiness", "SERVING", "NOT_SERVING"),
                                         ("envoy.service.ext_proc.v3.ExternalProcessor", "SERVING", "NOT_SERVING"),
                                         ("", "SERVING", "NOT_SERVING"), ("x", "SERVICE_UNKNOWN", "SERVICE_UNKNOWN")):
