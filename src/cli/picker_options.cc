@@ -4,72 +4,12 @@
 #include <cstdlib>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/strings.h"
 #include "cli/options.h"
+#include "cli/picker_upstream_flags.h"
 
 namespace llmd::cli {
 namespace {
-
-// Flags that mean nothing here, because what they set does not exist or is always so.
-struct Accepted {
-  std::string zap_devel, zap_encoder, zap_log_level, zap_stacktrace_level, zap_time_encoding;
-  std::string refresh_prometheus_interval, staleness_threshold;
-  std::string metrics_scheme, metrics_path, metrics_port, metrics_insecure;
-  std::string queued_metric, running_metric, kv_metric, lora_metric, cache_metric;
-  std::string tracing, pprof, metrics_cert_dir, metrics_client_ca;
-  std::string send_size, compression, fairness_limit, tls_minimum, tls_ciphers;
-
-  void add_to(Options& options) {
-    const auto add = [&options](const char* name, std::string& value) {
-      options.add(name, value, "accepted for compatibility");
-    };
-    add("--zap-devel", zap_devel);
-    add("--zap-encoder", zap_encoder);
-    add("--zap-log-level", zap_log_level);
-    add("--zap-stacktrace-level", zap_stacktrace_level);
-    add("--zap-time-encoding", zap_time_encoding);
-    add("--refresh-prometheus-metrics-interval", refresh_prometheus_interval);
-    add("--metrics-staleness-threshold", staleness_threshold);
-    add("--model-server-metrics-scheme", metrics_scheme);
-    add("--model-server-metrics-path", metrics_path);
-    add("--model-server-metrics-port", metrics_port);
-    add("--model-server-metrics-https-insecure-skip-verify", metrics_insecure);
-    add("--total-queued-requests-metric", queued_metric);
-    add("--total-running-requests-metric", running_metric);
-    add("--kv-cache-usage-percentage-metric", kv_metric);
-    add("--lora-info-metric", lora_metric);
-    add("--cache-info-metric", cache_metric);
-    add("--tracing", tracing);
-    add("--enable-pprof", pprof);
-    add("--metrics-cert-dir", metrics_cert_dir);
-    add("--metrics-client-ca-file", metrics_client_ca);
-    add("--grpc-max-send-msg-size", send_size);
-    add("--grpc-enable-compression", compression);
-    add("--fairness-id-metric-label-limit", fairness_limit);
-    add("--tls-min-version", tls_minimum);
-    add("--tls-cipher-suites", tls_ciphers);
-  }
-  // Those whose absence changes what happens: said once, so that nobody is surprised.
-  void warn() const {
-    const std::pair<std::string_view, const std::string*> missing[] = {
-        {"total-queued-requests-metric", &queued_metric},
-        {"total-running-requests-metric", &running_metric},
-        {"kv-cache-usage-percentage-metric", &kv_metric},
-        {"lora-info-metric", &lora_metric},
-        {"cache-info-metric", &cache_metric},
-        {"metrics-cert-dir", &metrics_cert_dir},
-        {"metrics-client-ca-file", &metrics_client_ca},
-        {"tls-min-version", &tls_minimum},
-        {"tls-cipher-suites", &tls_ciphers},
-    };
-    for (const auto& [name, value] : missing) {
-      if (!value->empty()) {
-        log::warning("this flag has no effect", {{"flag", name}});
-      }
-    }
-  }
-};
 
 // Go's bool flags need "=", but a following word "true" or "false" must not become a stray argument.
 bool is_boolean(std::string_view name) {
@@ -130,17 +70,6 @@ Result<std::size_t> parse_bytes(std::string_view text) {
   return invalid_argument("grpc-max-recv-msg-size: expected a size such as 64Mi, got '{}'", text);
 }
 
-// As Go reads booleans.
-Result<bool> parse_switch(std::string_view flag, std::string_view text) {
-  for (const auto& [word, value] :
-       {std::pair("true", true), {"t", true}, {"1", true}, {"false", false}, {"f", false}, {"0", false}}) {
-    if (equals_ignoring_case(text, word)) {
-      return value;
-    }
-  }
-  return invalid_argument("{}: expected true or false, got '{}'", flag, text);
-}
-
 struct Texts {
   std::string ports, pools, refresh_interval, drain_timeout, message_bytes, metrics_auth, stream_metrics;
 };
@@ -177,6 +106,17 @@ Result<void> read_texts(const Texts& texts, PickerArguments& out) {
   if (!texts.message_bytes.empty()) {
     LLMD_TRY(const std::size_t bytes, parse_bytes(texts.message_bytes));
     out.max_message_bytes = bytes == 0 ? out.max_message_bytes : bytes;
+  }
+  return {};
+}
+
+Result<void> check_metrics_tls(const PickerArguments& arguments) {
+  if (!arguments.metrics_client_ca_file.empty() && arguments.metrics_cert_dir.empty()) {
+    return invalid_argument("metrics-client-ca-file needs metrics-cert-dir");
+  }
+  if (!arguments.metrics_cert_dir.empty() && arguments.metrics_client_ca_file.empty() &&
+      !arguments.metrics_auth.value_or(true)) {
+    return invalid_argument("metrics-cert-dir needs metrics-endpoint-auth or metrics-client-ca-file");
   }
   return {};
 }
@@ -222,6 +162,11 @@ void describe(Options& line, PickerArguments& out, Texts& texts) {
   line.add("--secure-serving", out.secure_serving, "TLS for ext_proc");
   line.add("--cert-path", out.cert_path, "folder with tls.crt and tls.key; self-signed without");
   line.add("--enable-cert-reload", out.cert_reload, "notice changed certificates");
+  line.add("--tls-min-version", out.tls_min_version, "VersionTLS10 to VersionTLS13 (VersionTLS12)");
+  line.add("--tls-cipher-suites", out.tls_cipher_suites, "for TLS 1.2 and older, IANA's names with commas");
+  line.add("--metrics-cert-dir", out.metrics_cert_dir, "folder with tls.crt and tls.key for /metrics");
+  line.add("--metrics-client-ca-file", out.metrics_client_ca_file,
+           "readers of /metrics show a certificate that one of these has signed");
   line.add("--ha-enable-leader-election", out.leader_election, "one of several replicas is ready");
   line.add("--health-checking", out.health_checking, "grpc.health.v1 on the ext_proc port, too");
   line.add("--disable-endpoint-subset-filter", out.subset_filter_disabled, "ignore the proxy's subset hint");
@@ -243,6 +188,16 @@ void describe(Options& line, PickerArguments& out, Texts& texts) {
 }
 
 }  // namespace
+
+Result<bool> parse_switch(std::string_view flag, std::string_view text) {
+  for (const auto& [word, value] :
+       {std::pair("true", true), {"t", true}, {"1", true}, {"false", false}, {"f", false}, {"0", false}}) {
+    if (equals_ignoring_case(text, word)) {
+      return value;
+    }
+  }
+  return invalid_argument("{}: expected true or false, got '{}'", flag, text);
+}
 
 std::vector<std::string> in_kebab_case(Arguments arguments) {
   std::vector<std::string> out;
@@ -267,10 +222,10 @@ std::vector<std::string> in_kebab_case(Arguments arguments) {
 Result<std::optional<PickerArguments>> parse_picker_arguments(Arguments arguments) {
   PickerArguments out;
   Texts texts;
-  Accepted accepted;
+  UpstreamFlags upstream;
   Options line("llmd picker", "The endpoint picker behind Envoy and other proxies that speak ext_proc.");
   describe(line, out, texts);
-  accepted.add_to(line);
+  upstream.add_to(line);
   const auto words = in_kebab_case(arguments);
   LLMD_TRY(const bool go_on, line.parse(words));
   if (!go_on) {
@@ -280,8 +235,9 @@ Result<std::optional<PickerArguments>> parse_picker_arguments(Arguments argument
   if (!out.config_file.empty() && !out.config_text.empty()) {
     return invalid_argument("--config-file and --config-text exclude each other");
   }
+  LLMD_TRY_VOID(check_metrics_tls(out));
+  LLMD_TRY_VOID(upstream.apply(out));
   apply_environment(out);
-  accepted.warn();
   return out;
 }
 

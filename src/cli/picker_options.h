@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "json/value.h"
 
 namespace llmd::cli {
 
@@ -36,6 +37,10 @@ struct PickerArguments {
   bool secure_serving = true;
   std::string cert_path;
   bool cert_reload = false;
+  std::string metrics_cert_dir;        // empty: /metrics is plaintext
+  std::string metrics_client_ca_file;  // empty: clients of /metrics show no certificate
+  std::string tls_min_version;         // VersionTLS10 to VersionTLS13; empty: 12
+  std::string tls_cipher_suites;       // with commas; empty: OpenSSL's choice
   bool leader_election = false;
   bool health_checking = false;
   bool subset_filter_disabled = false;
@@ -50,11 +55,17 @@ struct PickerArguments {
   std::size_t max_message_bytes = 64 * 1024 * 1024;
   std::string destination_header = "x-gateway-destination-endpoint";
   std::string destination_namespace = "envoy.lb";
-  int verbosity = 2;
+  int verbosity = 2;  // 4 and more: debugging; below 0: errors only
+  // What flags say about the metrics of engines, as parameters of the plugins that read them.
+  json::Object metrics_source;
+  json::Object metrics_extractor;
 };
 
 // nullopt: help has been printed.
 Result<std::optional<PickerArguments>> parse_picker_arguments(Arguments arguments);
+
+// As Go reads booleans; `flag` is for the message.
+Result<bool> parse_switch(std::string_view flag, std::string_view text);
 
 // "-poolName=x" and "--pool_name=x" as "--pool-name=x"; everything else as it is. For tests.
 std::vector<std::string> in_kebab_case(Arguments arguments);

@@ -10,7 +10,6 @@
 #include "envoy/ext_proc.h"
 #include "envoy/health.h"
 #include "extproc/debug_handler.h"
-#include "net/tls_options.h"
 
 namespace llmd::extproc {
 namespace {
@@ -71,9 +70,9 @@ struct Program::State {
         metrics(known),
         main(on, pools, metrics, options),
         health(on, {}),
-        http(on, {}, debug_handler(pools, known, guard_of(options), [this](json::Object& state) {
-               describe(state);
-             })) {}
+        http(on, {.tls = options.metrics_tls},
+             debug_handler(pools, known, guard_of(options),
+                           [this](json::Object& state) { describe(state); })) {}
 
   void describe(json::Object& state) const;
 
@@ -229,15 +228,16 @@ void Program::set_source_state(std::function<json::Object()> state) {
   state_->source_state = std::move(state);
 }
 
-Result<std::shared_ptr<net::TlsServer>> self_signed_tls() {
+Result<std::shared_ptr<net::TlsServer>> self_signed_tls(net::TlsServerPolicy policy) {
   LLMD_TRY(const auto made,
            crypto::make_self_signed_certificate({.common_name = "llmd picker", .valid_for = kTenYears},
                                                 system_clock().wall_now()));
-  return net::tls_server_from_pem(made.certificate_pem, made.key_pem);
+  return net::tls_server_from_pem(made.certificate_pem, made.key_pem, std::move(policy));
 }
 
-Result<std::shared_ptr<net::TlsServer>> tls_from_directory(const std::filesystem::path& directory) {
-  return net::TlsServer::from_files(directory / "tls.crt", directory / "tls.key");
+Result<std::shared_ptr<net::TlsServer>> tls_from_directory(const std::filesystem::path& directory,
+                                                           net::TlsServerPolicy policy) {
+  return net::tls_server_from_files(directory / "tls.crt", directory / "tls.key", std::move(policy));
 }
 
 Task<void> watch_certificate(std::shared_ptr<net::TlsServer> tls, std::filesystem::path directory) {

@@ -15,7 +15,7 @@
 #include "extproc/service.h"
 #include "json/value.h"
 #include "net/address.h"
-#include "net/tls.h"
+#include "net/tls_options.h"
 
 namespace llmd::extproc {
 
@@ -23,8 +23,9 @@ struct ProgramOptions {
   net::Address grpc{"0.0.0.0", 9002};
   net::Address health{"0.0.0.0", 9003};
   net::Address metrics{"0.0.0.0", 9090};
-  int loops = 1;                              // for ext_proc
-  std::shared_ptr<const net::TlsServer> tls;  // of ext_proc; null: plaintext
+  int loops = 1;                                      // for ext_proc
+  std::shared_ptr<const net::TlsServer> tls;          // of ext_proc; null: plaintext
+  std::shared_ptr<const net::TlsServer> metrics_tls;  // of /metrics and /debug; null: plaintext
   std::size_t max_message_bytes = 64 * 1024 * 1024;
   bool health_on_grpc = false;                  // grpc.health.v1 on the ext_proc port, too
   std::string version;                          // of the metric llm_d_epp_info
@@ -63,9 +64,10 @@ class Program {
 };
 
 // The certificate of a picker that was given none: self-signed, made at start, for ten years.
-Result<std::shared_ptr<net::TlsServer>> self_signed_tls();
+Result<std::shared_ptr<net::TlsServer>> self_signed_tls(net::TlsServerPolicy policy = {});
 // DIRECTORY/tls.crt and tls.key.
-Result<std::shared_ptr<net::TlsServer>> tls_from_directory(const std::filesystem::path& directory);
+Result<std::shared_ptr<net::TlsServer>> tls_from_directory(const std::filesystem::path& directory,
+                                                           net::TlsServerPolicy policy = {});
 // Reloads when the files change; what cannot be read leaves the old certificate. Until cancelled.
 Task<void> watch_certificate(std::shared_ptr<net::TlsServer> tls, std::filesystem::path directory);
 

@@ -69,6 +69,33 @@ std::shared_ptr<asio::ssl::context> make_server_context() {
   return context;
 }
 
+Result<void> obey(asio::ssl::context& context, const TlsServerPolicy& policy) {
+  static constexpr int kVersions[] = {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION};
+  SSL_CTX* const native = context.native_handle();
+  SSL_CTX_set_min_proto_version(native, kVersions[static_cast<std::size_t>(policy.oldest)]);
+  if (policy.oldest < TlsServerPolicy::Version::Tls12) {
+    SSL_CTX_set_security_level(native, 0);  // at any other OpenSSL refuses them all the same
+  }
+  if (!policy.ciphers.empty() && SSL_CTX_set_cipher_list(native, policy.ciphers.c_str()) != 1) {
+    return invalid_argument("no usable cipher in '{}'", policy.ciphers);
+  }
+  if (policy.client_ca_pem.empty()) {
+    return {};
+  }
+  async::ErrorCode error;
+  context.add_certificate_authority(asio::buffer(policy.client_ca_pem), error);
+  if (!error) {
+    context.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert, error);
+  }
+  if (error) {
+    return tls_error("certificate authority of clients", error);
+  }
+  // Sessions of clients that were verified need a name to be resumed under.
+  constexpr unsigned char kSession[] = "llmd";
+  SSL_CTX_set_session_id_context(native, kSession, sizeof(kSession) - 1);
+  return {};
+}
+
 }  // namespace
 
 Result<void> TlsServerContext::reload() {
@@ -89,6 +116,7 @@ Result<void> TlsServerContext::reload() {
     return invalid_argument("{}: does not belong to the certificate in {}", key_.string(),
                             certificate_.string());
   }
+  LLMD_TRY_VOID(obey(*context, policy_));
   current_.store(std::move(context));
   return {};
 }
@@ -101,8 +129,10 @@ Result<std::shared_ptr<asio::ssl::context>> make_server_context(const std::strin
 }
 
 Result<std::shared_ptr<TlsServer>> TlsServerContext::from_pem(const std::string& certificate,
-                                                              const std::string& key) {
+                                                              const std::string& key,
+                                                              const TlsServerPolicy& policy) {
   LLMD_TRY(auto context, net::make_server_context(certificate, key));
+  LLMD_TRY_VOID(obey(*context, policy));
   auto server = std::make_shared<TlsServerContext>(std::filesystem::path(), std::filesystem::path());
   server->current_.store(std::move(context));
   return server;
@@ -111,6 +141,44 @@ Result<std::shared_ptr<TlsServer>> TlsServerContext::from_pem(const std::string&
 Result<std::shared_ptr<TlsServer>> tls_server_from_pem(const std::string& certificate,
                                                        const std::string& key) {
   return TlsServerContext::from_pem(certificate, key);
+}
+
+Result<std::shared_ptr<TlsServer>> tls_server_from_pem(const std::string& certificate, const std::string& key,
+                                                       TlsServerPolicy policy) {
+  return TlsServerContext::from_pem(certificate, key, policy);
+}
+
+Result<std::shared_ptr<TlsServer>> tls_server_from_files(const std::filesystem::path& certificate,
+                                                         const std::filesystem::path& key,
+                                                         TlsServerPolicy policy) {
+  auto server = std::make_shared<TlsServerContext>(certificate, key, std::move(policy));
+  LLMD_TRY_VOID(server->reload());
+  return server;
+}
+
+Result<std::string> cipher_list(std::span<const std::string_view> suites) {
+  asio::ssl::context all(asio::ssl::context::tls_server);
+  SSL_CTX_set_security_level(all.native_handle(), 0);
+  SSL_CTX_set_cipher_list(all.native_handle(), "ALL:COMPLEMENTOFALL:eNULL");
+  const auto* known = SSL_CTX_get_ciphers(all.native_handle());
+  std::string list;
+  for (const std::string_view suite : suites) {
+    const bool shortened = suite.ends_with("_CHACHA20_POLY1305");  // Go's older name
+    const std::string wanted = std::string(suite) + (shortened ? "_SHA256" : "");
+    const SSL_CIPHER* found = nullptr;
+    for (int i = 0; i < sk_SSL_CIPHER_num(known); ++i) {
+      const SSL_CIPHER* each = sk_SSL_CIPHER_value(known, i);
+      const char* name = SSL_CIPHER_standard_name(each);
+      found = name != nullptr && wanted == name ? each : found;
+    }
+    if (found == nullptr) {
+      return invalid_argument("unknown cipher suite '{}'", suite);
+    }
+    if (std::string_view(SSL_CIPHER_get_version(found)) != "TLSv1.3") {
+      list += (list.empty() ? "" : ":") + std::string(SSL_CIPHER_get_name(found));
+    }
+  }
+  return list;
 }
 
 Result<std::shared_ptr<TlsClient>> make_tls_client(const TlsClientOptions& options) {

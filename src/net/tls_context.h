@@ -5,7 +5,7 @@
 
 #include "async/asio.h"
 #include "async/snapshot.h"
-#include "net/tls.h"
+#include "net/tls_options.h"
 
 namespace llmd::net {
 
@@ -14,10 +14,14 @@ namespace asio = boost::asio;
 // Every TlsServer is one of these, and every TlsClient is a TlsClientContext.
 class TlsServerContext final : public TlsServer {
  public:
-  TlsServerContext(std::filesystem::path certificate, std::filesystem::path key)
-      : certificate_(std::move(certificate)), key_(std::move(key)), current_(nullptr) {}
+  TlsServerContext(std::filesystem::path certificate, std::filesystem::path key, TlsServerPolicy policy = {})
+      : certificate_(std::move(certificate)),
+        key_(std::move(key)),
+        policy_(std::move(policy)),
+        current_(nullptr) {}
   // The texts themselves; reload() changes nothing.
-  static Result<std::shared_ptr<TlsServer>> from_pem(const std::string& certificate, const std::string& key);
+  static Result<std::shared_ptr<TlsServer>> from_pem(const std::string& certificate, const std::string& key,
+                                                     const TlsServerPolicy& policy = {});
   Result<void> reload() override;
   // New connections use it from now on.
   void replace(std::shared_ptr<const asio::ssl::context> context) { current_.store(std::move(context)); }
@@ -26,6 +30,7 @@ class TlsServerContext final : public TlsServer {
  private:
   std::filesystem::path certificate_;
   std::filesystem::path key_;
+  TlsServerPolicy policy_;
   async::Snapshot<asio::ssl::context> current_;
 };
 

@@ -24,6 +24,9 @@ struct LoadOptions {
   bool allow_experimental = false;  // alpha plugins (--allow-experimental-plugins)
   bool strict = false;              // warnings are errors
   std::uint64_t seed = 0;           // of random choices; 0: a fresh one per process
+  // Parameters of metrics-data-source and core-metrics-extractor where the document gives none.
+  json::Object metrics_source = {};
+  json::Object metrics_extractor = {};
 };
 
 struct PluginEntry {

@@ -4,9 +4,10 @@
 #include <random>
 
 #include "base/log.h"
+#include "picker/candidates.h"
 #include "picker/evaluate.h"
 #include "picker/explain/recorder.h"
-#include "picker/explain/render.h"
+#include "picker/fill_decision.h"
 #include "picker/flowcontrol/flow_control.h"
 #include "picker/gather.h"
 #include "picker/metrics/request_metrics.h"
@@ -36,18 +37,6 @@ struct CycleEnd {
   ~CycleEnd() { cycle.end(); }
 };
 
-bool is_in_subset(const EndpointState& endpoint, std::span<const std::string_view> subset) {
-  const std::string& host = endpoint.endpoint.address.host;
-  return std::ranges::any_of(subset, [&host](std::string_view wanted) {
-    const auto colon = wanted.rfind(':');
-    std::string_view address = wanted.substr(0, colon);
-    if (address.starts_with('[') && address.ends_with(']')) {
-      address = address.substr(1, address.size() - 2);
-    }
-    return address == host || wanted == host;
-  });
-}
-
 std::uint64_t mix(std::uint64_t value) {
   value ^= value >> 30;
   value *= 0xbf58476d1ce4e5b9ULL;
@@ -66,79 +55,6 @@ PickerOptions with_seed(PickerOptions options) {
     options.load.seed = fresh_seed();
   }
   return options;
-}
-
-void list_candidates(const Request& request, std::span<const EndpointPtr> exclude, bool subset_filter,
-                     const EndpointSnapshot& snapshot, std::vector<Row>& rows) {
-  rows.clear();
-  for (std::size_t row = 0; row < snapshot.endpoints.size(); ++row) {
-    const EndpointPtr& endpoint = snapshot.endpoints[row];
-    const bool excluded = !exclude.empty() && std::ranges::find(exclude, endpoint) != exclude.end();
-    const bool outside = subset_filter && request.subset && !is_in_subset(*endpoint, *request.subset);
-    if (!excluded && !outside) {
-      rows.push_back(static_cast<Row>(row));
-    }
-  }
-}
-
-void remember(const Request& request, TimePoint now, Decision& decision) {
-  Decision::Memory& memory = decision.memory;
-  memory.request_id = request.id;
-  memory.model = request.model;
-  memory.target_model = request.target();
-  memory.fairness_id = request.fairness_id;
-  memory.priority = request.priority;
-  memory.stream = request.stream;
-  memory.received = request.received == TimePoint() ? now : request.received;
-  memory.decided = now;
-  memory.request_bytes = request.body_bytes;
-  memory.prompt_tokens = request.prompt_tokens();
-}
-
-std::int64_t uncached_tokens(const Plan& plan, const Cycle& cycle, Row row) {
-  return plan.uncached_tokens ? static_cast<std::int64_t>(cycle.at(*plan.uncached_tokens, row))
-                              : cycle.request().prompt_tokens();
-}
-
-// Names the other stages' endpoints, and keeps clients from naming them.
-void name_stages(const Request& request, const Cycle& cycle, const Stages& stages, Decision& decision) {
-  static constexpr std::string_view kPrefill = "x-prefiller-host-port";
-  static constexpr std::string_view kEncode = "x-encoder-hosts-ports";
-  static constexpr std::string_view kRank = "x-data-parallel-host-port";
-  for (const std::string_view name : {kPrefill, kEncode, kRank}) {
-    if (request.headers.find(name)) {
-      decision.headers.remove(name);
-    }
-  }
-  if (stages.prefill) {
-    decision.headers.set(kPrefill, cycle.endpoint(*stages.prefill).destination);
-  }
-  if (!stages.encode.empty()) {
-    std::string all;
-    for (const Row row : stages.encode) {
-      all += (all.empty() ? "" : ",") + cycle.endpoint(row).destination;
-    }
-    decision.headers.set_copy(kEncode, std::move(all));
-  }
-  if (stages.primary_port >= 0) {
-    decision.primary_port = stages.primary_port;
-    decision.headers.set(kRank, cycle.endpoint(stages.primary.front()).destination);
-  }
-}
-
-void take_leases(const Plan& plan, const Cycle& cycle, const Stages& stages, Decision& decision) {
-  const auto& endpoints = cycle.snapshot().endpoints;
-  const Row chosen = stages.primary.front();
-  decision.lease = Lease(endpoints[chosen], uncached_tokens(plan, cycle, chosen));
-  for (std::size_t i = 1; i < stages.primary.size(); ++i) {
-    decision.fallbacks.push_back(endpoints[stages.primary[i]]);
-  }
-  if (stages.prefill) {
-    decision.prefill_lease = Lease(endpoints[*stages.prefill], uncached_tokens(plan, cycle, *stages.prefill));
-  }
-  for (const Row row : stages.encode) {
-    decision.encode_leases.emplace_back(endpoints[row]);
-  }
 }
 
 // Requests that were let through and hold no lease yet are counted as if they were spread evenly.
@@ -385,25 +301,6 @@ void Picker::shut_down() const {
   if (flow_) {
     flow_->shut_down();
   }
-}
-
-json::Value Picker::explain(std::string_view request_id) const {
-  const auto recorded = recorder_ ? recorder_->find(request_id) : std::nullopt;
-  return recorded ? explanation_of(*plan_, *recorded) : json::Value(nullptr);
-}
-
-json::Value Picker::explain_last(std::size_t count) const {
-  json::Array all;
-  if (recorder_) {
-    for (const Recorded& recorded : recorder_->last(count)) {
-      all.push_back(explanation_of(*plan_, recorded));
-    }
-  }
-  return json::Value(std::move(all));
-}
-
-std::string Picker::export_explanations() const {
-  return export_of(*plan_, recorder_ ? recorder_->last(options_.explanations) : std::vector<Recorded>());
 }
 
 void Picker::update(std::vector<Endpoint> endpoints) {

@@ -1,4 +1,6 @@
 // What a picker tells about itself: /debug and /metrics.
+#include "picker/explain/recorder.h"
+#include "picker/explain/render.h"
 #include "picker/flowcontrol/flow_control.h"
 #include "picker/gather.h"
 #include "picker/picker.h"
@@ -78,6 +80,25 @@ json::Value Picker::debug_state() const {
     state["flowControl"] = flow_->state();
   }
   return json::Value(std::move(state));
+}
+
+json::Value Picker::explain(std::string_view request_id) const {
+  const auto recorded = recorder_ ? recorder_->find(request_id) : std::nullopt;
+  return recorded ? explanation_of(*plan_, *recorded) : json::Value(nullptr);
+}
+
+json::Value Picker::explain_last(std::size_t count) const {
+  json::Array all;
+  if (recorder_) {
+    for (const Recorded& recorded : recorder_->last(count)) {
+      all.push_back(explanation_of(*plan_, recorded));
+    }
+  }
+  return json::Value(std::move(all));
+}
+
+std::string Picker::export_explanations() const {
+  return export_of(*plan_, recorder_ ? recorder_->last(options_.explanations) : std::vector<Recorded>());
 }
 
 }  // namespace llmd::picker
