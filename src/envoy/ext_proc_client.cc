@@ -190,12 +190,18 @@ bool read_immediate(std::string_view bytes, ProcessingResponse& out) {
 
 // extensions.filters.http.ext_proc.v3.ProcessingMode
 void read_mode_override(std::string_view bytes, ProcessingResponse& out) {
+  constexpr std::uint64_t kSend = 1;
   constexpr std::uint64_t kSkip = 2;
+  // What it does not say has its default, whatever went before: neither body nor trailers.
+  out.response_body_override = BodyMode::None;
+  out.response_trailers_override = false;
   for (WireReader in(bytes); in.next();) {
     if (in.field() == 2) {
       out.skip_response_headers = in.number() == kSkip;
     } else if (in.field() == 4 && in.number() <= static_cast<std::uint64_t>(BodyMode::Grpc)) {
       out.response_body_override = static_cast<BodyMode>(in.number());
+    } else if (in.field() == 6) {
+      out.response_trailers_override = in.number() == kSend;
     }
   }
 }

@@ -46,6 +46,7 @@ struct ProcessingResponse {
   std::string_view dynamic_metadata;   // serialised Struct; empty: absent
   bool skip_response_headers = false;  // mode_override
   std::optional<BodyMode> response_body_override;
+  std::optional<bool> response_trailers_override;  // mode_override: whether trailers are wanted
 };
 // Overwrites `out`, whose memory is reused. Errors: not such a message.
 Result<void> parse_response(std::string_view bytes, ProcessingResponse& out);

@@ -134,6 +134,7 @@ TEST(ClientMessage, ReadsOurOwnPickersAnswers) {
             "10.0.0.1:8000,10.0.0.2:8000");
   EXPECT_EQ(struct_text(parsed.dynamic_metadata, "envoy.lb", "other"), std::nullopt);
   EXPECT_EQ(parsed.response_body_override, BodyMode::None);
+  EXPECT_EQ(parsed.response_trailers_override, true);
   EXPECT_FALSE(parsed.skip_response_headers);
   bytes.clear();
   append_immediate(bytes, {.status = 429, .body = "busy"});

@@ -166,9 +166,6 @@ class Builder {
     for (const kube::Object* reference : objects_in(object, "backendRefs")) {
       rule->backends.push_back(backend_of(route, *reference, findings));
     }
-    if (rule->grpc && rule->problem.empty() && !parsed.mirrors.empty()) {
-      rule->problem = problem = "filter RequestMirror is not supported for GRPCRoutes";
-    }
     if (rule->backends.empty() && rule->problem.empty() && !rule->redirect) {
       rule->problem = "the rule has no backend";
     }

@@ -1,8 +1,13 @@
 #include "gateway/external_relay.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "gateway/picked_targets.h"
 #include "gateway/picker_answer.h"
+#include "gateway/whole_body.h"
+#include "http/grpc_status.h"
+#include "proxy/duplex.h"
 #include "proxy/tunnel.h"
 
 namespace llmd::gateway {
@@ -21,6 +26,16 @@ class CountedBytes {
   std::atomic<std::size_t>& held_;
   std::size_t bytes_;
 };
+
+// As Envoy has it when a processor answers a call in HTTP's words.
+http::GrpcCode grpc_code(int status) {
+  using enum http::GrpcCode;
+  constexpr std::pair<int, http::GrpcCode> kCodes[] = {
+      {400, Internal},    {401, Unauthenticated}, {403, PermissionDenied}, {404, Unimplemented},
+      {429, Unavailable}, {502, Unavailable},     {503, Unavailable},      {504, Unavailable}};
+  const auto found = std::ranges::find(kCodes, status, &std::pair<int, http::GrpcCode>::first);
+  return found == std::end(kCodes) ? Unknown : found->second;
+}
 
 }  // namespace
 
@@ -43,6 +58,22 @@ Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay(Visit& visit, Exte
                                                               std::string_view scheme,
                                                               proxy::RelayRequest& request,
                                                               const proxy::RelayOptions& options) {
+  return relay_as(Speech::Http, visit, backend, scheme, request, options);
+}
+
+Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay_call(Visit& visit, ExternallyPicked backend,
+                                                                   std::string_view scheme,
+                                                                   proxy::RelayRequest& request,
+                                                                   const proxy::RelayOptions& options) {
+  return relay_as(Speech::Grpc, visit, backend, scheme, request, options);
+}
+
+Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay_as(Speech speech, Visit& visit,
+                                                                 ExternallyPicked backend,
+                                                                 std::string_view scheme,
+                                                                 proxy::RelayRequest& request,
+                                                                 const proxy::RelayOptions& options) {
+  const bool grpc = speech == Speech::Grpc;
   const ExternalPicker& picker = backend.picker;
   Decision decision;
   const auto deadline = options.total.or_after(shared_.options.picker_timeout);
@@ -58,20 +89,26 @@ Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay(Visit& visit, Exte
       co_return std::nullopt;
     }
     const Error answer = late ? std::move(error).within("total deadline") : unavailable("{}", error.text());
-    co_await proxy::answer_error(visit.answer(), answer);
-    co_return proxy::RelayOutcome{.status = http_status(answer.kind), .error = answer};
+    co_await (grpc ? proxy::answer_grpc_error(visit.answer(), answer)
+                   : proxy::answer_error(visit.answer(), answer));
+    co_return proxy::RelayOutcome{.status = grpc ? 200 : http_status(answer.kind), .error = answer};
   }
   shared_.metrics.external_picks.with({picker.name, decision.picked.refused ? "refused" : "picked"})->add();
   if (auto& refused = decision.picked.refused) {
     const int status = refused->head.status;
+    if (grpc) {
+      co_await proxy::answer_grpc_error(visit.answer(),
+                                        http::grpc_error({grpc_code(status), std::move(refused->body)}));
+      co_return proxy::RelayOutcome{.status = 200, .complete = true, .error = std::nullopt};
+    }
     co_await visit.answer().respond(std::move(refused->head), refused->body);
     co_return proxy::RelayOutcome{.status = status, .complete = true, .error = std::nullopt};
   }
-  co_return co_await follow(visit, backend, decision, request, options);
+  co_return co_await follow(speech, visit, backend, decision, request, options);
 }
 
-Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, ExternallyPicked backend, Decision& decision,
-                                                proxy::RelayRequest& request,
+Task<proxy::RelayOutcome> ExternalRelay::follow(Speech speech, Visit& visit, ExternallyPicked backend,
+                                                Decision& decision, proxy::RelayRequest& request,
                                                 const proxy::RelayOptions& options) {
   Picked& picked = decision.picked;
   const CountedBytes counted(shared_.held_bytes, picked.body ? picked.body->size() : 0);
@@ -81,18 +118,23 @@ Task<proxy::RelayOutcome> ExternalRelay::follow(Visit& visit, ExternallyPicked b
   }
   PickedTargets targets(shared_, visit, std::move(picked.destinations), backend.endpoints);
   proxy::RelayOutcome outcome;
-  if (proxy::asks_for_upgrade(visit.answer().request())) {
+  if (speech == Speech::Http && proxy::asks_for_upgrade(visit.answer().request())) {
     outcome = co_await proxy::tunnel(visit.answer(), upstreams_.http1_of(backend.protocol), targets,
                                      std::move(request), options);
   } else {
+    WholeBody whole(visit.answer(), request.body);  // where a call reads it
+    http::Exchange& arrived = speech == Speech::Grpc ? static_cast<http::Exchange&>(whole) : visit.answer();
     PickerAnswer answer(
-        visit.answer(), *decision.call,
+        arrived, *decision.call,
         {.patience = shared_.options.picker_timeout, .served_by = [&targets] { return targets.current(); }},
         executor_);
     auto both = [&](async::Scope& scope) -> Task<void> {
       scope.spawn("ext_proc answer", answer.pump());
-      outcome = co_await proxy::relay(answer, upstreams_.of(backend.protocol), targets, std::move(request),
-                                      options);
+      outcome = speech == Speech::Grpc
+                    ? co_await proxy::relay_duplex(answer, upstreams_.http2_of(backend.protocol), targets,
+                                                   std::move(request), options)
+                    : co_await proxy::relay(answer, upstreams_.of(backend.protocol), targets,
+                                            std::move(request), options);
     };
     co_await async::with_scope(executor_, both);
   }

@@ -30,12 +30,20 @@ class ExternalRelay {
   Task<std::optional<proxy::RelayOutcome>> relay(Visit& visit, ExternallyPicked backend,
                                                  std::string_view scheme, proxy::RelayRequest& request,
                                                  const proxy::RelayOptions& options);
+  // The same of a gRPC call that has sent all its messages: `request.body`.
+  Task<std::optional<proxy::RelayOutcome>> relay_call(Visit& visit, ExternallyPicked backend,
+                                                      std::string_view scheme, proxy::RelayRequest& request,
+                                                      const proxy::RelayOptions& options);
 
  private:
+  enum class Speech { Http, Grpc };
   struct Decision;
+  Task<std::optional<proxy::RelayOutcome>> relay_as(Speech speech, Visit& visit, ExternallyPicked backend,
+                                                    std::string_view scheme, proxy::RelayRequest& request,
+                                                    const proxy::RelayOptions& options);
   Task<Result<void>> decide(const ExternalPicker& picker, std::string_view scheme,
                             const proxy::RelayRequest& request, Decision& decision);
-  Task<proxy::RelayOutcome> follow(Visit& visit, ExternallyPicked backend, Decision& decision,
+  Task<proxy::RelayOutcome> follow(Speech speech, Visit& visit, ExternallyPicked backend, Decision& decision,
                                    proxy::RelayRequest& request, const proxy::RelayOptions& options);
 
   Shared& shared_;

@@ -1,5 +1,7 @@
 #include "gateway/filter_chain.h"
 
+#include <span>
+
 namespace llmd::gateway {
 namespace {
 
@@ -54,6 +56,18 @@ std::function<void(http::ResponseHead&)> response_edits(const FilterChain& chain
       }
     }
   };
+}
+
+std::vector<const Mirror*> chosen_mirrors(const FilterChain& chain, unsigned turn) {
+  std::vector<const Mirror*> chosen;
+  for (const Filters* filters : chain) {
+    for (const Mirror& mirror : filters == nullptr ? std::span<const Mirror>() : filters->mirrors) {
+      if (mirror.chooses(turn)) {
+        chosen.push_back(&mirror);
+      }
+    }
+  }
+  return chosen;
 }
 
 }  // namespace llmd::gateway

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "gateway/filters.h"
 
@@ -19,6 +20,9 @@ std::optional<http::ResponseHead> answer_of(const Filters& rule, const http::Req
                                             int listener_port);
 
 void apply_to_request(const FilterChain& chain, std::string_view matched_prefix, http::RequestHead& request);
+
+// The mirrors that get a copy of this request.
+std::vector<const Mirror*> chosen_mirrors(const FilterChain& chain, unsigned turn);
 
 // Empty when nothing is to be changed. The filters and `request` outlive the result.
 std::function<void(http::ResponseHead&)> response_edits(const FilterChain& chain,

@@ -77,9 +77,9 @@ Lane::Lane(async::EventLoop& loop, Shared& shared)
       shared_(shared),
       upstreams_(loop),
       changed_(loop.executor()),
-      mirrors_(shared, upstreams_),
+      mirrors_(shared, upstreams_, loop.executor()),
       external_(shared, upstreams_, loop.executor()),
-      grpc_(shared, upstreams_, changed_),
+      grpc_(shared, upstreams_, external_, mirrors_, changed_),
       main_(*this, 0, shared.options.tls),
       unified_(shared, upstreams_, external_, changed_) {}
 
@@ -182,7 +182,7 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
   const unsigned turn = turn_++;
   const BackendRef* backend = choose_backend(rule, turn);
   if (rule.grpc) {
-    const GrpcRelay::Place place{door.scheme, shared_.traffic.trusts_listener(door.address)};
+    const GrpcRelay::Place place{door.scheme, shared_.traffic.trusts_listener(door.address), turn, scope_};
     co_return co_await grpc_.relay(visit, routing, match, backend, place);
   }
   if (!rule.problem.empty()) {
@@ -226,9 +226,9 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
   apply_to_request({&rule, backend->filters.get()}, match.path, request.head);
   request.body = body.bytes();
   request.edit_response = response_edits({&rule, backend->filters.get()}, arrived);
-  for (const Mirror& mirror : rule.mirrors) {
-    if (scope_ != nullptr && mirror.chooses(turn)) {
-      mirrors_.send(*scope_, routing, mirror.key, request.head, request.body);
+  for (const Mirror* mirror : chosen_mirrors({&rule, backend->filters.get()}, turn)) {
+    if (scope_ != nullptr) {
+      mirrors_.send(*scope_, routing, mirror->key, request.head, request.body);
     }
   }
 

@@ -21,10 +21,13 @@ bool has_no_body(const http::RequestHead& request, int status) {
 // --- what the picker says
 
 Task<void> PickerAnswer::pump() {
-  while (!ended_ && way_ == Way::Picker) {
+  while (!ended_ && !lost_) {
     const auto response = co_await call_.receive();
     if (!response) {
-      if (!ended_ && way_ == Way::Picker) {
+      if (way_ != Way::Picker) {  // it may leave when it does not want the body
+        lost_ = true;
+        changed_.set();
+      } else if (!ended_) {
         log::warning("the endpoint picker left before the answer's end",
                      {{"error", response.error().text()}});
         co_await do_without();
@@ -36,6 +39,11 @@ Task<void> PickerAnswer::pump() {
 }
 
 Task<void> PickerAnswer::take(const envoy::ProcessingResponse& response) {
+  if (response.part == Part::ResponseTrailers && std::exchange(trailers_shown_, false)) {
+    apply_changes(response, *trailers_);
+    changed_.set();
+    co_return;
+  }
   if (way_ != Way::Picker) {
     co_return;  // too late
   }
@@ -61,7 +69,7 @@ Task<void> PickerAnswer::pass_on(std::string_view piece, bool last) {
   }
   forget(piece);
   writing_ = true;
-  const auto sent = last ? co_await inner_.finish(piece) : co_await inner_.write(piece);
+  const auto sent = last ? co_await end(piece) : co_await inner_.write(piece);
   if (!sent && !client_failure_) {
     client_failure_ = sent.error();
   }
@@ -85,7 +93,7 @@ Task<void> PickerAnswer::do_without() {
       }
     }
     if (finishing_ && !client_failure_) {
-      const auto finished = co_await inner_.finish({});
+      const auto finished = co_await end({});
       ended_ = finished.has_value();
     }
     way_ = Way::Straight;
@@ -187,13 +195,58 @@ Task<Result<void>> PickerAnswer::send(std::string_view bytes, bool last) {
     co_await wait_for_the_rest();
     call_.half_close();
   }
+  co_return outcome();
+}
+
+Result<void> PickerAnswer::outcome() {
   if (client_failure_) {
-    co_return std::unexpected(*client_failure_);
+    return std::unexpected(*client_failure_);
   }
   if (instead_ || way_ == Way::Broken) {
-    co_return std::unexpected(broken());
+    return std::unexpected(broken());
   }
-  co_return Result<void>();
+  return {};
+}
+
+// The picker gives the body back first, piece by piece and without an end, and the trailers behind it.
+Task<Result<void>> PickerAnswer::send_with_trailers(std::string_view last) {
+  LLMD_CO_TRY_VOID(co_await send(last, false));
+  finishing_ = true;
+  co_await show_trailers();
+  if (lost_) {
+    co_await wait_for_the_rest();  // that the picker had not given back
+  } else if (way_ == Way::Picker && !ended_ && !client_failure_ && !instead_) {
+    const auto finished = co_await end({});
+    client_failure_ = finished ? std::nullopt : std::optional(finished.error());
+    ended_ = true;
+  }
+  call_.half_close();
+  co_return outcome();
+}
+
+Task<void> PickerAnswer::show_trailers() {
+  trailers_shown_ = true;
+  const auto sent = co_await call_.send_response_trailers(*trailers_);
+  const auto deadline = async::Deadline::after(options_.patience);
+  while (sent && trailers_shown_ && !lost_ && !instead_) {
+    changed_.reset();
+    const bool changed = co_await changed_.wait_until(deadline);
+    if (!changed) {
+      log::warning("the endpoint picker does not give an answer's trailers back", {});
+      break;
+    }
+  }
+  if (std::exchange(trailers_shown_, false) && way_ == Way::Picker && !lost_ && !instead_) {
+    co_await do_without();
+  }
+}
+
+Task<Result<void>> PickerAnswer::end(std::string_view last) {
+  if (trailers_) {
+    inner_.set_trailers(std::move(*trailers_));
+    trailers_.reset();
+  }
+  co_return co_await inner_.finish(last);
 }
 
 Task<void> PickerAnswer::wait_for_the_rest() {
@@ -229,16 +282,21 @@ Task<Result<void>> PickerAnswer::write(std::string_view bytes) {
 Task<Result<void>> PickerAnswer::finish(std::string_view last) {
   switch (way_) {
     case Way::Picker:
-      co_return co_await send(last, true);
+      co_return shows_trailers() ? co_await send_with_trailers(last) : co_await send(last, true);
     case Way::Straight:
-      co_return co_await inner_.finish(last);
+      if (shows_trailers()) {
+        LLMD_CO_TRY_VOID(co_await inner_.write(last));
+        co_await show_trailers();
+        last = {};
+      }
+      co_return co_await end(last);
     case Way::Replaced:
       co_return Result<void>();
     case Way::Broken:
       break;
   }
   if (told_) {  // then this is what the relay says about it
-    co_return co_await inner_.finish(last);
+    co_return co_await end(last);
   }
   co_return std::unexpected(broken());
 }

@@ -1,7 +1,7 @@
-// PickerAnswer: the answer to a request that an external picker picked for. Shows head and body to the picker
-// on their way to the client and passes on what the picker makes of them, piece by piece. A picker that goes
-// away while nothing is lost is done without: the answer continues as the engine sends it. Private to
-// gateway; one loop, one request.
+// PickerAnswer: the answer to a request that an external picker picked for. Shows head, body and trailers to
+// the picker on their way to the client and passes on what the picker makes of them, piece by piece. A picker
+// that goes away while nothing is lost is done without: the answer continues as the engine sends it. Private
+// to gateway; one loop, one request.
 #pragma once
 
 #include <functional>
@@ -32,6 +32,7 @@ class PickerAnswer final : public ForwardingExchange {
   Task<Result<void>> start(http::ResponseHead head, std::string_view first) override;
   Task<Result<void>> write(std::string_view bytes) override;
   Task<Result<void>> finish(std::string_view last) override;
+  void set_trailers(http::Headers trailers) override { trailers_ = std::move(trailers); }
   bool started() const override { return started_ || inner_.started(); }
 
  private:
@@ -45,6 +46,11 @@ class PickerAnswer final : public ForwardingExchange {
   Task<void> show_head(http::ResponseHead& head, bool end_of_stream);
   Task<Result<void>> send(std::string_view bytes, bool last);
   Task<void> wait_for_the_rest();
+  bool shows_trailers() const { return trailers_ && !lost_ && call_.wants_response_trailers(); }
+  Task<Result<void>> send_with_trailers(std::string_view last);
+  Task<void> show_trailers();
+  Task<Result<void>> end(std::string_view last);
+  Result<void> outcome();
   Error broken();
   Task<Result<void>> answer_instead();
   Task<void> take(const envoy::ProcessingResponse& response);
@@ -62,6 +68,9 @@ class PickerAnswer final : public ForwardingExchange {
 
   http::ResponseHead* head_ = nullptr;  // that the picker is looking at
   std::optional<ImmediateAnswer> instead_;
+
+  std::optional<http::Headers> trailers_;  // to follow the body
+  bool trailers_shown_ = false;            // the picker is looking at them
 
   std::string unreturned_;  // bytes that the picker has and has not given back
   bool restorable_ = true;  // ... and nothing else is missing

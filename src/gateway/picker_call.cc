@@ -197,6 +197,7 @@ Task<Result<const envoy::ProcessingResponse*>> PickerCall::receive() {
   if (response_.response_body_override) {
     wants_response_body_ = *response_.response_body_override != envoy::BodyMode::None;
   }
+  wants_response_trailers_ = response_.response_trailers_override.value_or(wants_response_trailers_);
   co_return &response_;
 }
 
@@ -266,6 +267,17 @@ Task<Result<void>> PickerCall::send_response_headers(const http::ResponseHead& h
 
 Task<Result<void>> PickerCall::send_response_body(std::string_view body, bool end_of_stream) {
   co_return co_await send_body(Part::ResponseBody, body, end_of_stream);
+}
+
+Task<Result<void>> PickerCall::send_response_trailers(const http::Headers& trailers) {
+  LowerCase lower;
+  std::vector<HeaderFieldView> fields;
+  for (const auto& [name, value] : trailers) {
+    fields.emplace_back(lower(name), value);
+  }
+  std::string message;
+  envoy::append_trailers(message, Part::ResponseTrailers, fields);
+  co_return co_await stream_->send(message);
 }
 
 }  // namespace llmd::gateway

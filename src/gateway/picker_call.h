@@ -38,12 +38,14 @@ class PickerCall {
   Task<Result<Picked>> pick(http::RequestHead head, std::string_view body, std::string_view scheme,
                             std::size_t most_bytes);
 
-  // The picker does not want to see the answer's head, or its body.
+  // False: the picker does not want to see the answer's head, its body, the trailers behind it.
   bool wants_response_headers() const { return wants_response_headers_; }
   bool wants_response_body() const { return wants_response_body_; }
+  bool wants_response_trailers() const { return wants_response_trailers_; }
   Task<Result<void>> send_response_headers(const http::ResponseHead& head, bool end_of_stream,
                                            std::string_view served_by);
   Task<Result<void>> send_response_body(std::string_view body, bool end_of_stream);
+  Task<Result<void>> send_response_trailers(const http::Headers& trailers);
   // The next message, valid until the next call. Errors: the call is over, however it ended.
   Task<Result<const envoy::ProcessingResponse*>> receive();
   // Nothing more will be sent.
@@ -61,6 +63,7 @@ class PickerCall {
   envoy::ProcessingResponse response_;
   bool wants_response_headers_ = true;
   bool wants_response_body_ = true;
+  bool wants_response_trailers_ = true;
 };
 
 // Applies what a picker wants changed, except what no processor may change: pseudo headers, Host, framing,
