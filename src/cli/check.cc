@@ -2,6 +2,7 @@
 // it.
 #include <boost/json.hpp>
 
+#include "cli/check_settings.h"
 #include "cli/memory_options.h"
 #include "cli/offline.h"
 #include "json/yaml.h"
@@ -68,7 +69,9 @@ Result<int> run_check(Arguments arguments) {
   for (const TextFile& file : input.files) {
     texts.push_back({.text = file.text, .name = file.name});
   }
-  return print_checked(llmisvc::check_manifests(texts, input.facts, question), options.output == "json");
+  auto findings = llmisvc::check_manifests(texts, input.facts, question);
+  std::ranges::move(check_settings(input.files), std::back_inserter(findings));
+  return print_checked(findings, options.output == "json");
 }
 
 Result<int> run_render(Arguments arguments) {

@@ -91,6 +91,34 @@ TEST_F(Offline, CheckSeesFilesTogether) {
   EXPECT_THAT(ran.out, HasSubstr("[path-conflict]"));
 }
 
+TEST_F(Offline, CheckReadsTheSettingsOfOurOwnProgramsMoreStrictlyThanTheyDo) {
+  const std::string service_of_a = service("a", "{model: {uri: hf://a/b}}");
+  const std::string picker = R"(apiVersion: inference.networking.x-k8s.io/v1alpha1
+kind: EndpointPickerConfig
+plugins:
+- type: load-aware-scorer
+  parameters: {treshold: 3}
+- type: queu-scorer
+)";
+  const auto file = write("a.yaml", service_of_a + "---\n" + picker);
+  const auto ran = run({"check", file});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.out, HasSubstr(file + ":10:16: error: plugins[0].parameters.treshold: unknown parameter"));
+  EXPECT_THAT(ran.out, HasSubstr("did you mean 'threshold'?"));
+  EXPECT_THAT(ran.out, HasSubstr(file + ":11:3: error: plugins[1].type: unregistered plugin type"));
+  EXPECT_EQ(run({"check", write("b.yaml",
+                                "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: [{type: "
+                                "queue-scorer}]\n")})
+                .code,
+            0);
+  const auto gateway =
+      run({"check", write("c.yaml",
+                          "apiVersion: config.llmd.dev/v1alpha1\nkind: GatewayConfiguration\n"
+                          "unified: {aliase: {}}\n")});
+  EXPECT_EQ(gateway.code, 1);
+  EXPECT_THAT(gateway.out, HasSubstr("c.yaml:3:11: error: unified.aliase"));
+}
+
 TEST_F(Offline, CheckAgainstAGpuShowsTheArithmetic) {
   const auto ran = run({"check", "--gpu", "80GB", kInputs + "000-08.yaml"});
   EXPECT_EQ(ran.code, 0);

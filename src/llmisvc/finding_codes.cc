@@ -29,6 +29,7 @@ constexpr std::array kCodes{
     FindingCode{"duplicate", "error",
                 "Two elements of a list have the same key: container names, ports, ..."},
     FindingCode{"duplicate-object", "error", "Two documents describe the same object."},
+    FindingCode{"gateway-config", "error", "A GatewayConfiguration that llmd gateway would refuse."},
     FindingCode{"group-size-changed", "error",
                 "An update changes the number of pods of a group, which Kubernetes cannot do in place."},
     FindingCode{"kv-cache", "error",
@@ -58,6 +59,9 @@ constexpr std::array kCodes{
                 "Two routes want the same path of one Gateway for different backends."},
     FindingCode{"picker-as-backend", "warning",
                 "An HTTPRoute leads to an endpoint picker instead of its pool."},
+    FindingCode{"picker-config", "error or warning",
+                "An EndpointPickerConfig that llmd picker would refuse or warn of, or with a parameter "
+                "nobody knows."},
     FindingCode{"pinned-devices", "warning",
                 "Environment variables pick GPUs past Kubernetes, or more or fewer of them."},
     FindingCode{"placeholder", "warning", "Documentation's {...} or a shell variable that nothing replaces."},

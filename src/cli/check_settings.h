@@ -1,0 +1,12 @@
+// What `llmd check` says of documents that are read by our own programs and not by Kubernetes: an
+// EndpointPickerConfig as `llmd picker` takes it, a GatewayConfiguration as `llmd gateway` does. Stricter
+// than they are: a parameter that nobody knows is an error whatever the group of the document.
+#pragma once
+
+#include "cli/offline.h"
+
+namespace llmd::cli {
+
+llmisvc::Findings check_settings(const std::vector<TextFile>& files);
+
+}  // namespace llmd::cli
