@@ -1,6 +1,8 @@
 #include "engine/server/handlers.h"
 
+#include "base/strings.h"
 #include "engine/server/json_text.h"
+#include "metrics/page_filter.h"
 #include "metrics/text_writer.h"
 
 namespace llmd::engine {
@@ -26,6 +28,18 @@ void write_card(std::string& out, const ServedModel& model, std::string_view id,
       R"("allow_logprobs":true,"allow_search_indices":false,"allow_view":true,"allow_fine_tuning":false,)"
       R"("organization":"*","group":null,"is_blocking":false}}]}})",
       model.created);
+}
+
+// Of ?name[]=…&name[]=…, as Prometheus' exporters have it.
+std::vector<std::string> asked_names(std::string_view query) {
+  std::vector<std::string> names;
+  for (const std::string_view each : split(query, '&')) {
+    const std::size_t equals = each.find('=');
+    if (equals != std::string_view::npos && http::percent_decode(each.substr(0, equals)) == "name[]") {
+      names.push_back(http::percent_decode(each.substr(equals + 1)));
+    }
+  }
+  return names;
 }
 
 }  // namespace
@@ -57,7 +71,12 @@ Task<void> handle_load(Call& call) {
 }
 
 Task<void> handle_metrics(Call& call) {
-  co_await call.text(200, metrics::kTextContentType, call.context().registry.write_text());
+  const std::vector<std::string> names = asked_names(call.exchange().request().query());
+  std::string page = call.context().registry.write_text();
+  if (!names.empty()) {
+    page = metrics::select_samples(page, names);
+  }
+  co_await call.text(200, metrics::kTextContentType, page);
 }
 
 Task<void> handle_reset_prefix_cache(Call& call) {

@@ -242,6 +242,16 @@ TEST_F(SimulatedServer, RendersPromptsWithoutTheEngine) {
   EXPECT_TRUE(json::array_at(chat, "token_ids"));
 }
 
+TEST_F(SimulatedServer, GivesThePartOfTheMetricsThatIsAskedFor) {
+  Served& server = start();
+  const std::string page =
+      server.get("/metrics?name[]=vllm:num_requests_running&name%5B%5D=vllm%3Anum_requests_waiting").body;
+  EXPECT_THAT(page, HasSubstr("\nvllm:num_requests_running{"));
+  EXPECT_THAT(page, HasSubstr("\nvllm:num_requests_waiting{"));
+  EXPECT_EQ(std::ranges::count(page, '\n'), 6) << page;
+  EXPECT_THAT(server.get("/metrics?other=1").body, HasSubstr("vllm:kv_cache_usage_perc"));
+}
+
 TEST_F(SimulatedServer, HasEveryMetricFromTheStart) {
   Served& server = start();
   const std::string page = server.get("/metrics").body;
