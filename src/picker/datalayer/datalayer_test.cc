@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "async/scope.h"
 #include "http/server.h"
 #include "picker/datalayer/metrics_scanner.h"
+#include "picker/datalayer/page_share.h"
 #include "picker/datalayer/scraper.h"
 
 namespace llmd::picker {
@@ -95,6 +97,93 @@ TEST(MetricSpecTest, TakesLabelsWithAndWithoutQuotes) {
   ASSERT_EQ(spec.labels.size(), 2);
   EXPECT_EQ(spec.labels[1].second, "d e");
   EXPECT_FALSE(MetricSpec::parse("name{a"));
+}
+
+// What the exporter was asked in turn: w(hole) or p(art).
+std::string questions(PageShare& share, const std::function<void(PageShare::Question)>& answer, int count) {
+  std::string asked;
+  for (int i = 0; i < count; ++i) {
+    asked += share.next() == PageShare::Question::Whole ? 'w' : 'p';
+    answer(share.next());
+  }
+  return asked;
+}
+
+TEST(PageShareTest, AnExporterThatTellsAPartAloneIsAskedForItAndComparedAgainAndAgain) {
+  PageShare share;
+  const auto answer = [&](PageShare::Question question) {
+    share.answered({.waiting = 1, .running = 2}, question == PageShare::Question::Whole ? 90'000 : 400);
+  };
+  EXPECT_EQ(questions(share, answer, 66), "w" + std::string(64, 'p') + "w");
+}
+
+TEST(PageShareTest, OneThatIgnoresTheQuestionOrSaysLessIsAskedForWholePages) {
+  struct Exporter {
+    std::string_view is;
+    std::size_t whole_bytes;
+    std::size_t part_bytes;
+    EngineReport part;
+    std::string_view asked;
+  };
+  const EngineReport all{.waiting = 1, .running = 2};
+  for (const Exporter& exporter :
+       {Exporter{"ignoring", 90'000, 90'000, all, "wpwww"}, Exporter{"silent", 90'000, 0, {}, "wpwww"},
+        Exporter{"forgetful", 90'000, 300, {.running = 2}, "wpwww"},
+        Exporter{"small", 2'000, 300, all, "wwwww"}}) {
+    PageShare share;
+    const auto answer = [&](PageShare::Question question) {
+      const bool whole = question == PageShare::Question::Whole;
+      share.answered(whole ? all : exporter.part, whole ? exporter.whole_bytes : exporter.part_bytes);
+    };
+    EXPECT_EQ(questions(share, answer, 5), exporter.asked) << exporter.is;
+  }
+}
+
+TEST(PageShareTest, OneThatRefusesTheQuestionIsNotAskedItAgainUntilItWasAway) {
+  PageShare share;
+  bool refuses = true;
+  const auto answer = [&](PageShare::Question question) {
+    if (question == PageShare::Question::Part && refuses) {
+      share.failed();
+    } else {
+      share.answered({.waiting = 1}, question == PageShare::Question::Whole ? 90'000 : 400);
+    }
+  };
+  EXPECT_EQ(questions(share, answer, 4), "wpww");
+  share.failed();
+  refuses = false;
+  EXPECT_EQ(questions(share, answer, 4), "wppp");
+}
+
+TEST(ScraperTest, AsksForTheWantedSeriesAloneWhereThatIsUnderstood) {
+  async::EventLoop loop;
+  int parts = 0;
+  const std::string numbers = "vllm:num_requests_waiting 3\nvllm:kv_cache_usage_perc 0.5\n";
+  http::Server engine(loop, {}, [&](http::Exchange& exchange) -> Task<void> {
+    const std::string_view query = exchange.request().query();
+    const bool part = query.contains("name%5B%5D=vllm:num_requests_waiting&");
+    EXPECT_EQ(part, !query.empty()) << query;
+    parts += part ? 1 : 0;
+    const std::string page = part ? numbers : std::string(50'000, '#') + "\n" + numbers;
+    co_await exchange.respond(200, "text/plain", page);
+  });
+  const auto address = engine.listen({"127.0.0.1", 0}).value();
+  auto picker = Picker::from_config("", "x").value();
+  picker->update({{.address = address, .name = "engine"}});
+  Scraper scraper(loop, *picker, {.interval = std::chrono::milliseconds(2)});
+  const auto scene = [&]() -> Task<void> {
+    co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
+      scope.spawn("engine", engine.run());
+      scope.spawn("scraper", scraper.run());
+      const auto deadline = async::Deadline::after(std::chrono::seconds(10));
+      while (parts < 3 && !deadline.expired()) {
+        co_await async::sleep(std::chrono::milliseconds(1));
+      }
+    });
+  };
+  loop.block_on(scene());
+  EXPECT_GE(parts, 3);
+  EXPECT_EQ(picker->endpoints()->endpoints.front()->numbers().waiting, 3);
 }
 
 TEST(ScraperTest, BringsAnEnginesNumbersToItsEndpoint) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "base/strings.h"
 
@@ -167,6 +168,7 @@ MetricsScanner::MetricsScanner(EngineMapping mapping) : mapping_(std::move(mappi
     want(custom, Use::Highest, nullptr, slot);
   }
   find_common_beginning();
+  make_query();
 }
 
 void MetricsScanner::want(const MetricSpec& spec, Use use, float EngineReport::* field, std::size_t slot) {
@@ -189,6 +191,20 @@ void MetricsScanner::find_common_beginning() {
     const std::string& name = wanted.spec.name;
     for (const char next : name.size() > common_ ? std::string_view(name).substr(common_, 1) : "{ ") {
       behind_common_[static_cast<unsigned char>(next)] = true;
+    }
+  }
+}
+
+void MetricsScanner::make_query() {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:";
+  std::set<std::string_view> names;
+  for (const Wanted& wanted : wanted_) {
+    if (wanted.spec.name.find_first_not_of(kLetters) != std::string::npos) {
+      query_.clear();
+      return;
+    }
+    if (names.insert(wanted.spec.name).second) {
+      query_ += (query_.empty() ? "name%5B%5D=" : "&name%5B%5D=") + wanted.spec.name;
     }
   }
 }

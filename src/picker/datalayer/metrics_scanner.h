@@ -46,6 +46,9 @@ class MetricsScanner {
  public:
   explicit MetricsScanner(EngineMapping mapping);
   const std::string& engine() const { return mapping_.engine; }
+  // "name[]=a&name[]=b", percent-encoded: asks an exporter for what is wanted and no more. Empty: nothing is,
+  // or a name is none that can be asked for.
+  const std::string& query() const { return query_; }
   // What is not on the page stays absent. Lines that are none are passed over.
   EngineReport scan(std::string_view page) const;
   // The same while the page arrives, in pieces of any size; keeps no more of it than a line.
@@ -63,12 +66,14 @@ class MetricsScanner {
     double adapters_at = -1;
   };
   void find_common_beginning();
+  void make_query();
   void want(const MetricSpec& spec, Use use, float EngineReport::* field, std::size_t slot = 0);
   void line(std::string_view line, EngineReport& report, Found& found) const;
   void take(const Wanted& wanted, std::string_view rest, EngineReport& report, Found& found) const;
 
   EngineMapping mapping_;
   std::vector<Wanted> wanted_;
+  std::string query_;
   // Most lines are told apart from wanted ones by one letter: the one behind what all wanted names begin
   // with.
   std::size_t common_ = 0;

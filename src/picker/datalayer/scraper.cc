@@ -9,6 +9,7 @@
 #include "http/client.h"
 #include "json/path.h"
 #include "net/tls.h"
+#include "picker/datalayer/page_share.h"
 #include "picker/datalayer/sources.h"
 #include "picker/plan.h"
 
@@ -78,8 +79,12 @@ struct Scraper::State {
   Task<void> watch(async::Scope& scope);
   Task<void> follow(const Poll& poll, EndpointPtr endpoint);
   // False: the endpoint did not answer.
-  Task<Result<EngineReport>> ask(const Poll& poll, const EndpointState& endpoint);
-  Task<Result<EngineReport>> read_numbers(const MetricsScanner& scanner, http::BodyReader& page) const;
+  Task<Result<EngineReport>> ask(const Poll& poll, const EndpointState& endpoint, PageShare& share);
+  struct Numbers {
+    EngineReport report;
+    std::size_t bytes = 0;  // of the page
+  };
+  Task<Result<Numbers>> read_numbers(const MetricsScanner& scanner, http::BodyReader& page) const;
   bool is_listed(const EndpointPtr& endpoint) const;
 
   async::EventLoop& loop;
@@ -113,14 +118,14 @@ bool Scraper::State::is_listed(const EndpointPtr& endpoint) const {
 }
 
 // A page is looked at as it comes and never held: it is large, and there are thousands in a second.
-Task<Result<EngineReport>> Scraper::State::read_numbers(const MetricsScanner& scanner,
-                                                        http::BodyReader& page) const {
+Task<Result<Scraper::State::Numbers>> Scraper::State::read_numbers(const MetricsScanner& scanner,
+                                                                   http::BodyReader& page) const {
   MetricsScanner::Pass pass(scanner);
   std::size_t size = 0;
   while (true) {
     LLMD_CO_TRY(const std::string_view bytes, co_await page.next());
     if (bytes.empty()) {
-      co_return pass.finish();
+      co_return Numbers{pass.finish(), size};
     }
     size += bytes.size();
     if (size > options.max_page) {
@@ -130,7 +135,8 @@ Task<Result<EngineReport>> Scraper::State::read_numbers(const MetricsScanner& sc
   }
 }
 
-Task<Result<EngineReport>> Scraper::State::ask(const Poll& poll, const EndpointState& endpoint) {
+Task<Result<EngineReport>> Scraper::State::ask(const Poll& poll, const EndpointState& endpoint,
+                                               PageShare& share) {
   const PollSource::Options& source = poll.source->options;
   http::ClientRequest request;
   request.address =
@@ -139,6 +145,11 @@ Task<Result<EngineReport>> Scraper::State::ask(const Poll& poll, const EndpointS
     request.address.port = static_cast<std::uint16_t>(source.port);
   }
   request.head.target = source.path;
+  const MetricsScanner* const scanner =
+      poll.extractor != nullptr ? &poll.extractor->scanner_for(endpoint.endpoint) : nullptr;
+  if (scanner != nullptr && share.next() == PageShare::Question::Part) {
+    request.head.target += (source.path.contains('?') ? '&' : '?') + scanner->query();
+  }
   request.timeouts = {.connect = options.timeout,
                       .first_byte = options.timeout,
                       .idle = options.timeout,
@@ -151,9 +162,12 @@ Task<Result<EngineReport>> Scraper::State::ask(const Poll& poll, const EndpointS
   if (source.kind == PollSource::Kind::Models) {
     LLMD_CO_TRY(const std::string page, co_await http::read_all(answer->body(), options.max_page));
     endpoint.list_models(read_models(page));
-  } else if (poll.extractor != nullptr) {
-    LLMD_CO_TRY(report,
-                co_await read_numbers(poll.extractor->scanner_for(endpoint.endpoint), answer->body()));
+  } else if (scanner != nullptr) {
+    LLMD_CO_TRY(Numbers numbers, co_await read_numbers(*scanner, answer->body()));
+    report = std::move(numbers.report);
+    if (!scanner->query().empty()) {
+      share.answered(report, numbers.bytes);
+    }
     endpoint.report(report, std::chrono::steady_clock::now());
     picker.numbers_changed();
   }
@@ -168,12 +182,14 @@ Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
                                                  : options.interval;
   Duration interval = base;
   EngineReport before;
+  PageShare share;
   bool answers = true;
   while (is_listed(endpoint)) {
     const TimePoint asked = std::chrono::steady_clock::now();
-    auto report = co_await ask(poll, *endpoint);
+    auto report = co_await ask(poll, *endpoint, share);
     ++(report ? stats.pages : stats.failures);
     if (!report) {
+      share.failed();
       poll.source->count_failed_poll();
     } else if (poll.extractor != nullptr && is_empty(*report)) {
       poll.source->count_empty_page();

@@ -4,9 +4,9 @@
 // every `interval`; less and less often, up to `longest_interval`, while they stand still, or while nobody
 // waits there, its cache has room, and the requests it counts are those that we have sent to it: leases know
 // those as soon as it does. The longest interval stays below the age at which saturation detectors stop to
-// trust numbers. An
-// endpoint that does not answer keeps its last numbers, which lose their weight with age (gather.h); a line
-// is logged when that begins and when it ends.
+// trust numbers. Where an exporter can tell the wanted series alone, it is asked for no more (page_share.h).
+// An endpoint that does not answer keeps its last numbers, which lose their weight with age (gather.h); a
+// line is logged when that begins and when it ends.
 //
 // One loop. The picker outlives it.
 #pragma once
