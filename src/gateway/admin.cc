@@ -155,7 +155,10 @@ Task<void> Admin::State::handle(Exchange& exchange) {
   } else if (path == "/admin/drain") {
     co_await drain(exchange);
   } else {
-    co_await respond_error(exchange, not_found("{} {} is not part of the admin API", head.method, path));
+    co_await respond_error(exchange, not_found("{} {} is not part of the admin API", head.method, path)
+                                         .hint("there are /admin/api/routing, /admin/discover, "
+                                               "/admin/connections, /admin/explain, /admin/log-level and "
+                                               "/admin/drain"));
   }
 }
 

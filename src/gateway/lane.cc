@@ -318,8 +318,12 @@ Task<void> Lane::handle_own(Visit& visit, const Routing& routing, const Door& do
       co_return;
     }
   }
-  const std::string message = fmt::format("no route matches {} {}; {}", exchange.request().method, path,
-                                          known_routes(routing.table, path));
+  const std::size_t models = shared_.directory->catalog()->mappings.size();
+  const std::string by_model =
+      models == 0 ? std::string()
+                  : "; requests with a `model` in their body go to who serves it (GET /v1/models)";
+  const std::string message = fmt::format("no route matches {} {}; {}{}", exchange.request().method, path,
+                                          known_routes(routing.table, path), by_model);
   const std::string body = openai::error_body(404, message);
   co_await exchange.respond(404, "application/json", body);
   count("", 404, Duration::zero());

@@ -7,6 +7,7 @@
 #include "gateway/picker_request.h"
 #include "gateway/unified_selector.h"
 #include "gateway/unified_targets.h"
+#include "openai/error_body.h"
 #include "proxy/duplex.h"
 #include "proxy/forwarding.h"
 #include "proxy/tunnel.h"
@@ -15,6 +16,11 @@ namespace llmd::gateway {
 namespace {
 
 constexpr std::string_view kModels = "/v1/models";
+
+// Where the gateway answers itself, and only GET.
+bool lists_models(std::string_view path) {
+  return path == kModels || path.starts_with("/v1/models/");
+}
 
 std::string_view without_slash(std::string_view path) {
   return path.size() > 1 && path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
@@ -62,7 +68,7 @@ Task<void> UnifiedApi::wait_for_first_answers() {
 Task<bool> UnifiedApi::list_models(Visit& visit) {
   const http::RequestHead& head = visit.answer().request();
   const std::string_view path = without_slash(head.path());
-  if (head.method != "GET" || (path != kModels && !path.starts_with("/v1/models/"))) {
+  if (!lists_models(path) || (head.method != "GET" && head.method != "HEAD")) {
     co_return false;
   }
   co_await wait_for_first_answers();
@@ -125,6 +131,13 @@ Task<bool> UnifiedApi::handle(Visit& visit, bool listener_trusted, std::string_v
   }
   const bool has_body = exchange.body().length().value_or(1) != 0;
   const bool names_model = head.headers.has("x-model") || head.query_parameter("model");
+  if (lists_models(without_slash(head.path())) && !has_body && !names_model) {
+    http::ResponseHead refused{405, {{"Allow", "GET, HEAD"}, {"Content-Type", "application/json"}}};
+    const std::string text =
+        openai::error_body(405, fmt::format("{} {}: models can be listed only", head.method, head.path()));
+    co_await exchange.respond(std::move(refused), text);
+    co_return true;
+  }
   const auto catalog = shared_.directory->catalog();
   // Without a single backend the list of routes is the better answer.
   if ((!has_body && !names_model && head.method != "POST") ||

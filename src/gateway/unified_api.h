@@ -1,5 +1,5 @@
 // The unified API: one address for every model. Serves what no route claims:
-//   GET /v1/models, GET /v1/models/{id}   what all backends list, from memory
+//   GET /v1/models, GET /v1/models/{id}   what all backends list, from memory (HEAD as well; others 405)
 //   any other path                        goes to who serves the model that the request names
 // The body is passed on as it came, except that `model` is replaced where the engine knows another name, and
 // that owned_by, engine and inference_server, which are for us, are cut out. Private to gateway; one loop.

@@ -169,6 +169,22 @@ TEST_F(UnifiedApis, AnswerMistakesInOpenAisShape) {
   EXPECT_EQ(vllm.asked, 0);
 }
 
+TEST_F(UnifiedApis, SayWhatCanBeAskedWhereNothingIsServed) {
+  auto& vllm = engine("m", "vllm");
+  serve_gateway({target("a", {vllm.address})});
+  const auto head = ask("/v1/models", "", {}, "HEAD");
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.body, "");
+  for (const std::string_view path : {"/v1/models", "/v1/models/", "/v1/models/m"}) {
+    const auto refused = ask(std::string(path), "", {}, "DELETE");
+    EXPECT_EQ(refused.status, 405) << path;
+    EXPECT_EQ(refused.headers.find("allow"), "GET, HEAD");
+    EXPECT_THAT(refused.body, HasSubstr("can be listed only"));
+  }
+  EXPECT_THAT(get("/v1/chat/completions").body, HasSubstr("`model` in their body"));
+  EXPECT_EQ(vllm.asked, 0);
+}
+
 TEST_F(UnifiedApis, RefuseContradictingOwnersWhenStrict) {
   auto& vllm = engine("m", "vllm");
   serve_gateway({target("a", {vllm.address})}, "unified: {strict: true}\n");
