@@ -2,13 +2,10 @@
 
 #include <cmath>
 
-#include "picker/metrics/buckets.h"
 #include "picker/metrics/request_metrics.h"
 
 namespace llmd::picker {
 namespace {
-
-constexpr std::size_t kMostSeries = 10'000;
 
 struct Average {
   double mean = 0;
@@ -48,10 +45,6 @@ constexpr PoolGauge kGauges[] = {
      "llm_d_epp_std_dev_running_requests",
      [](const EndpointState::Numbers& numbers) -> double { return numbers.running; }},
 };
-
-constexpr std::string_view kRatioHelp = "Share of the prompt that the chosen endpoint has cached.";
-constexpr std::string_view kBytesHelp = "Bytes of the prompt that the chosen endpoint has cached.";
-constexpr std::string_view kStagesHelp = "Decisions by the stages that were chosen.";
 
 void write_pool(Page& page, std::string_view pool, const PoolView& view) {
   const LabelText of_pool{{"name", pool}};
@@ -110,33 +103,7 @@ void write_saturation(Page& page, std::string_view pool, const PoolView& view) {
 
 }  // namespace
 
-PickerMetrics::PickerMetrics(metrics::Registry& registry)
-    : seconds_(registry.histogram("llm_d_epp_scheduler_e2e_duration_seconds",
-                                  "Time a scheduling decision takes.", buckets::kDecisionSeconds)),
-      seconds_older_(registry.histogram("inference_extension_scheduler_e2e_duration_seconds",
-                                        "Time a scheduling decision takes.", buckets::kDecisionSeconds)),
-      hit_ratio_(registry.histograms("llm_d_epp_prefix_indexer_hit_ratio", std::string(kRatioHelp),
-                                     {"plugin_name", "plugin_type"}, buckets::kRatios)),
-      hit_ratio_older_(registry.histogram("inference_extension_prefix_indexer_hit_ratio",
-                                          std::string(kRatioHelp), buckets::kRatios)),
-      hit_bytes_(registry.histograms("llm_d_epp_prefix_indexer_hit_bytes", std::string(kBytesHelp),
-                                     {"plugin_name", "plugin_type"}, buckets::kHitBytes)),
-      hit_bytes_older_(registry.histogram("inference_extension_prefix_indexer_hit_bytes",
-                                          std::string(kBytesHelp), buckets::kHitBytes)),
-      attempts_(registry.counters("llm_d_epp_scheduler_attempts_total", "Decisions by result and endpoint.",
-                                  {"status", "target_model_name", "endpoint_name", "namespace", "port"})),
-      attempts_older_(registry.counters("inference_extension_scheduler_attempts_total",
-                                        "Decisions by result and pod.",
-                                        {"status", "target_model_name", "pod_name", "namespace", "port"})),
-      disaggregations_(registry.counters("llm_d_epp_disagg_decision_total", std::string(kStagesHelp),
-                                         {"model_name", "decision_type", "plugin_name", "plugin_type"})),
-      disaggregations_older_(registry.counters("llm_d_inference_scheduler_disagg_decision_total",
-                                               std::string(kStagesHelp), {"model_name", "decision_type"})),
-      prefills_(registry.counters("llm_d_epp_pd_decision_total", std::string(kStagesHelp),
-                                  {"model_name", "decision_type", "plugin_name", "plugin_type"})),
-      prefills_older_(registry.counters("llm_d_inference_scheduler_pd_decision_total",
-                                        std::string(kStagesHelp), {"model_name", "decision_type"})),
-      pools_(std::make_shared<Pools>()) {
+PickerMetrics::PickerMetrics(metrics::Registry& registry) : pools_(std::make_shared<Pools>()) {
   registry.on_write([weak = std::weak_ptr(pools_)](metrics::TextWriter& writer) {
     if (const auto pools = weak.lock()) {
       pools->write(writer);
@@ -162,98 +129,18 @@ std::shared_ptr<RequestMetrics> PickerMetrics::requests() {
   return pools_->requests;
 }
 
-PickerMetrics::Counts& PickerMetrics::attempt(const EndpointState* endpoint, std::string_view model) {
-  const std::size_t key =
-      std::hash<std::string_view>()(model) * 31 + std::hash<const EndpointState*>()(endpoint);
-  const auto known = series_.find(key);
-  if (known != series_.end()) {
-    return known->second;
-  }
-  if (series_.size() >= kMostSeries) {
-    series_.clear();  // they stay in their families
-  }
-  const std::string_view status = endpoint != nullptr ? "success" : "failure";
-  const std::string_view name = endpoint != nullptr ? std::string_view(endpoint->endpoint.name) : "";
-  const std::string_view space = endpoint != nullptr ? std::string_view(endpoint->endpoint.namespace_) : "";
-  const std::string port = endpoint != nullptr ? std::to_string(endpoint->endpoint.address.port) : "";
-  return series_
-      .emplace(key, Counts{attempts_.with({status, model, name, space, port}),
-                           attempts_older_.with({status, model, name, space, port})})
-      .first->second;
-}
-
-PickerMetrics::Counts& PickerMetrics::disaggregation(std::string_view model, std::string_view type,
-                                                     const Plugin& handler) {
-  const std::hash<std::string_view> hash;
-  const std::size_t key = (hash(model) * 37 + hash(type)) * 37 + hash(handler.name);
-  const auto known = series_.find(key);
-  if (known != series_.end()) {
-    return known->second;
-  }
-  const std::string_view named = model.empty() ? "unknown" : model;
-  const bool two_stages = handler.type == "pd-profile-handler";
-  return series_
-      .emplace(
-          key,
-          Counts{(two_stages ? prefills_ : disaggregations_).with({named, type, handler.name, handler.type}),
-                 (two_stages ? prefills_older_ : disaggregations_older_).with({named, type})})
-      .first->second;
-}
-
-const PickerMetrics::Hits& PickerMetrics::hits(const Plugin& predictor) {
-  const std::hash<std::string_view> hash;
-  Hits& found = hits_[hash(predictor.name) * 37 + hash(predictor.type)];
-  if (!found.ratio) {
-    found = {hit_ratio_.with({predictor.name, predictor.type}),
-             hit_bytes_.with({predictor.name, predictor.type})};
-  }
-  return found;
-}
-
 void PickerMetrics::decided(const Plan& plan, const Cycle& cycle, const Stages& stages, Duration took) {
-  const double seconds = std::chrono::duration<double>(took).count();
-  seconds_.observe(seconds);
-  seconds_older_.observe(seconds);
-  const auto count = [](const Counts& twin) {
-    twin.current->add();
-    twin.older->add();
-  };
-  const Row chosen = stages.primary.front();
-  const std::string_view model = cycle.request().target();
-  const std::lock_guard lock(mutex_);
-  if (plan.prediction && cycle.scalar(plan.prediction->total) > 0) {
-    const double matched = cycle.at(plan.prediction->cached, chosen);
-    const double ratio = matched / cycle.scalar(plan.prediction->total);
-    const double bytes = matched * cycle.scalar(plan.prediction->block_tokens) * 4;
-    const Hits& current = hits(*plan.predictor);
-    current.ratio->observe(ratio);
-    hit_ratio_older_.observe(ratio);
-    current.bytes->observe(bytes);
-    hit_bytes_older_.observe(bytes);
-  }
-  count(attempt(&cycle.endpoint(chosen), model));
-  if (plan.handler != nullptr && plan.handler->is_disaggregating()) {
-    const bool encodes = !stages.encode.empty();
-    count(disaggregation(model,
-                         stages.prefill ? (encodes ? "encode-prefill-decode" : "prefill-decode")
-                                        : (encodes ? "encode-decode" : "decode-only"),
-                         *plan.handler));
-  }
+  pools_->decisions.decided(plan, cycle, stages, took);
 }
 
 void PickerMetrics::rejected(const Cycle& cycle, Duration took) {
-  const double seconds = std::chrono::duration<double>(took).count();
-  seconds_.observe(seconds);
-  seconds_older_.observe(seconds);
-  const std::lock_guard lock(mutex_);
-  const Counts& failed = attempt(nullptr, cycle.request().target());
-  failed.current->add();
-  failed.older->add();
+  pools_->decisions.rejected(cycle, took);
 }
 
 void PickerMetrics::Pools::write(metrics::TextWriter& writer) {
   const std::lock_guard lock(mutex);
   Page page;
+  decisions.write(page);
   if (requests) {
     requests->write(page);
   }

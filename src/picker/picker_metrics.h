@@ -10,10 +10,9 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "metrics/registry.h"
-#include "picker/evaluate.h"
+#include "picker/metrics/decision_metrics.h"
 #include "picker/metrics/page.h"
 
 namespace llmd::picker {
@@ -50,44 +49,12 @@ class PickerMetrics {
   void rejected(const Cycle& cycle, Duration took);
 
  private:
-  using Counters = metrics::Family<metrics::Counter>;
-  using Histograms = metrics::Family<metrics::Histogram>;
-  // Both names of one series.
-  template <typename Metric>
-  struct Twin {
-    std::shared_ptr<Metric> current;
-    std::shared_ptr<Metric> older;
-  };
-  using Counts = Twin<metrics::Counter>;
-  struct Hits {
-    std::shared_ptr<metrics::Histogram> ratio;
-    std::shared_ptr<metrics::Histogram> bytes;
-  };
-  Counts& attempt(const EndpointState* endpoint, std::string_view model);
-  Counts& disaggregation(std::string_view model, std::string_view type, const Plugin& handler);
-  const Hits& hits(const Plugin& predictor);
-
-  metrics::Histogram& seconds_;
-  metrics::Histogram& seconds_older_;
-  Histograms& hit_ratio_;
-  metrics::Histogram& hit_ratio_older_;
-  Histograms& hit_bytes_;
-  metrics::Histogram& hit_bytes_older_;
-  Counters& attempts_;
-  Counters& attempts_older_;
-  Counters& disaggregations_;
-  Counters& disaggregations_older_;
-  Counters& prefills_;  // the same under the name of the time before encoders
-  Counters& prefills_older_;
-
-  std::mutex mutex_;  // guards these; with() would make texts each time
-  std::unordered_map<std::size_t, Counts> series_;
-  std::unordered_map<std::size_t, Hits> hits_;
   // Shared with the page's callback, which lives as long as the registry.
   struct Pools {
     std::mutex mutex;
     std::map<std::string, Pool> pools;
     std::shared_ptr<RequestMetrics> requests;
+    DecisionMetrics decisions;
     void write(metrics::TextWriter& writer);
   };
   const std::shared_ptr<Pools> pools_;
