@@ -231,6 +231,21 @@ class Objects(World):
                 self.assertEqual(request.status, status, request.refusal)
 
 
+class Shedding(World):
+    def test_what_is_shed_is_429_or_503_with_a_reason_and_a_time(self):
+        objects = self.write("objects.yaml", OBJECTS)
+        # Nobody scrapes anything from port 1: without numbers the pool counts as saturated.
+        endpoints = self.write("e.yaml", "endpoints: [{name: a, address: 127.0.0.1, port: 1}]")
+        for flags, status in (([], 429), (["--shed-with-503"], 503)):
+            with self.subTest(flags=flags):
+                self.start("--endpoints-file", endpoints, "--objects-file", objects, *flags)
+                refused = self.proxy.complete(headers={"x-llm-d-inference-objective": "batch"})
+                self.assertEqual(refused.status, status)
+                self.assertIn("x-llm-d-request-dropped-reason", refused.refusal_headers)
+                self.assertGreater(int(refused.refusal_headers["retry-after"]), 0)
+                self.assertEqual(self.proxy.complete().status, None, "not sheddable: served")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--picker", required=True)
