@@ -71,8 +71,8 @@ def look_ups(plan):
         for counter, at_most in (("p50", 100), ("p99", 250)):
             runs = of(found, f"match/{name}_cold", f"cpu_{counter}_us")
             yield report.Figure(f"look-up of 6,400 cold blocks, {title}: {counter.upper()}", "µs", runs, at_most=at_most)
-    memory = of(found, "match/chains_cold", "MiB")
-    yield report.Figure("memory, 100 endpoints × 31,250 distinct blocks", "MiB", memory, at_most=200)
+        memory = of(found, f"match/{name}_cold", "MiB")
+        yield report.Figure(f"memory, 100 endpoints × 31,250 distinct blocks, {title}", "MiB", memory, at_most=200)
     allocations = of(found, "match/chains_cold", "allocations")
     yield report.Figure("allocations in 300 look-ups", "", allocations, at_most=0)
 
@@ -105,10 +105,10 @@ def scraping(plan, folder):
                 time.sleep(plan.seconds)
                 took = time.monotonic() - start
                 rates.append((served(pages_port) - asked) / took)
-                # A busy machine answers late: the cost is that of all pages that were due.
-                runs.append((processes.cpu_seconds(picker.pid) - cpu) / took * PAGES_DUE / rates[-1])
-    print(f"scraping: {min(rates):.0f} … {max(rates):.0f} pages/s of {PAGES_DUE}", flush=True)
+                runs.append((processes.cpu_seconds(picker.pid) - cpu) / took)
     yield report.Figure("idle, 100 endpoints asked every 50 ms, pages of 100 KB", "cores", runs, at_most=0.3)
+    # On a machine too busy to serve the pages the cores above say nothing.
+    yield report.Figure("the pages it got meanwhile", "pages/s", rates, at_least=0.95 * PAGES_DUE)
 
 
 def figures(plan, folder):
