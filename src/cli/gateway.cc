@@ -15,12 +15,14 @@
 #include "gateway/file_source.h"
 #include "gateway/kube_source.h"
 #include "process/signals.h"
+#include "trace/tracing.h"
 
 namespace llmd::cli {
 namespace {
 
 // For entries made by hand, which may be for others to read only.
 constexpr auto kRoutesWait = std::chrono::seconds(5);
+constexpr auto kLastSpansWait = std::chrono::seconds(2);
 
 struct GatewayArguments {
   std::vector<std::string> files;
@@ -132,6 +134,7 @@ struct Running {
   const gateway::GatewayOptions& options;
   async::EventLoop& loop;
   gateway::Gateway& gateway;
+  trace::Tracing& tracing;
   async::Event asked_to_drain;
   async::Event objects_read;
   Source source = {};
@@ -178,6 +181,7 @@ Task<void> Running::run() {
   process::Signals signals(loop, {SIGINT, SIGTERM});
   const auto signal = [&signals]() -> Task<void> { co_await signals.wait(); };
   co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
+    scope.spawn("spans", tracing.run());
     scope.spawn("objects", source.files ? source.files->run() : source.objects->run());
     if (admin) {
       scope.spawn("admin", admin->run());
@@ -203,6 +207,7 @@ Task<void> Running::run() {
     co_await async::finishes_before(asked_to_drain.wait(), signal());
     co_await gateway.drain(async::Deadline::after(std::chrono::seconds(arguments.drain_seconds)));
   });
+  co_await tracing.finish(async::Deadline::after(kLastSpansWait));
   if (source.objects) {
     co_await source.objects->step_down();
   }
@@ -253,12 +258,16 @@ Result<int> run_gateway(Arguments arguments) {
     return 0;
   }
   LLMD_TRY(auto gateway_options, options_of(options));
+  LLMD_TRY(auto tracing_settings, trace::trace_settings(trace::process_environment, "llmd-gateway"));
   async::EventLoop loop;
+  LLMD_TRY(const auto tracing, trace::Tracing::create(loop, std::move(tracing_settings)));
+  gateway_options.tracer = tracing->tracer();
   gateway::Gateway gateway(loop, gateway_options);
   Running running{.arguments = options,
                   .options = gateway_options,
                   .loop = loop,
                   .gateway = gateway,
+                  .tracing = *tracing,
                   .asked_to_drain = async::Event(loop.executor()),
                   .objects_read = async::Event(loop.executor())};
   LLMD_TRY_VOID(running.open());

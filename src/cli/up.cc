@@ -21,6 +21,7 @@
 #include "node/node.h"
 #include "operator/operator.h"
 #include "process/signals.h"
+#include "trace/tracing.h"
 
 namespace llmd::cli {
 namespace {
@@ -58,6 +59,7 @@ class Machine {
   std::unique_ptr<kube::Client> client_;
   std::unique_ptr<controllers::Controllers> controllers_;
   std::unique_ptr<operators::Operator> operator_;
+  std::unique_ptr<trace::Tracing> tracing_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<gateway::Admin> admin_;  // null: none is wanted, or its port is in use
   std::unique_ptr<gateway::KubeSource> routes_;
@@ -76,7 +78,10 @@ Result<void> Machine::open() {
   LLMD_TRY(const auto credentials, ensure_credentials(data_));
   LLMD_TRY_VOID(open_api_server(credentials));
   LLMD_TRY(const auto configuration, options_.gateway.read());
-  gateway_ = std::make_unique<gateway::Gateway>(loop_, gateway::apply_configuration({}, configuration));
+  LLMD_TRY(auto tracing_settings, trace::trace_settings(trace::process_environment, "llmd-gateway"));
+  LLMD_TRY(tracing_, trace::Tracing::create(loop_, std::move(tracing_settings)));
+  gateway_ = std::make_unique<gateway::Gateway>(
+      loop_, gateway::apply_configuration({.tracer = tracing_->tracer()}, configuration));
   auto address = gateway_->listen({options_.host, options_.port});
   if (!address) {
     return std::unexpected(with_port_hint(std::move(address).error().within("gateway"), "--port"));
@@ -126,6 +131,7 @@ Result<void> Machine::open_clients(const Credentials& credentials) {
 }
 
 void Machine::start() {
+  scope_.spawn("spans", tracing_->run());
   scope_.spawn("gateway", gateway_->run());
   if (admin_) {
     scope_.spawn("admin", admin_->run());
@@ -156,6 +162,7 @@ Task<void> Machine::stop() {
   std::fflush(stdout);
   co_await gateway_->drain(async::Deadline::after(1s));
   co_await scope_.close();
+  co_await tracing_->finish(async::Deadline::after(1s));
   co_await node_->shutdown();
   co_await server_scope_.close();
 }

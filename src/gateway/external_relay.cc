@@ -77,10 +77,14 @@ Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay_as(Speech speech, 
   const ExternalPicker& picker = backend.picker;
   Decision decision;
   const auto deadline = options.total.or_after(shared_.options.picker_timeout);
+  trace::Span asking = visit.trace().begin("ask picker", trace::SpanKind::Client);
+  asking.set("llmd.picker", std::string_view(picker.name));
+  visit.trace().mark(request.head.headers, asking);
   auto decided =
       co_await async::with_deadline(deadline, "its decision", decide(picker, scheme, request, decision));
   if (!decided) {
     Error error = std::move(decided).error().within("endpoint picker " + picker.name);
+    asking.fail(error.text());
     const bool late = options.total.expired();
     shared_.metrics.external_picks.with({picker.name, picker.fail_open ? "failed_open" : "failed_closed"})
         ->add();
@@ -93,6 +97,7 @@ Task<std::optional<proxy::RelayOutcome>> ExternalRelay::relay_as(Speech speech, 
                    : proxy::answer_error(visit.answer(), answer));
     co_return proxy::RelayOutcome{.status = grpc ? 200 : http_status(answer.kind), .error = answer};
   }
+  asking.end();
   shared_.metrics.external_picks.with({picker.name, decision.picked.refused ? "refused" : "picked"})->add();
   if (auto& refused = decision.picked.refused) {
     const int status = refused->head.status;
@@ -117,9 +122,10 @@ Task<proxy::RelayOutcome> ExternalRelay::follow(Speech speech, Visit& visit, Ext
     request.body = *picked.body;
   }
   PickedTargets targets(shared_, visit, std::move(picked.destinations), backend.endpoints);
+  proxy::Targets& traced = visit.trace().traced(targets);
   proxy::RelayOutcome outcome;
   if (speech == Speech::Http && proxy::asks_for_upgrade(visit.answer().request())) {
-    outcome = co_await proxy::tunnel(visit.answer(), upstreams_.http1_of(backend.protocol), targets,
+    outcome = co_await proxy::tunnel(visit.answer(), upstreams_.http1_of(backend.protocol), traced,
                                      std::move(request), options);
   } else {
     WholeBody whole(visit.answer(), request.body);  // where a call reads it
@@ -131,9 +137,9 @@ Task<proxy::RelayOutcome> ExternalRelay::follow(Speech speech, Visit& visit, Ext
     auto both = [&](async::Scope& scope) -> Task<void> {
       scope.spawn("ext_proc answer", answer.pump());
       outcome = speech == Speech::Grpc
-                    ? co_await proxy::relay_duplex(answer, upstreams_.http2_of(backend.protocol), targets,
+                    ? co_await proxy::relay_duplex(answer, upstreams_.http2_of(backend.protocol), traced,
                                                    std::move(request), options)
-                    : co_await proxy::relay(answer, upstreams_.of(backend.protocol), targets,
+                    : co_await proxy::relay(answer, upstreams_.of(backend.protocol), traced,
                                             std::move(request), options);
     };
     co_await async::with_scope(executor_, both);

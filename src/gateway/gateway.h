@@ -21,6 +21,7 @@
 #include "json/value.h"
 #include "net/address.h"
 #include "net/tls.h"
+#include "trace/span.h"
 
 namespace llmd::gateway {
 
@@ -40,6 +41,7 @@ struct GatewayOptions {
   OutlierOptions outliers = {};
   // API keys, unified API, access log. Its limits and timeouts are applied by apply_configuration().
   std::shared_ptr<const GatewayConfiguration> configuration = {};
+  const trace::Tracer* tracer = nullptr;           // spans of requests; outlives the gateway; null: none
   std::shared_ptr<const net::TlsServer> tls = {};  // of the address given to listen(); null: plain HTTP
 
   // Opens the ports of the Gateways' listeners beside the address given to listen(), which takes the requests

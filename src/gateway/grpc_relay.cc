@@ -87,8 +87,9 @@ Task<proxy::RelayOutcome> GrpcRelay::relay_here(Visit& visit, http::Exchange& ex
   wanted.path = exchange.request().path();
   wanted.priority = priority_of(wanted.objective, call.backend.priorities);
   ServiceTargets targets(shared_, changed_, call.picker, wanted, call.key);
-  auto outcome = co_await proxy::relay_duplex(exchange, upstreams_.http2_of(call.backend.protocol), targets,
-                                              std::move(call.request), relay_options(shared_.options));
+  auto outcome = co_await proxy::relay_duplex(exchange, upstreams_.http2_of(call.backend.protocol),
+                                              visit.trace().traced(targets), std::move(call.request),
+                                              relay_options(shared_.options));
   targets.note(outcome, visit.answer());
   co_return outcome;
 }

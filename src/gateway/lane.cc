@@ -270,11 +270,11 @@ Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routi
   wanted.priority = priority_of(wanted.objective, chosen.priorities);
   ServiceTargets targets(shared_, changed_, *routing.pickers.find(key)->second, wanted, key);
   targets.end_by(job.total);
-  auto relayed =
-      proxy::asks_for_upgrade(exchange.request()) && !chosen.protocol.http2
-          ? proxy::tunnel(exchange, upstreams_.http1_of(chosen.protocol), targets, std::move(request),
-                          relaying)
-          : proxy::relay(exchange, upstreams_.of(chosen.protocol), targets, std::move(request), relaying);
+  auto relayed = proxy::asks_for_upgrade(exchange.request()) && !chosen.protocol.http2
+                     ? proxy::tunnel(exchange, upstreams_.http1_of(chosen.protocol),
+                                     visit.trace().traced(targets), std::move(request), relaying)
+                     : proxy::relay(exchange, upstreams_.of(chosen.protocol), visit.trace().traced(targets),
+                                    std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
   targets.note(outcome, exchange);
   co_return outcome;

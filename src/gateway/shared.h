@@ -41,7 +41,8 @@ struct Metrics {
 
 struct Shared {
   explicit Shared(GatewayOptions chosen)
-      : options(chosen), traffic(chosen.configuration ? *chosen.configuration : GatewayConfiguration()) {}
+      : options(chosen),
+        traffic(chosen.configuration ? *chosen.configuration : GatewayConfiguration(), chosen.tracer) {}
 
   const GatewayOptions options;
   Traffic traffic;

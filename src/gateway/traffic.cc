@@ -21,7 +21,8 @@ std::string request_id_of(const http::RequestHead& head) {
 
 }  // namespace
 
-Traffic::Traffic(GatewayConfiguration given) : configuration(std::move(given)), keys(configuration.apiKeys) {}
+Traffic::Traffic(GatewayConfiguration given, const trace::Tracer* used)
+    : configuration(std::move(given)), keys(configuration.apiKeys), tracer(used) {}
 
 Result<void> Traffic::open() {
   if (!configuration.accessLog.path.empty()) {
@@ -60,7 +61,8 @@ Visit::Visit(Traffic& traffic, http::Exchange& arrived)
     : traffic_(traffic),
       notes_{.request_id = request_id_of(arrived.request())},
       client_(arrived.peer()),
-      answer_(arrived, notes_.request_id) {
+      answer_(arrived, notes_.request_id),
+      trace_(traffic.tracer, arrived.request()) {
   const std::lock_guard lock(traffic_.mutex_);
   place_ = traffic_.visits_.insert(traffic_.visits_.end(), this);
 }
@@ -100,6 +102,9 @@ Visit::~Visit() {
         usage.prompt_tokens.value_or(static_cast<std::int64_t>((notes_.request_bytes + 3) / 4));
     key_->limits().spend_tokens(prompt + usage.completion_tokens.value_or(answer_.events()), now);
   }
+  if (trace_.sampled()) {
+    end_trace(status, usage);
+  }
   if (traffic_.log_) {
     const http::RequestHead& head = answer_.request();
     traffic_.log_->write({.time = std::chrono::system_clock::now(),
@@ -124,6 +129,35 @@ Visit::~Visit() {
                           .first_byte = answer_.first_byte(),
                           .error = notes_.error});
   }
+}
+
+void Visit::end_trace(int status, const picker::Usage& usage) {
+  trace::Span& span = trace_.server();
+  span.set("http.response.status_code", status);
+  span.set("llmd.request.id", std::string_view(notes_.request_id));
+  const std::pair<std::string_view, const std::string*> texts[] = {
+      {"http.route", &notes_.route},
+      {"gen_ai.request.model", &notes_.model},
+      {"gen_ai.response.model", &notes_.target_model},
+      {"llmd.model.owner", &notes_.owner}};
+  for (const auto& [key, text] : texts) {
+    if (!text->empty()) {
+      span.set(key, std::string_view(*text));
+    }
+  }
+  if (usage.prompt_tokens) {
+    span.set("gen_ai.usage.input_tokens", *usage.prompt_tokens);
+  }
+  if (usage.completion_tokens) {
+    span.set("gen_ai.usage.output_tokens", *usage.completion_tokens);
+  }
+  if (notes_.attempts > 1) {
+    span.set("http.request.resend_count", notes_.attempts - 1);
+  }
+  if (status >= 500 || !notes_.error.empty()) {
+    span.fail(notes_.error);
+  }
+  span.end();
 }
 
 Task<bool> Visit::admit() {
@@ -171,6 +205,7 @@ void Visit::clean(http::Headers& headers, bool listener_trusted) const {
   if (headers.find("x-request-id") != notes_.request_id) {
     headers.set("X-Request-Id", notes_.request_id);
   }
+  trace_.mark(headers);
 }
 
 void Visit::set_upstream(std::string upstream) {
@@ -183,6 +218,7 @@ void Visit::note_outcome(const proxy::RelayOutcome& outcome) {
   if (outcome.error) {
     notes_.error = outcome.error->text();
   }
+  trace_.end_attempt(outcome.error);
 }
 
 Task<void> Visit::refuse(const openai::ApiError& error, std::string_view reason) {

@@ -12,6 +12,7 @@
 #include "gateway/api_keys.h"
 #include "gateway/configuration.h"
 #include "gateway/request_metrics.h"
+#include "gateway/request_trace.h"
 #include "json/value.h"
 #include "proxy/relay.h"
 
@@ -37,13 +38,15 @@ class Visit;
 
 class Traffic {
  public:
-  explicit Traffic(GatewayConfiguration configuration);
+  // `tracer` may be null; outlives the requests.
+  explicit Traffic(GatewayConfiguration configuration, const trace::Tracer* tracer = nullptr);
   // Opens what the configuration names. Before the first request.
   Result<void> open();
 
   const GatewayConfiguration configuration;
   const ApiKeys keys;
   RequestMetrics metrics;
+  const trace::Tracer* const tracer;
 
   bool trusts_listener(const net::Address& listener) const;
   // Running requests, the oldest first: [{requestId, client, method, path, model, upstream, seconds}].
@@ -65,6 +68,7 @@ class Visit {
 
   Answer& answer() { return answer_; }
   RequestNotes& notes() { return notes_; }
+  RequestTrace& trace() { return trace_; }
   // Who asks, and whether within the limits. The refusal has been answered then.
   Task<bool> admit();
   const ApiKey* key() const { return key_; }
@@ -73,7 +77,7 @@ class Visit {
   }
   // The model is known now. Nullopt: the key may use it.
   std::optional<openai::ApiError> use_model(std::string_view model, bool stream, std::size_t request_bytes);
-  // The headers as an engine may see them: no control headers from outside, no key, our request id.
+  // The headers as an engine may see them: no control headers from outside, no key, our request id and trace.
   void clean(http::Headers& headers, bool listener_trusted) const;
   Task<void> refuse(const openai::ApiError& error, std::string_view reason);
   void set_upstream(std::string upstream);
@@ -81,10 +85,13 @@ class Visit {
 
  private:
   friend class Traffic;
+  void end_trace(int status, const picker::Usage& usage);
+
   Traffic& traffic_;
   RequestNotes notes_;
   net::Address client_;
   Answer answer_;
+  RequestTrace trace_;
   const ApiKey* key_ = nullptr;
   RateLimits::Use use_;
   std::string counted_as_;  // label of the running gauge; empty: not counted

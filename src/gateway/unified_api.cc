@@ -230,9 +230,10 @@ Task<proxy::RelayOutcome> UnifiedApi::relay(Visit& visit, UnifiedTargets& target
     targets.fail_open();
   }
   ChosenClient client(upstreams_, targets);
+  proxy::Targets& traced = visit.trace().traced(targets);
   auto relayed = proxy::asks_for_upgrade(visit.answer().request())
-                     ? proxy::tunnel(visit.answer(), client, targets, std::move(request), relaying)
-                     : proxy::relay(visit.answer(), client, targets, std::move(request), relaying);
+                     ? proxy::tunnel(visit.answer(), client, traced, std::move(request), relaying)
+                     : proxy::relay(visit.answer(), client, traced, std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
   targets.note(outcome);
   co_return outcome;

@@ -214,7 +214,7 @@ class Answer:
 class Gateway:
     """One `llmd gateway` process and the folder of objects it reads."""
 
-    def __init__(self, objects, *arguments, config=None):
+    def __init__(self, objects, *arguments, config=None, environment=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="llmd-gateway-"))
         self.objects = self.folder / "objects"
         self.objects.mkdir()
@@ -226,7 +226,7 @@ class Gateway:
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(
             [LLMD, "gateway", "-f", str(self.objects), "--port", "0", "--admin", "none", *arguments],
-            stdout=subprocess.PIPE, stderr=self.log, text=True)
+            stdout=subprocess.PIPE, stderr=self.log, text=True, env={**os.environ, **(environment or {})})
         line = self.process.stdout.readline()
         if not line.startswith("gateway "):
             self.process.kill()
