@@ -13,6 +13,7 @@
 #include "picker/metrics/request_metrics.h"
 #include "picker/picker_metrics.h"
 #include "picker/plan.h"
+#include "picker/plugins/agent_identity.h"
 #include "picker/saturation.h"
 
 namespace llmd::picker {
@@ -156,7 +157,20 @@ std::unexpected<Rejection> Picker::reject(const Cycle& cycle, const Stages& stag
   return std::unexpected(std::move(rejection));
 }
 
+// An agent's session is its flow where no header names another one.
+Request Picker::with_flow(Request request) const {
+  const auto flow = plan_->identity != nullptr && request.fairness_id == kDefaultFairnessId
+                        ? plan_->identity->of(request.headers)
+                        : std::nullopt;
+  request.fairness_id = flow.value_or(request.fairness_id);
+  return request;
+}
+
 PickResult<Decision> Picker::pick(const Request& request, std::span<const EndpointPtr> exclude) const {
+  return plan_->identity != nullptr ? pick_now(with_flow(request), exclude) : pick_now(request, exclude);
+}
+
+PickResult<Decision> Picker::pick_now(const Request& request, std::span<const EndpointPtr> exclude) const {
   Workspace& space = workspace();
   Cycle& cycle = space.cycle;
   static const Stages kNothing;
@@ -277,6 +291,7 @@ Task<PickResult<Decision>> Picker::decide(Request request, async::Deadline deadl
     co_return pick(request);
   }
   const auto flow = flow_;
+  request = with_flow(std::move(request));
   auto admitted = co_await flow->admit(request, deadline);
   if (!admitted) {
     co_return std::unexpected(std::move(admitted).error());

@@ -114,6 +114,8 @@ class Picker {
 
  private:
   Picker(std::shared_ptr<const Plan> plan, PickerOptions options);
+  Request with_flow(Request request) const;
+  PickResult<Decision> pick_now(const Request& request, std::span<const EndpointPtr> exclude) const;
   PickResult<Decision> conclude(const Request& request, const Cycle& cycle, const Evaluation& evaluation,
                                 Stopwatch& watch) const;
   std::unexpected<Rejection> reject(const Cycle& cycle, const Stages& stages, Rejection rejection) const;

@@ -12,6 +12,7 @@
 
 namespace llmd::picker {
 
+class AgentIdentity;
 class CoreMetricsExtractor;
 class PluginTimes;
 class PollSource;
@@ -51,7 +52,8 @@ struct Plan {
   std::vector<const Measured*> measured;
   const SaturationDetector* detector = nullptr;
   const UsageLimit* usage_limit = nullptr;
-  std::optional<Column> uncached_tokens;  // what a lease counts; absent: the whole prompt
+  const AgentIdentity* identity = nullptr;  // names flows that no header names; null: nobody does
+  std::optional<Column> uncached_tokens;    // what a lease counts; absent: the whole prompt
   // The stages whose fullness is looked at one by one, as predicates (flow control only).
   struct StageMasks {
     unsigned prefill = 0;

@@ -7,6 +7,7 @@
 #include "picker/datalayer/sources.h"
 #include "picker/plugins/active_request_scorer.h"
 #include "picker/plugins/admitters.h"
+#include "picker/plugins/agent_identity.h"
 #include "picker/plugins/approximate_prefix_producer.h"
 #include "picker/plugins/attribute_plugins.h"
 #include "picker/plugins/attribute_reporter.h"

@@ -4,6 +4,7 @@
 #include "picker/datalayer/sources.h"
 #include "picker/flowcontrol/policies.h"
 #include "picker/metrics/plugin_times.h"
+#include "picker/plugins/agent_identity.h"
 
 namespace llmd::picker {
 namespace {
@@ -173,6 +174,10 @@ void PlanBuilder::collect_roles() {
   collect(plan_->plugins, plan_->watchers);
   collect(plan_->plugins, plan_->inspectable);
   collect(plan_->plugins, plan_->measured);
+  for (const auto& plugin : plan_->plugins) {
+    const auto* identity = dynamic_cast<const AgentIdentity*>(plugin.get());
+    plan_->identity = plan_->identity != nullptr ? plan_->identity : identity;
+  }
   const auto rank = [this](const Producer* producer) {
     const auto& kinds = provides_[producer];
     std::size_t last = kinds.empty() ? std::size(kKinds) + 1 : 0;  // others may need any kind

@@ -45,19 +45,36 @@ class SessionIdProducer final : public Plugin {
   const IdSource source;
 };
 
+// Which of a decision's endpoints a session stays with.
+enum class Place { Primary, Prefill, Encode };
+
 // Marks the pinned endpoint in a column; what filter and scorer have in common.
 class Affinity : public Producer, public RequestHook {
  public:
-  explicit Affinity(Column pinned) : pinned_(pinned) {}
+  Affinity(Column pinned, Place place) : pinned_(pinned), place_(place) {}
 
  protected:
   bool is_pinned(const Cycle& cycle, Row row) const { return cycle.at(pinned_, row) > 0; }
+  // The endpoint that the session stays with; null where that stage did not run.
+  const EndpointState* target(const Decision& decision) const {
+    switch (place_) {
+      case Place::Prefill:
+        return decision.prefill_lease.endpoint().get();
+      case Place::Encode:
+        return decision.encode_leases.empty() ? nullptr : decision.encode_leases.front().endpoint().get();
+      case Place::Primary:
+        break;
+    }
+    return decision.lease.endpoint().get();
+  }
   const Column pinned_;
+  const Place place_;
 };
 
 class TokenAffinity : public Affinity {
  public:
-  TokenAffinity(Column pinned, std::string header) : Affinity(pinned), header_(std::move(header)) {}
+  TokenAffinity(Column pinned, Place place, std::string header)
+      : Affinity(pinned, place), header_(std::move(header)) {}
 
   void produce(Cycle& cycle) const override {
     const auto token = cycle.request().headers.find(header_);
@@ -70,8 +87,8 @@ class TokenAffinity : public Affinity {
     }
   }
   void response_headers(Decision& decision, int, const HeaderView&, HeaderEdits& edits) const override {
-    if (decision.lease) {
-      edits.set(header_, decision.lease.endpoint()->session_token);
+    if (const EndpointState* endpoint = target(decision)) {
+      edits.set(header_, endpoint->session_token);
     }
   }
 
@@ -86,7 +103,8 @@ class IdAffinity : public Affinity {
     Duration idle{};
     Duration sweep{};
   };
-  IdAffinity(Column pinned, Options options) : Affinity(pinned), options_(std::move(options)) {}
+  IdAffinity(Column pinned, Place place, Options options)
+      : Affinity(pinned, place), options_(std::move(options)) {}
 
   void produce(Cycle& cycle) const override {
     const auto id = session_of(cycle.request());
@@ -105,9 +123,10 @@ class IdAffinity : public Affinity {
   }
 
   // A session moves only when its endpoint was no candidate, not when others outvoted it.
-  void dispatched(const Cycle& cycle, const Stages& stages, Decision&) const override {
+  void dispatched(const Cycle& cycle, const Stages&, Decision& decision) const override {
     const auto id = session_of(cycle.request());
-    if (!id) {
+    const EndpointState* endpoint = target(decision);
+    if (!id || endpoint == nullptr) {
       return;
     }
     const bool held = std::ranges::any_of(cycle.candidates(), [&](Row row) { return is_pinned(cycle, row); });
@@ -119,7 +138,7 @@ class IdAffinity : public Affinity {
     }
     bound->second.used = cycle.now();
     if (!held || bound->second.endpoint.empty()) {
-      bound->second.endpoint = cycle.endpoint(stages.primary.front()).full_name;
+      bound->second.endpoint = endpoint->full_name;
     }
   }
 
@@ -216,15 +235,19 @@ std::unique_ptr<Plugin> make(PluginSetup& setup) {
   setup.parameters.read_choice("strategy", strategy, {"encoded_endpoint_header", "session_id"});
   setup.parameters.read("headerName", header);
   setup.parameters.object("encodedEndpointHeaderConfig").read("header", header);
-  setup.parameters.accept({"profileName"});
+  std::string profile;
+  setup.parameters.read("profileName", profile);
+  const Place place = profile == "prefill"  ? Place::Prefill
+                      : profile == "encode" ? Place::Encode
+                                            : Place::Primary;
   const Column pinned = setup.names().column(fmt::format("session/{}", setup.plugin_name));
   if (strategy == 1) {
-    return std::make_unique<Role<IdAffinity>>(pinned, read_id_options(setup));
+    return std::make_unique<Role<IdAffinity>>(pinned, place, read_id_options(setup));
   }
   setup.parameters.object("sessionIdConfig").accept_all();
   header = to_lower(header);
   setup.reads_header(header);
-  return std::make_unique<Role<TokenAffinity>>(pinned, header);
+  return std::make_unique<Role<TokenAffinity>>(pinned, place, header);
 }
 
 }  // namespace
@@ -247,11 +270,6 @@ Result<std::unique_ptr<Plugin>> make_session_id_producer(PluginSetup& setup) {
   source.header = to_lower(source.header);
   setup.provide("session");
   return std::make_unique<SessionIdProducer>(std::move(source));
-}
-
-Result<std::unique_ptr<Plugin>> make_agent_identity(PluginSetup& setup) {
-  setup.parameters.accept({"additionalSessionHeaders"});
-  return std::make_unique<Plugin>();
 }
 
 }  // namespace llmd::picker
