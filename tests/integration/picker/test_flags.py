@@ -143,6 +143,34 @@ class EnginesMetrics(World):
         self.assertEqual((endpoint["waiting"], endpoint["running"], endpoint["kvUsage"]), (7, 3, 0.5))
 
 
+class Mistakes(World):
+    def test_values_that_make_no_sense_are_refused_at_start(self):
+        rows = [("--grpc-max-recv-msg-size=many", "grpc-max-recv-msg-size: expected a size"),
+                ("--endpoint-target-ports=8000,0", "endpoint-target-ports: '0' is not a port"),
+                ("--endpoint-target-ports=65536", "endpoint-target-ports: '65536' is not a port"),
+                ("--grpc-port=65536", "grpc-port"),
+                ("--drain-timeout=5", "5"),
+                ("--refresh-metrics-interval=often", "often"),
+                ("--enable-grpc-stream-metrics=perhaps", "enable-grpc-stream-metrics: expected true or false"),
+                ("--zap-log-level=loud", "zap-log-level: expected error, info, debug or a number"),
+                ("--model-server-metrics-port=70000", "model-server-metrics-port: '70000' is not a port"),
+                ("--model-server-metrics-scheme=ftp", "scheme"),
+                ("--total-queued-requests-metric={", "queuedRequestsSpec"),
+                ("--metrics-prot=1", "--metrics-port")]
+        for flag, said in rows:
+            with self.subTest(flag=flag):
+                self.assertIn(said, self.refused(flag))
+        both = self.refused("--config-text=plugins: []", "--config-file", self.endpoints)
+        self.assertIn("exclude each other", both)
+
+    def test_every_spelling_is_one_flag(self):
+        for flag in ["--grpc-max-recv-msg-size=1Mi", "--grpcMaxRecvMsgSize=1000000", "-grpc_max_recv_msg_size=1M",
+                     "--drain-timeout=1m", "--refreshMetricsInterval=10ms", "-refresh-metrics-interval=1s",
+                     "--enable-grpc-stream-metrics", "-enableGrpcStreamMetrics=false", "-v=4", "--v=2"]:
+            with self.subTest(flag=flag):
+                self.assertIn("llm_d_epp_info", self.start(flag).get("/metrics"))
+
+
 class Silence(World):
     def test_flags_without_effect_say_so_unless_they_ask_for_what_happens_anyway(self):
         rows = [("--tracing=true", True), ("--tracing=false", False), ("--zap-encoder=json", False),
