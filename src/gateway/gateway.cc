@@ -83,16 +83,6 @@ DirectoryOptions directory_options(const GatewayConfiguration& configuration) {
           .pools = configuration.pools};
 }
 
-// Each priority that an objective gives has a band of its own in flow control.
-void set_priorities(const picker::Picker& picker,
-                    const std::map<std::string, int, std::less<>>& by_objective) {
-  std::vector<int> priorities;
-  for (const auto& [name, priority] : by_objective) {
-    priorities.push_back(priority);
-  }
-  picker.set_priorities(priorities);
-}
-
 }  // namespace
 
 struct Gateway::State {
@@ -107,7 +97,10 @@ struct Gateway::State {
       const auto found = routing->pickers.find(key);
       return found == routing->pickers.end() ? nullptr : found->second;
     });
-    directory.on_change([this] { routing_changed(); });
+    directory.on_change([this] {
+      scrape_pools();
+      routing_changed();
+    });
     for (int i = 1; i < options.loops; ++i) {
       others.push_back(std::make_unique<LaneThread>(shared));
     }
@@ -116,9 +109,9 @@ struct Gateway::State {
 
   // Leases are counted where they are held; the page sums them up.
   void write_running(metrics::TextWriter& writer) {
-    const auto routing = shared.routing.load();
+    const auto pickers = all_pickers();
     writer.family("llmd_gateway_running_requests", "Requests that hold an endpoint.", metrics::Type::Gauge);
-    for (const auto& [key, picker] : routing->pickers) {
+    for (const auto& [key, picker] : pickers) {
       for (const auto& endpoint : picker->endpoints()->endpoints) {
         const metrics::Label labels[] = {{"backend", key}, {"endpoint", endpoint->endpoint.name}};
         writer.sample("llmd_gateway_running_requests", metrics::label_text(labels), endpoint->running());
@@ -126,7 +119,7 @@ struct Gateway::State {
     }
     writer.family("llmd_gateway_waiting_requests", "Requests that wait until their pool has room.",
                   metrics::Type::Gauge);
-    for (const auto& [key, picker] : routing->pickers) {
+    for (const auto& [key, picker] : pickers) {
       if (picker->plan().configuration.flow_control) {
         const auto waiting = json::int_at(picker->debug_state(), "flowControl.waiting");
         const metrics::Label labels[] = {{"backend", key}};
@@ -143,12 +136,25 @@ struct Gateway::State {
                                              : std::make_shared<picker::Picker>();
   }
 
-  // Pools of a configuration that may decide by numbers; our own needs none.
-  void scrape_pools(const RouteTable& table, const Routing& routing) {
-    std::map<std::string, std::shared_ptr<picker::Picker>, std::less<>> scraped;
-    for (const auto& [key, backend] : table.backends) {
-      if (backend.pool && !backend.external && !shared.traffic.configuration.pools.pickerConfig.empty()) {
-        scraped.emplace(key, routing.pickers.find(key)->second);
+  // Pools of a configuration that may decide by numbers, of routes and of the unified API alone; our own
+  // configuration needs none.
+  void scrape_pools() {
+    std::map<std::string, std::shared_ptr<const picker::Picker>, std::less<>> scraped;
+    if (shared.traffic.configuration.pools.pickerConfig.empty()) {
+      return;
+    }
+    const auto routing = shared.routing.load();
+    for (const auto& [key, backend] : routing->table.backends) {
+      if (backend.pool && !backend.external) {
+        scraped.emplace(key, routing->pickers.find(key)->second);
+      }
+    }
+    const auto catalog = directory.catalog();
+    for (const ModelMapping& mapping : catalog->mappings) {
+      for (const Serving& serving : mapping.serving) {
+        if (serving.target->via == Via::Pool && !serving.target->external) {
+          scraped.emplace(serving.target->key, serving.picker);
+        }
       }
     }
     scrapers.set(scraped);
@@ -290,10 +296,10 @@ void Gateway::update(RouteTable table) {
     }
   }
   state_->shared.outliers.keep_only(known);
-  state_->scrape_pools(table, *next);
   const auto doors = state_->shared.options.open_listeners ? table.doors : std::vector<ListenerDoor>();
   next->table = std::move(table);
   state_->shared.routing.store(std::move(next));
+  state_->scrape_pools();
   state_->routing_changed();
   state_->update_directory();
   state_->open(doors);

@@ -135,6 +135,7 @@ std::shared_ptr<const picker::Picker> ModelDirectory::State::picker_of(const Mod
     own = target.via == Via::Pool && !target.external ? pool_picker(options.pools)
                                                       : std::make_shared<picker::Picker>();
   }
+  set_priorities(*own, target.priorities);
   own->update(target.endpoints);
   return own;
 }

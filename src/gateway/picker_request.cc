@@ -70,4 +70,13 @@ std::shared_ptr<picker::Picker> pool_picker(const PoolsConfiguration& pools) {
   return std::move(*made);
 }
 
+void set_priorities(const picker::Picker& picker,
+                    const std::map<std::string, int, std::less<>>& by_objective) {
+  std::vector<int> priorities;
+  for (const auto& [name, priority] : by_objective) {
+    priorities.push_back(priority);
+  }
+  picker.set_priorities(priorities);
+}
+
 }  // namespace llmd::gateway

@@ -18,6 +18,10 @@ picker::Request request_of(const openai::RequestScan& scan, const http::Headers&
 // Of an InferenceObjective that exists; 0 of others.
 int priority_of(std::string_view objective, const std::map<std::string, int, std::less<>>& priorities);
 
+// Each priority that an objective gives has a band of its own in flow control.
+void set_priorities(const picker::Picker& picker,
+                    const std::map<std::string, int, std::less<>>& by_objective);
+
 // As pools.pickerConfig says. Without it: prefers endpoints that have seen the beginning of the prompt,
 // unless they are busier than others; nothing is scraped then, both are known from what this gateway has
 // sent.

@@ -7,14 +7,15 @@
 namespace llmd::gateway {
 
 struct PoolScrapers::Scraped {
-  Scraped(async::EventLoop& loop, std::shared_ptr<picker::Picker> asked)
+  Scraped(async::EventLoop& loop, std::shared_ptr<const picker::Picker> asked)
       : picker(std::move(asked)), scraper(loop, *picker), stop(loop.executor()) {}
-  std::shared_ptr<picker::Picker> picker;
+  std::shared_ptr<const picker::Picker> picker;
   picker::Scraper scraper;
   async::Event stop;
 };
 
-void PoolScrapers::set(const std::map<std::string, std::shared_ptr<picker::Picker>, std::less<>>& pickers) {
+void PoolScrapers::set(
+    const std::map<std::string, std::shared_ptr<const picker::Picker>, std::less<>>& pickers) {
   std::erase_if(scraped_, [&pickers](const auto& entry) {
     const auto found = pickers.find(entry.first);
     const bool gone = found == pickers.end() || found->second != entry.second->picker;

@@ -17,7 +17,7 @@ class PoolScrapers {
   explicit PoolScrapers(async::EventLoop& loop) : loop_(loop) {}
 
   // The endpoints of these pickers are asked from now on, those of others no longer.
-  void set(const std::map<std::string, std::shared_ptr<picker::Picker>, std::less<>>& pickers);
+  void set(const std::map<std::string, std::shared_ptr<const picker::Picker>, std::less<>>& pickers);
   // Until cancelled.
   Task<void> run();
 

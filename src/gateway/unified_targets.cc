@@ -6,6 +6,7 @@
 
 #include "crypto/hash.h"
 #include "gateway/picker_request.h"
+#include "picker/plan.h"
 #include "proxy/tunnel.h"
 
 namespace llmd::gateway {
@@ -76,10 +77,15 @@ std::vector<UnifiedTargets::Candidate> UnifiedTargets::candidates(const ModelCat
   return all;
 }
 
-std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(
-    const Candidate& candidate) const {
+picker::Request UnifiedTargets::request_to(const Candidate& candidate) const {
   picker::Request request = request_;
   request.priority = priority_of(request.objective, candidate.serving->target->priorities);
+  return request;
+}
+
+std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(
+    const Candidate& candidate) const {
+  const picker::Request request = request_to(candidate);
   const auto snapshot = candidate.serving->picker->endpoints();
   std::vector<picker::EndpointPtr> exclude;
   for (const picker::EndpointPtr& endpoint : snapshot->endpoints) {
@@ -207,8 +213,46 @@ Task<Result<void>> UnifiedTargets::wait() {
   co_return co_await visit_.answer().progress(fmt::format("waiting for the model {} to start", model_));
 }
 
+Task<bool> UnifiedTargets::queue() {
+  if (turned_away_) {
+    co_return true;
+  }
+  const auto catalog = shared_.directory->catalog();  // candidates point into it
+  const auto all = candidates(*catalog);
+  // What is tried again has had its turn.
+  if (all.empty() || !tried_.empty() || decides_elsewhere(all.front())) {
+    co_return false;
+  }
+  const Candidate& first = all.front();
+  const picker::Picker& gate = *first.serving->picker;
+  if (!gate.plan().configuration.flow_control || gate.endpoints()->endpoints.empty()) {
+    co_return false;
+  }
+  auto admitted = co_await gate.decide(request_to(first), deadline_);
+  if (!admitted) {
+    rejected_ = admitted.error().error();
+    turned_away_ = true;
+    co_return true;
+  }
+  if (!session_.empty() && take_of_session(all)) {
+    co_return true;
+  }
+  if (contains(first.serving->not_serving, admitted->endpoint().address)) {
+    co_return false;
+  }
+  accept(first, std::move(*admitted));
+  co_return true;
+}
+
 Task<Result<void>> UnifiedTargets::choose() {
-  while (!decision_.lease && !elsewhere_ && !take_one()) {
+  while (!decision_.lease && !elsewhere_) {
+    const bool queued = co_await queue();
+    if (!queued && take_one()) {
+      break;
+    }
+    if (queued && !turned_away_) {
+      break;
+    }
     if (rejected_) {
       co_return std::unexpected(*rejected_);
     }

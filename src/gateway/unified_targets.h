@@ -50,6 +50,9 @@ class UnifiedTargets final : public proxy::Targets {
   std::vector<Candidate> candidates(const ModelCatalog& catalog);
   // The answer, or why this target has none.
   std::expected<picker::Decision, picker::Rejection> pick_from(const Candidate& candidate) const;
+  picker::Request request_to(const Candidate& candidate) const;
+  // Whether the preferred target lets requests in by their priority; it has answered then.
+  Task<bool> queue();
   bool take_one();
   bool take_of_session(const std::vector<Candidate>& all);
   void accept(const Candidate& candidate, picker::Decision decision);
@@ -75,6 +78,7 @@ class UnifiedTargets final : public proxy::Targets {
   std::string opened_;  // key of the target that is picked for here although it decides elsewhere
   const bool tunnel_;   // asks for a connection that only HTTP/1.1 has
   std::vector<net::Address> tried_;
+  bool turned_away_ = false;       // by the queue; rejected_ says why
   std::optional<Error> rejected_;  // by a picker, for another reason than that nobody is there
   bool waited_ = false;
 };

@@ -69,11 +69,11 @@ class Pools(unittest.TestCase):
         self.upstream.server.order = []
         self.upstream.server.arrived, self.upstream.server.go_on = threading.Semaphore(0), threading.Semaphore(0)
 
-    def start(self, config, *objects, trusted=True):
+    def start(self, config, *objects, trusted=True, routed=True):
         port = self.upstream.port
+        rules = [rule(prefix("/r"), backends=[POOL_REF]), rule(prefix("/held"), backends=[POOL_REF])]
         made = Gateway([gateway(), pool(port), pod("decode-0", "127.0.0.1", "decode"), *objects,
-                        route("r", rule(prefix("/r"), backends=[POOL_REF]),
-                              rule(prefix("/held"), backends=[POOL_REF]))],
+                        *([route("r", *rules)] if routed else [])],
                        config={"pools": {"pickerConfig": config}, "trustedListeners": ["*"] if trusted else []})
         self.addCleanup(made.close)
         return made
@@ -124,6 +124,10 @@ class Pools(unittest.TestCase):
 
     def test_an_objective_decides_who_is_served_first(self):
         made = self.start(ONE_AT_A_TIME, objective("low", -1), objective("high", 10))
+        self.assertEqual(self.order_of(made), ["first", "high", "low"])
+
+    def test_an_objective_decides_also_where_no_route_leads(self):
+        made = self.start(ONE_AT_A_TIME, objective("low", -1), objective("high", 10), routed=False)
         self.assertEqual(self.order_of(made), ["first", "high", "low"])
 
     def test_objectives_from_outside_are_not_believed(self):
