@@ -46,7 +46,7 @@ void ChainInserter::flush() {
   std::unique_lock lock(mutex_);
   ++flushing_;
   arrived_.notify_one();
-  idle_.wait(lock, [this] { return count_ == 0 && !busy_; });
+  idle_.wait(lock, [this] { return count_ == 0; });
   --flushing_;
 }
 
@@ -62,7 +62,6 @@ void ChainInserter::wait_for_work(std::unique_lock<std::mutex>& lock) {
 }
 
 void ChainInserter::run() {
-  std::vector<kvcache::BlockHash> chain;
   std::unique_lock lock(mutex_);
   while (true) {
     if (count_ == 0) {
@@ -71,17 +70,13 @@ void ChainInserter::run() {
     if (stopping_) {
       return;
     }
-    Job& job = ring_[first_];
-    const kvcache::EndpointHandle endpoint = job.endpoint;
-    chain.swap(job.chain);
-    first_ = (first_ + 1) % kMost;
-    --count_;
-    busy_ = true;
+    // It stays in its place, where nobody touches it, until it is written.
+    const Job& job = ring_[first_];
     lock.unlock();
-    index_.insert(endpoint, chain);
+    index_.insert(job.endpoint, job.chain);
     lock.lock();
-    busy_ = false;
-    if (count_ == 0) {
+    first_ = (first_ + 1) % kMost;
+    if (--count_ == 0) {
       idle_.notify_all();
     }
   }

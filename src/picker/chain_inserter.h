@@ -48,10 +48,9 @@ class ChainInserter {
   std::condition_variable idle_;
   std::vector<Job> ring_;
   std::size_t first_ = 0;
-  std::size_t count_ = 0;
+  std::size_t count_ = 0;  // with the one that is being written
   int flushing_ = 0;
   bool asleep_ = false;  // and to be woken
-  bool busy_ = false;
   bool stopping_ = false;
   std::atomic<std::uint64_t> dropped_{0};
   std::thread thread_;  // started by the first job
