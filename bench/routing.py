@@ -35,7 +35,7 @@ import routing_report
 import simulators
 from plan import Missing
 
-RATES = (3, 10, 20, 30, 40, 60)
+RATES = (3, 10, 20, 30, 40, 50, 60)
 QUICK_RATES = (3, 20, 60)
 PREFIX_ONLY_RATES = (5, 10, 20)
 PREDICTED_RATES = (10, 20, 40, 60)
@@ -51,6 +51,7 @@ ADDRESSES = [f"127.35.0.{i}" for i in range(1, 9)]
 ENGINE_PORT = 8000
 WIRE_RATE = 30
 WIRE_GROUPS = 150
+RUNNING = set()  # processes on virtual time
 
 
 def on_virtual_time(plan, config, *options, engine=STEADY, events_port=None):
@@ -66,10 +67,13 @@ def on_virtual_time(plan, config, *options, engine=STEADY, events_port=None):
             events = {"enable_kv_cache_events": True, "endpoint": f"tcp://*:{events_port}"}
             engine += ["--kv-events-config", json.dumps(events)]
         command = [str(word) for word in (plan.llmd, "bench", "routing", *options, "--", *engine)]
-        answer = subprocess.run(command, capture_output=True, text=True)
-    if answer.returncode != 0:
-        raise Missing(f"llmd bench routing: {answer.stderr.strip()}")
-    return json.loads(answer.stdout)["steps"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            RUNNING.add(process)
+            answer, complaint = process.communicate()
+            RUNNING.discard(process)
+    if process.returncode != 0:
+        raise Missing(f"llmd bench routing: {complaint.strip()}")
+    return json.loads(answer)["steps"]
 
 
 def rows(policy, steps):
@@ -142,10 +146,16 @@ def all_together(runs):
     """As many at a time as there are cores: virtual time does not mind."""
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         waiting = {name: pool.submit(run) for name, run in runs.items()}
-        for name, each in waiting.items():
-            steps = each.result()
-            print(f"{name}: {', '.join(routing_report.seen(step) for step in steps)}", flush=True)
-            yield name, steps
+        try:
+            for name, each in waiting.items():
+                steps = each.result()
+                print(f"{name}: {', '.join(routing_report.seen(step) for step in steps)}", flush=True)
+                yield name, steps
+        except BaseException:  # also Ctrl-C: nothing is left behind
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(RUNNING):
+                process.kill()
+            raise
 
 
 # ── In real time ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
 import math
 from html import escape
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 820, 420, 70, 50, 20, 290
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 420, 70, 50, 20, 220
 COLOURS = ("#c0392b", "#b9770e", "#7f8c8d", "#7d3c98", "#2471a3", "#d35d9a", "#1e8449")
 LEAST, MOST = 0.03, 100.0  # seconds
 LINE_HEIGHT = 16  # between neighbouring names
