@@ -136,16 +136,41 @@ TEST(RolloutScreener, WhatItCountsAndSharesIsOnThePage) {
   EXPECT_EQ(share("old"), std::nullopt) << "it is gone";
 }
 
-// What a usage limit lets each of the priorities 10, 0 and -10 have.
-std::vector<double> ceilings(std::string_view plugin, double saturation) {
+std::shared_ptr<const Plan> limited_by(std::string_view plugin) {
   const std::string text = "featureGates: [flowControl]\nplugins: [{name: limit, " + std::string(plugin) +
                            "}]\nflowControl: {usageLimitPolicyPluginRef: limit}\n";
   const LoadOptions load{.allow_experimental = true};
-  const auto plan = build_plan(parse_configuration(text, "limits", load).value(), {.load = load}).value();
-  const int priorities[] = {10, 0, -10};
-  std::vector<double> found(3);
-  plan->usage_limit->ceilings(priorities, saturation, found);
+  return build_plan(parse_configuration(text, "limits", load).value(), {.load = load}).value();
+}
+
+// What a usage limit lets each of the priorities have.
+std::vector<double> ceilings(std::string_view plugin, double saturation,
+                             std::vector<int> priorities = {10, 0, -10}) {
+  std::vector<double> found(priorities.size());
+  limited_by(plugin)->usage_limit->ceilings(priorities, saturation, found);
   return found;
+}
+
+TEST(UsageLimits, OneBandGetsTheMostAndTwoGetBothEnds) {
+  constexpr std::string_view kLimit =
+      "type: priority-holdback-policy, parameters: {minCeiling: 0.4, maxCeiling: 0.8}";
+  EXPECT_THAT(ceilings(kLimit, 0.5, {0}), are({0.8}));
+  EXPECT_THAT(ceilings(kLimit, 0.5, {100, -1}), are({0.8, 0.4}));
+  EXPECT_THAT(ceilings(kLimit, 0.5, {4, 3, 2, 1, 0}), are({0.8, 0.7, 0.6, 0.5, 0.4}));
+}
+
+TEST(UsageLimits, TheSoftCeilingOpensNowAndThenAndNeverStarvesTheTop) {
+  const auto plan = limited_by("type: soft-reflective-ceiling-policy");
+  const int priorities[] = {10, 0, -10};
+  std::vector<double> sums(3);
+  std::vector<double> found(3);
+  for (int call = 0; call < 30; ++call) {
+    plan->usage_limit->ceilings(priorities, 0.75, found);
+    for (std::size_t i = 0; i < 3; ++i) {
+      sums[i] += found[i];
+    }
+  }
+  EXPECT_THAT(sums, are({30, 10, 10})) << "one call of 0.75 / 0.25";
 }
 
 TEST(UsageLimits, CeilingsByRankAndByValue) {
