@@ -38,7 +38,7 @@ struct Fleet::Running {
 class Fleet::Flight final : public Listener {
  public:
   Flight(const Clock& clock, Running& running, bool usage)
-      : clock_(clock), running_(running), usage_(usage), sent(clock.now()) {}
+      : sent(clock.now()), clock_(clock), running_(running), usage_(usage) {}
 
   void on_update(Update update) override {
     const TimePoint now = clock_.now();
@@ -63,6 +63,7 @@ class Fleet::Flight final : public Listener {
 
   bool ended() const { return ended_; }
 
+  const TimePoint sent;
   std::optional<picker::Decision> decision;
   std::size_t engine = 0;
   SequenceId id = 0;
@@ -121,11 +122,6 @@ class Fleet::Flight final : public Listener {
   const Clock& clock_;
   Running& running_;
   const bool usage_;
-
- public:
-  const TimePoint sent;
-
- private:
   TimePoint first_;
   std::size_t tokens_ = 0;
   int cached_ = 0;
@@ -285,6 +281,7 @@ void Fleet::send(const Workload& workload, std::uint64_t prompt) {
   flight->engine = *chosen;
   running_->by_start.push_back(flight);
   flight->id = engines_[*chosen]->add(std::move(tokens), workload.output_tokens, flight);
+  engines_[*chosen]->run_due();
 }
 
 // Requests that were sent before.
@@ -332,7 +329,6 @@ StepReport Fleet::run(const Workload& workload, const Step& step) {
     }
     for (; next < items.size() && begin + items[next].at <= now; ++next) {
       send(workload, items[next].prompt);
-      engines_[running_->by_start.empty() ? 0 : running_->by_start.back()->engine]->run_due();
     }
   }
   StepReport report = std::move(running_->report);
