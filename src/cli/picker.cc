@@ -56,13 +56,13 @@ Result<int> run_picker(Arguments words) {
   LLMD_TRY(const auto certificates, certificates_of(arguments));
   extproc::Program program(loop, pools.pools(), registry,
                            program_options(arguments, client.get(), certificates));
-  Running running{.arguments = arguments,
-                  .loop = loop,
-                  .pools = pools,
-                  .program = program,
-                  .certificates = certificates,
-                  .source = source,
-                  .client = client.get()};
+  RunningPicker running{.arguments = arguments,
+                        .loop = loop,
+                        .pools = pools,
+                        .program = program,
+                        .certificates = certificates,
+                        .source = source,
+                        .client = client.get()};
   if (!source.file.empty()) {
     program.set_synced(true);
     program.set_leading(true);

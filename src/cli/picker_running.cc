@@ -14,14 +14,14 @@ constexpr auto kLastRequests = std::chrono::seconds(30);  // after a drain windo
 
 }  // namespace
 
-kube::LeaseOptions Running::lease() const {
+kube::LeaseOptions RunningPicker::lease() const {
   const char* pod = std::getenv("POD_NAME");
   return {.key = {arguments.pool_namespace,
                   fmt::format("epp-{}-{}.llm-d.ai", arguments.pool_namespace, name_of_pool(arguments))},
           .identity = fmt::format("{}_{}", pod != nullptr ? pod : "llmd-picker", crypto::random_hex(8))};
 }
 
-extproc::PoolReference Running::reference(const std::string& pool) const {
+extproc::PoolReference RunningPicker::reference(const std::string& pool) const {
   return {.group = arguments.pool_group,
           .name_space = arguments.pool_namespace,
           .name = pool,
@@ -29,7 +29,7 @@ extproc::PoolReference Running::reference(const std::string& pool) const {
           .target_ports = arguments.endpoint_ports};
 }
 
-Task<void> Running::follow(extproc::KubePool& watched, std::string name) {
+Task<void> RunningPicker::follow(extproc::KubePool& watched, std::string name) {
   const extproc::PoolPtr pool = pools.pools()->find(name);
   watched.on_change([this, pool, name](std::vector<picker::Endpoint> endpoints, bool exists) {
     pool->picker->update(std::move(endpoints));
@@ -43,7 +43,7 @@ Task<void> Running::follow(extproc::KubePool& watched, std::string name) {
   co_await watched.run();
 }
 
-Task<void> Running::follow_kubernetes() {
+Task<void> RunningPicker::follow_kubernetes() {
   std::map<std::string, std::unique_ptr<extproc::KubePool>> watched;
   for (const extproc::PoolPtr& pool : pools.pools()->all()) {
     found[pool->name] = false;
@@ -67,7 +67,7 @@ Task<void> Running::follow_kubernetes() {
   });
 }
 
-void Running::watch_files(async::Scope& scope) {
+void RunningPicker::watch_files(async::Scope& scope) {
   if (source.watched) {
     scope.spawn("endpoints file",
                 picker::watch_endpoints(source.file, source.text, [this](picker::EndpointsFile file) {
@@ -89,7 +89,7 @@ void Running::watch_files(async::Scope& scope) {
   }
 }
 
-Task<void> Running::run() {
+Task<void> RunningPicker::run() {
   const auto held = lease();
   co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
     scope.spawn("picker", program.run());

@@ -15,7 +15,7 @@
 namespace llmd::cli {
 
 // The program with everything it is made of.
-struct Running {
+struct RunningPicker {
   const PickerArguments& arguments;
   async::EventLoop& loop;
   extproc::ServedPools& pools;
