@@ -1,5 +1,5 @@
 // Which changes of a cluster's objects make new routes, and which do not.
-#include "gateway/status_fixture.h"
+#include "gateway/testing_status.h"
 
 namespace llmd::gateway {
 namespace {

@@ -1,5 +1,5 @@
 // What becomes of Gateways and their listeners in an API server.
-#include "gateway/status_fixture.h"
+#include "gateway/testing_status.h"
 
 namespace llmd::gateway {
 namespace {

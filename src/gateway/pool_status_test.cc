@@ -1,5 +1,5 @@
 // What becomes of what routes lead to: InferencePools and BackendTLSPolicies, per Gateway.
-#include "gateway/status_fixture.h"
+#include "gateway/testing_status.h"
 
 namespace llmd::gateway {
 namespace {

@@ -1,5 +1,5 @@
 // What becomes of routes in an API server: every condition per parent.
-#include "gateway/status_fixture.h"
+#include "gateway/testing_status.h"
 
 namespace llmd::gateway {
 namespace {

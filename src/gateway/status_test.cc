@@ -1,5 +1,5 @@
 // How status is written, whatever it says: for which generation, how often, beside whom.
-#include "gateway/status_fixture.h"
+#include "gateway/testing_status.h"
 
 namespace llmd::gateway {
 namespace {
