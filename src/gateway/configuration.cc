@@ -16,7 +16,7 @@ constexpr std::string_view kKind = "GatewayConfiguration";
 
 BOOST_DESCRIBE_STRUCT(LimitsConfiguration, (), (maxBodyBytes, heldBodyBytes, maxConnections))
 BOOST_DESCRIBE_STRUCT(TimeoutsConfiguration, (), (connect, firstByte, idle, endpointWait, picker))
-BOOST_DESCRIBE_STRUCT(RetriesConfiguration, (), (attempts))
+BOOST_DESCRIBE_STRUCT(RetriesConfiguration, (), (attempts, hedgeAfter))
 BOOST_DESCRIBE_STRUCT(PoolsConfiguration, (), (endpointPicker, pickerConfig))
 BOOST_DESCRIBE_STRUCT(UnifiedConfiguration, (),
                       (enabled, strict, defaultOwner, aliases, sessionHeader, probeInterval, probeTimeout,
@@ -70,6 +70,9 @@ void validate(const PoolsConfiguration& pools, json::Report& report) {
 
 void validate(const RetriesConfiguration& retries, json::Report& report) {
   demand_positive(report, "attempts", retries.attempts);
+  if (retries.hedgeAfter < Duration::zero()) {
+    report.add("hedgeAfter", "must not be negative");
+  }
 }
 
 void validate(const UnifiedConfiguration& unified, json::Report& report) {

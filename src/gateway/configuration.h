@@ -31,6 +31,7 @@ struct TimeoutsConfiguration {
 
 struct RetriesConfiguration {
   std::int64_t attempts = 3;
+  Duration hedgeAfter = Duration::zero();  // zero: never
 };
 
 struct PoolsConfiguration {

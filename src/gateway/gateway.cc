@@ -382,6 +382,7 @@ GatewayOptions apply_configuration(GatewayOptions options, const GatewayConfigur
   options.endpoint_wait = configuration.timeouts.endpointWait;
   options.picker_timeout = configuration.timeouts.picker;
   options.attempts = static_cast<int>(configuration.retries.attempts);
+  options.hedge_after = configuration.retries.hedgeAfter;
   options.max_body_bytes = static_cast<std::size_t>(configuration.limits.maxBodyBytes);
   options.held_body_bytes = static_cast<std::size_t>(configuration.limits.heldBodyBytes);
   options.max_connections = static_cast<std::size_t>(configuration.limits.maxConnections);

@@ -35,7 +35,8 @@ struct GatewayOptions {
   Duration endpoint_wait = std::chrono::seconds(30);   // for a backend without a ready endpoint
   Duration picker_timeout = std::chrono::seconds(60);  // for an external picker's decision
   int attempts = 3;                                    // endpoints tried before the first byte
-  std::size_t max_body_bytes = 32 << 20;               // of one request; more is 413
+  Duration hedge_after = Duration::zero();  // without a first byte, a second endpoint is asked; zero: never
+  std::size_t max_body_bytes = 32 << 20;    // of one request; more is 413
   std::size_t held_body_bytes = std::size_t{1} << 30;  // of all requests together; more wait, then get 503
   std::size_t max_connections = 10000;                 // per loop
   OutlierOptions outliers = {};

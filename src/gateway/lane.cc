@@ -270,11 +270,17 @@ Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routi
   wanted.priority = priority_of(wanted.objective, chosen.priorities);
   ServiceTargets targets(shared_, changed_, *routing.pickers.find(key)->second, wanted, key);
   targets.end_by(job.total);
-  auto relayed = proxy::asks_for_upgrade(exchange.request()) && !chosen.protocol.http2
-                     ? proxy::tunnel(exchange, upstreams_.http1_of(chosen.protocol),
-                                     visit.trace().traced(targets), std::move(request), relaying)
-                     : proxy::relay(exchange, upstreams_.of(chosen.protocol), visit.trace().traced(targets),
-                                    std::move(request), relaying);
+  http::Client& upstream = upstreams_.of(chosen.protocol);
+  std::optional<proxy::HedgedClient> hedged;
+  if (options.hedge_after > Duration::zero()) {
+    hedged.emplace(upstream, targets, request.head, options.hedge_after);
+  }
+  http::Client& client = hedged ? static_cast<http::Client&>(*hedged) : upstream;
+  auto relayed =
+      proxy::asks_for_upgrade(exchange.request()) && !chosen.protocol.http2
+          ? proxy::tunnel(exchange, upstreams_.http1_of(chosen.protocol), visit.trace().traced(targets),
+                          std::move(request), relaying)
+          : proxy::relay(exchange, client, visit.trace().traced(targets), std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
   targets.note(outcome, exchange);
   co_return outcome;

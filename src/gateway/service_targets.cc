@@ -65,6 +65,33 @@ Task<Result<net::Address>> ServiceTargets::next() {
   }
 }
 
+Result<net::Address> ServiceTargets::rival(http::RequestHead& head) {
+  if (!budget_.may_retry()) {
+    return unavailable("{}: too many requests are being tried again", backend_);
+  }
+  tried_.push_back(decision_.lease.endpoint());
+  auto decided = pick();
+  tried_.pop_back();
+  if (!decided) {
+    return std::unexpected(decided.error().error().within(backend_));
+  }
+  rival_ = std::move(*decided);
+  tell_endpoint(rival_, head);
+  return destination_of(rival_);
+}
+
+void ServiceTargets::settled(bool rival_serves, bool other_failed) {
+  shared_.metrics.hedges.with({rival_serves ? "second" : "first"})->add();
+  if (rival_serves) {
+    std::swap(decision_, rival_);
+  }
+  if (other_failed) {
+    shared_.outliers.failed(rival_.endpoint().address);
+  }
+  tried_.push_back(rival_.lease.endpoint());
+  rival_.lease.release();
+}
+
 void ServiceTargets::note(const proxy::RelayOutcome& outcome, const Answer& answer) {
   if (!decision_.lease) {
     return;

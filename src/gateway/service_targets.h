@@ -9,11 +9,12 @@
 #include "async/event.h"
 #include "gateway/decision_hooks.h"
 #include "gateway/shared.h"
+#include "proxy/hedge.h"
 #include "proxy/relay.h"
 
 namespace llmd::gateway {
 
-class ServiceTargets final : public proxy::Targets {
+class ServiceTargets final : public proxy::Targets, public proxy::Rivals {
  public:
   // `changed` is set whenever endpoints have changed. Views of the request outlive this object.
   ServiceTargets(Shared& shared, async::Event& changed, const picker::Picker& picker, picker::Request request,
@@ -25,6 +26,8 @@ class ServiceTargets final : public proxy::Targets {
   void prepare(http::RequestHead& head) override { tell_endpoint(decision_, head); }
   void answered(http::ResponseHead& head) override { tell_answer(decision_, head); }
   void first_byte() override { decision_.first_token(); }
+  Result<net::Address> rival(http::RequestHead& head) override;
+  void settled(bool rival_serves, bool other_failed) override;
   // The request is over: what became of it is remembered of its endpoint.
   void note(const proxy::RelayOutcome& outcome, const Answer& answer);
   std::string explanation() const { return decision_.lease ? decision_.explanation() : "no endpoint"; }
@@ -42,6 +45,7 @@ class ServiceTargets final : public proxy::Targets {
   async::Deadline total_ = async::Deadline::never();
   RetryBudget::Request budget_;
   picker::Decision decision_;
+  picker::Decision rival_;  // while both run
   std::vector<picker::EndpointPtr> tried_;
 };
 

@@ -30,12 +30,17 @@ struct Metrics {
                                     "From the request's head to the end of its answer.", {"route"})),
         retries(registry.counter("llmd_gateway_retries_total",
                                  "Requests sent to another endpoint before the first byte.")),
+        hedges(registry.counters("llmd_gateway_hedges_total",
+                                 "Requests whose answer was late and that a second endpoint got as well, by "
+                                 "who served them.",
+                                 {"served_by"})),
         external_picks(registry.counters("llmd_gateway_external_picks_total",
                                          "Questions to external endpoint pickers and what came of them.",
                                          {"picker", "outcome"})) {}
   metrics::Family<metrics::Counter>& requests;
   metrics::Family<metrics::Histogram>& seconds;
   metrics::Counter& retries;
+  metrics::Family<metrics::Counter>& hedges;
   metrics::Family<metrics::Counter>& external_picks;
 };
 

@@ -229,10 +229,15 @@ Task<proxy::RelayOutcome> UnifiedApi::relay(Visit& visit, UnifiedTargets& target
     }
     targets.fail_open();
   }
-  ChosenClient client(upstreams_, targets);
+  ChosenClient upstream(upstreams_, targets);
+  std::optional<proxy::HedgedClient> hedged;
+  if (options.hedge_after > Duration::zero()) {
+    hedged.emplace(upstream, targets, request.head, options.hedge_after);
+  }
+  http::Client& client = hedged ? static_cast<http::Client&>(*hedged) : upstream;
   proxy::Targets& traced = visit.trace().traced(targets);
   auto relayed = proxy::asks_for_upgrade(visit.answer().request())
-                     ? proxy::tunnel(visit.answer(), client, traced, std::move(request), relaying)
+                     ? proxy::tunnel(visit.answer(), upstream, traced, std::move(request), relaying)
                      : proxy::relay(visit.answer(), client, traced, std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
   targets.note(outcome);

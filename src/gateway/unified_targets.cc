@@ -295,6 +295,42 @@ Task<Result<net::Address>> UnifiedTargets::next() {
   co_return destination_of(decision_);
 }
 
+Result<net::Address> UnifiedTargets::rival(http::RequestHead& head) {
+  if (!budget_.may_retry()) {
+    return unavailable("{}: too many requests are being tried again", model_);
+  }
+  const auto catalog = shared_.directory->catalog();  // candidates point into it
+  tried_.push_back(decision_.endpoint().address);
+  for (const Candidate& candidate : candidates(*catalog)) {
+    if (candidate.serving->picker != picker_) {
+      continue;
+    }
+    if (auto decided = pick_from(candidate)) {
+      rival_ = std::move(*decided);
+      break;
+    }
+  }
+  tried_.pop_back();
+  if (!rival_.lease) {
+    return unavailable("no other endpoint serves the model `{}`", model_);
+  }
+  tell_endpoint(rival_, head);
+  return destination_of(rival_);
+}
+
+void UnifiedTargets::settled(bool rival_serves, bool other_failed) {
+  shared_.metrics.hedges.with({rival_serves ? "second" : "first"})->add();
+  if (rival_serves) {
+    std::swap(decision_, rival_);
+    visit_.set_upstream(decision_.endpoint().address.to_string());
+  }
+  if (other_failed) {
+    shared_.outliers.failed(rival_.endpoint().address);
+  }
+  tried_.push_back(rival_.endpoint().address);
+  rival_.lease.release();
+}
+
 void UnifiedTargets::note(const proxy::RelayOutcome& outcome) {
   if (!decision_.lease) {
     return;

@@ -13,11 +13,12 @@
 #include "gateway/model_directory.h"
 #include "gateway/shared.h"
 #include "gateway/traffic.h"
+#include "proxy/hedge.h"
 #include "proxy/relay.h"
 
 namespace llmd::gateway {
 
-class UnifiedTargets final : public proxy::Targets {
+class UnifiedTargets final : public proxy::Targets, public proxy::Rivals {
  public:
   // The mappings come from `catalog`, which is replaced when it has changed. Views of the request outlive
   // this object.
@@ -36,6 +37,9 @@ class UnifiedTargets final : public proxy::Targets {
   void prepare(http::RequestHead& head) override { tell_endpoint(decision_, head); }
   void answered(http::ResponseHead& head) override { tell_answer(decision_, head); }
   void first_byte() override { decision_.first_token(); }
+  // Of the same target: it speaks the same protocol.
+  Result<net::Address> rival(http::RequestHead& head) override;
+  void settled(bool rival_serves, bool other_failed) override;
   // The request is over: what became of it is remembered of its endpoint.
   void note(const proxy::RelayOutcome& outcome);
 
@@ -71,6 +75,7 @@ class UnifiedTargets final : public proxy::Targets {
   async::Deadline deadline_;
   RetryBudget::Request budget_;
   picker::Decision decision_;
+  picker::Decision rival_;                        // while both run
   bool handed_out_ = false;                       // the decision, by next()
   std::shared_ptr<const ModelTarget> target_;     // of the decision, or the one that decides elsewhere
   std::shared_ptr<const picker::Picker> picker_;  // of it
