@@ -16,6 +16,11 @@ struct FieldsOfMessage {
   }
 };
 
+// Envoy's own words where it could not reach the engine: answers that came from one say how long it took.
+bool is_local_reply(int status, const FieldsOfMessage& fields) {
+  return status == 503 && !fields.find("x-envoy-upstream-service-time");
+}
+
 }  // namespace
 
 void Exchange::response_headers() {
@@ -34,6 +39,9 @@ void Exchange::response_headers() {
   picker::HeaderEdits edits;
   std::string explanation;
   if (decision_) {
+    if (is_local_reply(status_, fields)) {
+      decision_->undelivered();
+    }
     decision_->response_headers(status_, picker::HeaderView(fields), edits);
     for (const auto& edit : edits.edits()) {
       if (edit.remove) {

@@ -288,6 +288,41 @@ TEST_F(ExchangeTest, WithoutEndpointsItIs503WithTheReason) {
             "rejected-no-endpoints");
 }
 
+TEST_F(ExchangeTest, A503OfTheProxysOwnIsASignAgainstTheEndpointUntilItsScraperHasLookedAgain) {
+  struct Case {
+    std::string status;
+    bool from_engine;
+    bool scraped;
+    bool left_out;
+  };
+  for (const Case& one : {Case{"503", false, true, true}, Case{"503", true, true, false},
+                          Case{"500", false, true, false}, Case{"503", false, false, false}}) {
+    picker_.update({});
+    picker_.update({endpoint("10.0.0.1"), endpoint("10.0.0.2")});
+    const auto all = picker_.endpoints()->endpoints;
+    for (const auto& each : all) {
+      if (one.scraped) {
+        each->connected(true);
+      }
+    }
+    begin();
+    say(headers(false));
+    say(body(kBody, true));
+    const auto chosen_one = all[0]->running() > 0 ? all[0] : all[1];
+    auto answer = response_headers(true, one.status);
+    if (one.from_engine) {
+      auto* header = answer.mutable_response_headers()->mutable_headers()->add_headers();
+      header->set_key("x-envoy-upstream-service-time");
+      header->set_raw_value("3");
+    }
+    say(answer);
+    EXPECT_EQ(chosen_one->unreachable(), one.left_out) << one.status << one.from_engine << one.scraped;
+    chosen_one->connected(true);
+    EXPECT_FALSE(chosen_one->unreachable());
+    end();
+  }
+}
+
 TEST_F(ExchangeTest, BodiesThatAreTooLargeOrTooManyAreRefused) {
   shared_.options.max_body_bytes = 100;
   say(headers(false));

@@ -20,15 +20,19 @@ bool is_in_subset(const EndpointState& endpoint, std::span<const std::string_vie
 }  // namespace
 
 void list_candidates(const Request& request, std::span<const EndpointPtr> exclude, bool subset_filter,
-                     const EndpointSnapshot& snapshot, std::vector<Row>& rows) {
+                     const EndpointSnapshot& snapshot, std::vector<Row>& rows, std::vector<Row>& left_out) {
   rows.clear();
+  left_out.clear();
   for (std::size_t row = 0; row < snapshot.endpoints.size(); ++row) {
     const EndpointPtr& endpoint = snapshot.endpoints[row];
     const bool excluded = !exclude.empty() && std::ranges::find(exclude, endpoint) != exclude.end();
     const bool outside = subset_filter && request.subset && !is_in_subset(*endpoint, *request.subset);
     if (!excluded && !outside) {
-      rows.push_back(static_cast<Row>(row));
+      (endpoint->unreachable() ? left_out : rows).push_back(static_cast<Row>(row));
     }
+  }
+  if (rows.empty()) {
+    rows.swap(left_out);
   }
 }
 

@@ -55,6 +55,7 @@ void Cycle::begin(const Request& request, std::shared_ptr<const EndpointSnapshot
   values_.assign(names.columns().size() * rows_, 0);
   scalars_.assign(names.scalars().size(), 0);
   candidates_.clear();
+  left_out_.clear();
   sequence_ = sequence;
   seed_ = seed;
   now_ = now;

@@ -87,6 +87,9 @@ class Cycle {
   // The endpoints that may serve the request at all.
   std::span<const Row> candidates() const { return candidates_; }
   void set_candidates(std::span<const Row> rows) { candidates_.assign(rows.begin(), rows.end()); }
+  // Those that only may not because they refuse connections, for the explanation.
+  std::span<const Row> left_out() const { return left_out_; }
+  void set_left_out(std::span<const Row> rows) { left_out_.assign(rows.begin(), rows.end()); }
 
   // Decisions of this picker so far: for taking turns.
   std::uint64_t sequence() const { return sequence_; }
@@ -111,6 +114,7 @@ class Cycle {
   std::vector<float> values_;
   std::vector<float> scalars_;
   std::vector<Row> candidates_;
+  std::vector<Row> left_out_;
   std::uint64_t sequence_ = 0;
   std::uint64_t seed_ = 0;
   TimePoint now_;

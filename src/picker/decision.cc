@@ -109,6 +109,7 @@ Decision& Decision::operator=(Decision&& other) noexcept {
     explanation_id = other.explanation_id;
     primary_port = other.primary_port;
     candidates = other.candidates;
+    left_out = other.left_out;
     score = other.score;
     predicted_cached_tokens = other.predicted_cached_tokens;
     memory = other.memory;
@@ -143,8 +144,13 @@ std::string Decision::destinations() const {
 }
 
 std::string Decision::explanation() const {
-  return fmt::format("{} ({}): score {:.3f}, best of {}, {} requests running", endpoint().name,
-                     endpoint().address.to_string(), score, candidates, lease.endpoint()->running() - 1);
+  std::string text =
+      fmt::format("{} ({}): score {:.3f}, best of {}, {} requests running", endpoint().name,
+                  endpoint().address.to_string(), score, candidates, lease.endpoint()->running() - 1);
+  if (left_out > 0) {
+    text += fmt::format("; {} left out: refuses connections", left_out);
+  }
+  return text;
 }
 
 void Decision::response_headers(int status, HeaderView view, HeaderEdits& edits) {
@@ -154,6 +160,12 @@ void Decision::response_headers(int status, HeaderView view, HeaderEdits& edits)
       hook->response_headers(*this, status, view, edits);
       watch.lap(PluginTimes::Point::ResponseReceived, *hook);
     }
+  }
+}
+
+void Decision::undelivered() const {
+  if (lease) {
+    lease.endpoint()->suspect();
   }
 }
 

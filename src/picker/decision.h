@@ -116,6 +116,7 @@ class Decision {
   std::uint64_t explanation_id = 0;           // Picker::explain
   int primary_port = -1;                      // -1: the endpoint's own
   int candidates = 0;                         // endpoints that were eligible
+  int left_out = 0;                           // endpoints that refuse connections, and others do not
   float score = 0;                            // of the chosen one
   std::int64_t predicted_cached_tokens = -1;  // -1: nothing was predicted
   // Weighted sums of all endpoints that the primary profile scored, only if asked for (emit_scores).
@@ -125,6 +126,9 @@ class Decision {
 
   // The engine answers. `edits` collects headers to set on the answer.
   void response_headers(int status, HeaderView headers, HeaderEdits& edits);
+  // The proxy answers itself: it could not deliver the request. Its endpoint counts as one that refuses
+  // connections until its scraper has looked again.
+  void undelivered() const;
   // The first byte of the answer's body: the prompt has been read.
   void first_token();
   // Another piece of a streamed answer passed by. Costs an addition; one of 32 is measured.

@@ -57,6 +57,24 @@ void EndpointState::list_models(std::vector<ListedModel> models) const {
   models_.store(std::make_shared<const std::vector<ListedModel>>(std::move(models)));
 }
 
+void EndpointState::connected(bool accepted) const {
+  std::uint32_t before = contact_.load(std::memory_order_relaxed);
+  std::uint32_t after = 0;
+  do {
+    after = (before & ~(kRefuses | kSuspected)) | kWatched | (accepted ? 0 : kRefuses);
+    if (((before ^ after) & kRefuses) != 0) {
+      after += kChange;
+    }
+  } while (!contact_.compare_exchange_weak(before, after, std::memory_order_relaxed));
+}
+
+void EndpointState::suspect() const {
+  std::uint32_t before = contact_.load(std::memory_order_relaxed);
+  while ((before & kWatched) != 0 &&
+         !contact_.compare_exchange_weak(before, before | kSuspected, std::memory_order_relaxed)) {
+  }
+}
+
 EndpointState::Numbers EndpointState::numbers() const {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   return {waiting_.load(kRelaxed), reported_running_.load(kRelaxed), kv_usage_.load(kRelaxed),

@@ -87,6 +87,17 @@ class EndpointState {
   };
   Numbers numbers() const;
   float custom(std::size_t slot) const { return custom_[slot].load(std::memory_order_relaxed); }
+  // Of a scraper that asks at the address that requests go to: it was connected, or refused.
+  void connected(bool accepted) const;
+  // A request could not be delivered. Counts until the scraper has looked again; where none looks, not at
+  // all.
+  void suspect() const;
+  // It refuses connections, as far as is known: it is not chosen while others are there.
+  bool unreachable() const {
+    return (contact_.load(std::memory_order_relaxed) & (kRefuses | kSuspected)) != 0;
+  }
+  // How often it began or ceased to refuse: when this has changed, its caches are those of another process.
+  std::uint32_t contact_changes() const { return contact_.load(std::memory_order_relaxed) / kChange; }
   // Since the last report that found something; infinite before the first.
   Duration age(TimePoint now) const;
   std::shared_ptr<const Adapters> adapters() const { return adapters_.load(); }
@@ -94,6 +105,10 @@ class EndpointState {
 
  private:
   friend class Lease;
+  static constexpr std::uint32_t kRefuses = 1;
+  static constexpr std::uint32_t kSuspected = 2;
+  static constexpr std::uint32_t kWatched = 4;  // a scraper looks
+  static constexpr std::uint32_t kChange = 8;   // and above: a count
   mutable std::atomic<int> running_{0};
   mutable std::atomic<std::int64_t> tokens_{0};
   mutable std::atomic<float> waiting_{0};
@@ -102,6 +117,7 @@ class EndpointState {
   mutable std::atomic<float> block_tokens_{0};
   mutable std::atomic<float> blocks_{0};
   mutable std::array<std::atomic<float>, kCustomMetrics> custom_;
+  mutable std::atomic<std::uint32_t> contact_{0};
   mutable std::atomic<std::int64_t> reported_at_{0};  // nanoseconds of the steady clock; 0: never
   mutable async::Snapshot<Adapters> adapters_;
   mutable async::Snapshot<std::vector<ListedModel>> models_;

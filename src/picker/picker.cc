@@ -25,6 +25,7 @@ struct Workspace {
   Cycle cycle;
   Evaluation evaluation;
   std::vector<Row> rows;
+  std::vector<Row> left_out;
 };
 
 Workspace& workspace() {
@@ -178,7 +179,8 @@ PickResult<Decision> Picker::pick_now(const Request& request, std::span<const En
   cycle.begin(request, snapshot_.load(), plan_->names, sequence, mix(options_.load.seed + sequence),
               options_.clock->now());
   const CycleEnd end{cycle};
-  list_candidates(request, exclude, options_.subset_filter, cycle.snapshot(), space.rows);
+  list_candidates(request, exclude, options_.subset_filter, cycle.snapshot(), space.rows, space.left_out);
+  cycle.set_left_out(space.left_out);
   if (space.rows.empty()) {
     return reject(cycle, kNothing,
                   no_endpoints(exclude.empty() ? "failed to find endpoint candidates for serving the request"
@@ -239,6 +241,7 @@ PickResult<Decision> Picker::conclude(const Request& request, const Cycle& cycle
   decision.plan_ = plan_;
   decision.flow_ = flow_;
   decision.candidates = static_cast<int>(cycle.candidates().size());
+  decision.left_out = static_cast<int>(cycle.left_out().size());
   remember(request, cycle.now(), decision);
   name_stages(request, cycle, stages, decision);
   take_leases(*plan_, cycle, stages, decision);
@@ -275,7 +278,8 @@ PickResult<Decision> Picker::conclude(const Request& request, const Cycle& cycle
 PickResult<Decision> Picker::pick_any(const Request& request) const {
   const auto snapshot = snapshot_.load();
   std::vector<Row> rows;
-  list_candidates(request, {}, options_.subset_filter, *snapshot, rows);
+  std::vector<Row> left_out;
+  list_candidates(request, {}, options_.subset_filter, *snapshot, rows, left_out);
   if (rows.empty()) {
     return std::unexpected(Rejection{500, "Internal", "no pods available in datastore", {}, 0});
   }

@@ -1,5 +1,6 @@
 #include "picker/picker_metrics.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "picker/metrics/request_metrics.h"
@@ -58,6 +59,10 @@ void write_pool(Page& page, std::string_view pool, const PoolView& view) {
   const auto ready = static_cast<double>(view.endpoints->endpoints.size());
   page.gauge("llm_d_epp_ready_endpoints", "Endpoints of the pool.", of_pool, ready);
   page.gauge("inference_pool_ready_pods", "Endpoints of the pool.", of_pool, ready);
+  const auto refusing = std::ranges::count_if(view.endpoints->endpoints,
+                                              [](const EndpointPtr& each) { return each->unreachable(); });
+  page.gauge("llmd_picker_refusing_endpoints", "Endpoints that refuse connections and get no requests.",
+             of_pool, static_cast<double>(refusing));
 }
 
 void write_endpoints(Page& page, std::string_view pool, const EndpointSnapshot& endpoints) {

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
+#include "json/path.h"
 #include "metrics/registry.h"
 
 namespace llmd::picker {
@@ -56,6 +60,70 @@ TEST(PickerTest, LeavesOutWhatHasFailed) {
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().status, 503);
   EXPECT_THAT(none.error().message, testing::HasSubstr("all 2 endpoints have failed"));
+}
+
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+TEST(PickerTest, LeavesOutWhatRefusesConnectionsUnlessAllDo) {
+  struct Case {
+    std::vector<std::string> refusing;
+    std::vector<std::string> excluded;
+    std::set<std::string> chosen;
+    std::size_t left_out;
+  };
+  for (const Case& one : {Case{{}, {}, {"a", "b", "c"}, 0}, Case{{"b"}, {}, {"a", "c"}, 1},
+                          Case{{"a", "c"}, {}, {"b"}, 2}, Case{{"a", "b", "c"}, {}, {"a", "b", "c"}, 0},
+                          Case{{"a", "b"}, {"c"}, {"a", "b"}, 0}, Case{{"a"}, {"c"}, {"b"}, 1}}) {
+    metrics::Registry registry;
+    auto picker = Picker::from_config("", "x", {.pool = "p", .metrics = &registry}).value();
+    picker->update(pods({"a", "b", "c"}));
+    std::vector<EndpointPtr> exclude;
+    for (const EndpointPtr& each : picker->endpoints()->endpoints) {
+      each->connected(!has(one.refusing, each->endpoint.name));
+      if (has(one.excluded, each->endpoint.name)) {
+        exclude.push_back(each);
+      }
+    }
+    std::set<std::string> chosen;
+    std::vector<Decision> held;
+    for (int i = 0; i < 100; ++i) {
+      held.push_back(picker->pick({.id = "r"}, exclude).value());
+      chosen.insert(held.back().endpoint().name);
+    }
+    EXPECT_EQ(chosen, one.chosen);
+    const json::Value told = picker->explain("r");
+    const auto* left_out = json::array_at(told, "leftOut");
+    ASSERT_EQ(left_out != nullptr ? left_out->size() : 0, one.left_out);
+    if (left_out != nullptr) {
+      EXPECT_EQ(json::string_at(told, "leftOut[0].reason"), "refuses connections");
+      EXPECT_THAT(held.back().explanation(), testing::HasSubstr("left out: refuses connections"));
+    }
+    EXPECT_THAT(registry.write_text(), testing::HasSubstr("llmd_picker_refusing_endpoints{name=\"p\"} " +
+                                                          std::to_string(one.refusing.size())));
+    held.clear();
+    for (const EndpointPtr& each : picker->endpoints()->endpoints) {
+      each->connected(true);
+    }
+    EXPECT_EQ(picker->pick({}).value().candidates, 3) << "all of them are back";
+    picker.reset();  // before the registry
+  }
+}
+
+TEST(PickerTest, ASuspicionCountsOnlyWhereAScraperLooks) {
+  Picker picker;
+  picker.update(pods({"a", "b"}));
+  const auto a = picker.endpoints()->endpoints.front();
+  a->suspect();
+  EXPECT_FALSE(a->unreachable()) << "nobody would ever find that it is back";
+  a->connected(true);
+  a->suspect();
+  EXPECT_TRUE(a->unreachable());
+  EXPECT_EQ(picker.pick({}).value().endpoint().name, "b");
+  a->connected(true);
+  EXPECT_FALSE(a->unreachable());
+  EXPECT_EQ(a->contact_changes(), 0) << "a suspicion is no proof that it was away";
 }
 
 TEST(PickerTest, HasNothingWithoutEndpoints) {

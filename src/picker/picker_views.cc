@@ -63,6 +63,7 @@ json::Value Picker::debug_state() const {
     item["waiting"] = static_cast<double>(numbers.waiting);
     item["running"] = static_cast<double>(numbers.running);
     item["kvUsage"] = static_cast<double>(numbers.kv_usage);
+    item["refusesConnections"] = endpoint->unreachable();
     item["ageSeconds"] = age == Duration::max() ? json::Value(nullptr)
                                                 : json::Value(std::chrono::duration<double>(age).count());
     endpoints.push_back(std::move(item));

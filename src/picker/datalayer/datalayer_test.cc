@@ -220,5 +220,54 @@ TEST(ScraperTest, BringsAnEnginesNumbersToItsEndpoint) {
   EXPECT_LT(endpoint->age(std::chrono::steady_clock::now()), std::chrono::seconds(10));
 }
 
+// Nobody listens there, until somebody does.
+net::Address closed_port(async::EventLoop& loop) {
+  http::Server gone(loop, {}, [](http::Exchange&) -> Task<void> { co_return; });
+  return gone.listen({"127.0.0.1", 0}).value();
+}
+
+TEST(ScraperTest, KnowsWhoRefusesConnectionsWhereNumbersComeFromTheSameAddress) {
+  async::EventLoop loop;
+  http::Server engine(loop, {}, [](http::Exchange& exchange) -> Task<void> {
+    co_await exchange.respond(404, "text/plain", "no numbers here");
+  });
+  const auto open = engine.listen({"127.0.0.1", 0}).value();
+  const auto closed = closed_port(loop);
+  auto picker = Picker::from_config("", "x").value();
+  picker->update({{.address = closed, .name = "dead"},
+                  {.address = open, .name = "without-numbers"},
+                  {.address = open, .name = "metrics-elsewhere", .metrics = closed},
+                  {.address = closed, .name = "dead-with-metrics", .metrics = open}});
+  const auto all = picker->endpoints()->endpoints;
+  Scraper scraper(loop, *picker, {.interval = std::chrono::milliseconds(2)});
+  const auto until = [](std::function<bool()> holds) -> Task<void> {
+    const auto deadline = async::Deadline::after(std::chrono::seconds(10));
+    while (!holds() && !deadline.expired()) {
+      co_await async::sleep(std::chrono::milliseconds(1));
+    }
+  };
+  std::optional<http::Server> restarted;
+  const auto scene = [&]() -> Task<void> {
+    co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
+      scope.spawn("engine", engine.run());
+      scope.spawn("scraper", scraper.run());
+      co_await until([&] { return scraper.stats().failures > 20; });
+      EXPECT_TRUE(all[0]->unreachable());
+      EXPECT_FALSE(all[1]->unreachable()) << "an answer is an answer";
+      EXPECT_FALSE(all[2]->unreachable()) << "its engine was never asked";
+      EXPECT_FALSE(all[3]->unreachable()) << "its engine was never asked";
+      restarted.emplace(loop, http::ServerOptions{}, [](http::Exchange& exchange) -> Task<void> {
+        co_await exchange.respond(200, "text/plain", "vllm:num_requests_waiting 1\n");
+      });
+      EXPECT_TRUE(restarted->listen(closed));
+      scope.spawn("restarted", restarted->run());
+      co_await until([&] { return !all[0]->unreachable(); });
+      EXPECT_FALSE(all[0]->unreachable()) << "it is back";
+    });
+  };
+  loop.block_on(scene());
+  EXPECT_EQ(all[0]->contact_changes(), 2);
+}
+
 }  // namespace
 }  // namespace llmd::picker

@@ -1,7 +1,9 @@
 #include "picker/datalayer/scraper.h"
 
+#include <cerrno>
 #include <cmath>
 #include <set>
+#include <system_error>
 
 #include "async/scope.h"
 #include "base/file.h"
@@ -51,6 +53,12 @@ bool is_expected(const EngineReport& report, std::int64_t leases) {
          std::abs(report.running - static_cast<float>(leases)) <= 1;
 }
 
+// Nobody listens there, by the system's own words: an Unavailable of any other cause says less.
+bool is_refused(const Error& error) {
+  return error.kind == ErrorKind::Unavailable &&
+         error.message.ends_with(std::generic_category().message(ECONNREFUSED));
+}
+
 Result<std::shared_ptr<const net::TlsClient>> trust(const PollSource::Options& options) {
   if (!options.https) {
     return nullptr;
@@ -60,6 +68,14 @@ Result<std::shared_ptr<const net::TlsClient>> trust(const PollSource::Options& o
     return net::TlsClient::from_ca_pem(pem);
   }
   return net::TlsClient::system_trust();
+}
+
+net::Address address_of(const PollSource::Options& source, const Endpoint& endpoint) {
+  net::Address address = endpoint.metrics.port != 0 ? endpoint.metrics : endpoint.address;
+  if (source.port != 0) {
+    address.port = static_cast<std::uint16_t>(source.port);
+  }
+  return address;
 }
 
 }  // namespace
@@ -139,11 +155,7 @@ Task<Result<EngineReport>> Scraper::State::ask(const Poll& poll, const EndpointS
                                                PageShare& share) {
   const PollSource::Options& source = poll.source->options;
   http::ClientRequest request;
-  request.address =
-      endpoint.endpoint.metrics.port != 0 ? endpoint.endpoint.metrics : endpoint.endpoint.address;
-  if (source.port != 0) {
-    request.address.port = static_cast<std::uint16_t>(source.port);
-  }
+  request.address = address_of(source, endpoint.endpoint);
   request.head.target = source.path;
   const MetricsScanner* const scanner =
       poll.extractor != nullptr ? &poll.extractor->scanner_for(endpoint.endpoint) : nullptr;
@@ -180,6 +192,9 @@ Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
   const Duration base = given > Duration::zero() ? std::max(given, options.interval)
                         : models                 ? kModelsInterval
                                                  : options.interval;
+  // Another port that refuses says nothing about the one that requests go to.
+  const bool tells_contact =
+      address_of(poll.source->options, endpoint->endpoint) == endpoint->endpoint.address;
   Duration interval = base;
   EngineReport before;
   PageShare share;
@@ -188,6 +203,9 @@ Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
     const TimePoint asked = std::chrono::steady_clock::now();
     auto report = co_await ask(poll, *endpoint, share);
     ++(report ? stats.pages : stats.failures);
+    if (tells_contact) {
+      endpoint->connected(report || !is_refused(report.error()));
+    }
     if (!report) {
       share.failed();
       poll.source->count_failed_poll();

@@ -6,7 +6,8 @@
 // those as soon as it does. The longest interval stays below the age at which saturation detectors stop to
 // trust numbers. Where an exporter can tell the wanted series alone, it is asked for no more (page_share.h).
 // An endpoint that does not answer keeps its last numbers, which lose their weight with age (gather.h); a
-// line is logged when that begins and when it ends.
+// line is logged when that begins and when it ends. Where numbers come from the address that requests go to,
+// one that refuses connections is known as such (EndpointState::unreachable) until it does no longer.
 //
 // One loop. The picker outlives it.
 #pragma once

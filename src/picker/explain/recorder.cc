@@ -126,6 +126,7 @@ std::uint64_t Recorder::record(const Plan& plan, const Cycle& cycle, const Stage
   record_values(cycle, into);
   into.snapshot = cycle.snapshot_ptr();
   into.candidates.assign(cycle.candidates().begin(), cycle.candidates().end());
+  into.left_out.assign(cycle.left_out().begin(), cycle.left_out().end());
   into.rejection = rejection;
   into.primary = stages.primary;
   into.prefill = stages.prefill;

@@ -28,6 +28,16 @@ json::Value destination(const Recorded& recorded, Row row) {
   return text(recorded.snapshot->endpoints[row]->destination);
 }
 
+json::Array left_out_of(const Recorded& recorded) {
+  json::Array endpoints;
+  for (const Row row : recorded.left_out) {
+    endpoints.push_back(json::Value{{"endpoint", destination(recorded, row)},
+                                    {"name", recorded.snapshot->endpoints[row]->full_name},
+                                    {"reason", "refuses connections"}});
+  }
+  return endpoints;
+}
+
 json::Object profile_of(const Plan& plan, const Recorded& recorded, const ProfileTrace& trace) {
   const Profile& profile = plan.profiles[trace.profile];
   json::Array filters;
@@ -143,6 +153,9 @@ json::Value explanation_of(const Plan& plan, const Recorded& recorded) {
   object["time"] = to_rfc3339(recorded.time);
   object["request"] = request_of(plan, recorded);
   object["candidates"] = recorded.candidates.size();
+  if (!recorded.left_out.empty()) {
+    object["leftOut"] = left_out_of(recorded);
+  }
   if (!recorded.rejection.empty()) {
     object["rejected"] = recorded.rejection;
   }

@@ -50,7 +50,7 @@ class ApproximatePrefixProducer final : public Producer,
       const std::uint32_t id = cycle.endpoint(row).id;
       const std::size_t slot =
           id < handles->size() && (*handles)[id] ? (*handles)[id]->handle.slot : SIZE_MAX;
-      if (slot < chain.matches.size()) {
+      if (slot < chain.matches.size() && !restarted(*(*handles)[id], cycle.endpoint(row))) {
         cached[row] = static_cast<float>(chain.matches[slot]);
         matched[row] = check_.distrusts(slot) ? 0 : cached[row];
       }
@@ -153,11 +153,15 @@ class ApproximatePrefixProducer final : public Producer,
  private:
   struct Known {
     Known(kvcache::EndpointHandle handle_, const EndpointState* endpoint_, std::string name_)
-        : handle(handle_), endpoint(endpoint_), name(std::move(name_)) {}
+        : handle(handle_),
+          endpoint(endpoint_),
+          name(std::move(name_)),
+          contact_changes(endpoint_->contact_changes()) {}
     const kvcache::EndpointHandle handle;
     const EndpointState* const endpoint;  // only compared
     const std::string name;
     std::atomic<std::int64_t> capacity{0};
+    std::atomic<std::uint32_t> contact_changes;
     std::atomic<std::int64_t> visible{INT64_MAX};  // tokens: longer prompts are looked at up to here
   };
   using Handles = std::vector<std::shared_ptr<Known>>;  // by endpoint id
@@ -203,6 +207,20 @@ class ApproximatePrefixProducer final : public Producer,
       return static_cast<std::size_t>(std::max<std::int64_t>(options_.max_tokens / block_tokens, 1));
     }
     return options_.max_blocks > 0 ? static_cast<std::size_t>(options_.max_blocks) : SIZE_MAX;
+  }
+
+  // What an engine had cached is gone when it was away, and so is what was believed of requests that never
+  // reached it.
+  bool restarted(Known& known, const EndpointState& endpoint) const {
+    const std::uint32_t changes = endpoint.contact_changes();
+    if (known.contact_changes.load(std::memory_order_relaxed) == changes) {
+      return false;
+    }
+    if (known.contact_changes.exchange(changes, std::memory_order_relaxed) != changes) {
+      inserter_.flush();
+      index_.clear(known.handle);
+    }
+    return true;
   }
 
   void learn(const Cycle& cycle, const Handles& handles, Row row, const Chain& chain) const {

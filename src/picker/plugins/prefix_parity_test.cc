@@ -74,6 +74,20 @@ TEST(ApproximatePrefix, ModelsAdaptersAndSaltsDoNotShare) {
   }
 }
 
+TEST(ApproximatePrefix, AServerThatWasAwayHasForgottenEverything) {
+  Pool pool(approximate("{}"), 1);
+  const auto server = pool.picker->endpoints()->endpoints.front();
+  server->connected(true);
+  const Half prompt(512, 1);
+  send(pool, prompt.request());
+  EXPECT_THAT(pool.scores("prefix-cache-scorer", prompt.request()), are({1}));
+  server->connected(false);
+  send(pool, prompt.request());  // though it refuses: there is no other
+  server->connected(true);
+  EXPECT_THAT(pool.scores("prefix-cache-scorer", prompt.request()), are({0}));
+  EXPECT_THAT(pool.scores("prefix-cache-scorer", prompt.request()), are({1})) << "it has been sent now";
+}
+
 TEST(ApproximatePrefix, AFullServerForgetsWhatWasUsedLongestAgo) {
   Pool pool(approximate("{autoTune: false, lruCapacityPerServer: 16}"), 1);  // two prompts of 8 blocks
   for (const std::uint64_t seed : {1, 2, 3}) {
