@@ -356,6 +356,68 @@ class Random(World):
         self.assertGreater(counts["200"], 0)
 
 
+class Dead(World):
+    """Engines that are gone attract no requests, though they seem to have nothing to do."""
+
+    KILLED = 3
+
+    def ask_until(self, enough, clients=4):
+        """Statuses of requests, half of which share a prefix, in the order in which they ended."""
+        statuses = []
+
+        def client(seed):
+            chance = random.Random(seed)
+            while not enough(statuses):
+                prompt = "shared " * 400 if chance.random() < 0.5 else str(chance.random()) * 200
+                try:
+                    answer = self.complete(prompt, chance.choice([1, 16, 64]), stream=chance.random() < 0.5)
+                    statuses.append(answer.status)
+                except (OSError, http.client.HTTPException):
+                    statuses.append("cut")
+
+        threads = [threading.Thread(target=client, args=(seed,)) for seed in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return statuses
+
+    def refusing(self):
+        return self.picker.metric('llmd_picker_refusing_endpoints{name="default"}')
+
+    def test_requests_go_to_those_that_live(self):
+        fleet = [Engine() for _ in range(ENGINES)]
+        self.addCleanup(lambda: [engine.kill() for engine in fleet])
+        config = self.folder / "config.yaml"
+        config.write_text("plugins: [{type: queue-scorer}, {type: prefix-cache-scorer}, {type: max-score-picker}]\n")
+        self.start(engines=fleet, arguments=["--config-file", config])
+        self.assertEqual(set(self.ask_until(lambda seen: len(seen) >= 60)), {200})
+        dead = fleet[:self.KILLED]
+
+        def kill(seen):
+            if len(seen) >= 20 and dead[0].process.poll() is None:
+                for engine in dead:
+                    engine.kill()
+            return self.refusing() == self.KILLED
+
+        at_the_kill = self.ask_until(kill)
+        # Each of four clients may fail at each: the proxy's 503 is a sign that the next request heeds. A scrape that
+        # was on its way at the kill may clear the sign, once.
+        self.assertLessEqual(at_the_kill.count(503), 2 * 4 * self.KILLED, at_the_kill)
+        self.assertEqual(set(at_the_kill) - {200, 503, "cut"}, set())
+        print(f"{len(at_the_kill)} requests around the kill, {at_the_kill.count(503)} got 503", file=sys.stderr)
+        # Now everybody knows.
+        afterwards = self.ask_until(lambda seen: len(seen) >= 178)
+        self.assertEqual(set(afterwards), {200})
+        answer = self.ask("/v1/completions", {"model": "sim", "prompt": "x", "max_tokens": 1},
+                          {"x-llmd-explain": "1", "x-request-id": "dead-ones"})
+        self.assertIn("3 left out: refuses connections", answer.headers["x-llmd-explanation"])
+        left_out = {each["endpoint"]: each["reason"]
+                    for each in json.loads(self.picker.get("/debug/explain?id=dead-ones"))["leftOut"]}
+        self.assertEqual(left_out, {engine.address: "refuses connections" for engine in dead})
+        self.all_leases_are_back()
+
+
 class Failing(World):
     """Requests from four clients, all of which end, while something is killed."""
 
