@@ -35,7 +35,7 @@ struct Recorded {
   std::int64_t max_tokens = 0;
   std::shared_ptr<const EndpointSnapshot> snapshot;
   std::vector<Row> candidates;
-  std::vector<Row> left_out;     // refused connections
+  std::vector<Row> left_out;    // refused connections
   std::vector<Column> columns;  // those that hold anything but zeros
   std::vector<float> values;    // of these columns, one after the other
   std::vector<float> scalars;
