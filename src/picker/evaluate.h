@@ -6,6 +6,7 @@
 
 #include "picker/metrics/plugin_times.h"
 #include "picker/plan.h"
+#include "picker/spans.h"
 
 namespace llmd::picker {
 
@@ -22,7 +23,9 @@ struct ProfileTrace {
 class Evaluation final : public ProfileRunner {
  public:
   // Leaves stages().primary empty when nobody can serve, with the reason as error.
-  Result<void> run(const Plan& plan, Cycle& cycle, Stopwatch* watch = nullptr);
+  // `parent`: where the profiles' spans belong; null: no spans.
+  Result<void> run(const Plan& plan, Cycle& cycle, Stopwatch* watch = nullptr,
+                   const SpanParent* parent = nullptr);
 
   const Stages& stages() const { return stages_; }
   bool filters_drained() const { return drained_; }
@@ -33,6 +36,10 @@ class Evaluation final : public ProfileRunner {
   std::span<const Row> run(std::size_t profile) override;
 
  private:
+  ProfileTrace& new_trace(std::size_t profile);
+  void filter(const Profile& profile, ProfileTrace& trace, const trace::Span& above);
+  void score(const Profile& profile, ProfileTrace& trace, const trace::Span& above);
+  void pick(const Profile& profile, ProfileTrace& trace, const trace::Span& above);
   void lap(PluginTimes::Point point, const Plugin& plugin) {
     if (watch_ != nullptr) {
       watch_->lap(point, plugin);
@@ -40,7 +47,8 @@ class Evaluation final : public ProfileRunner {
   }
 
   const Plan* plan_ = nullptr;
-  Stopwatch* watch_ = nullptr;  // null: nothing is measured
+  Stopwatch* watch_ = nullptr;          // null: nothing is measured
+  const SpanParent* parent_ = nullptr;  // null: no spans are made
   Duration handler_time_{};
   Cycle* cycle_ = nullptr;
   Stages stages_;

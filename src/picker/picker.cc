@@ -15,6 +15,7 @@
 #include "picker/plan.h"
 #include "picker/plugins/agent_identity.h"
 #include "picker/saturation.h"
+#include "picker/spans.h"
 
 namespace llmd::picker {
 
@@ -167,11 +168,14 @@ Request Picker::with_flow(Request request) const {
   return request;
 }
 
-PickResult<Decision> Picker::pick(const Request& request, std::span<const EndpointPtr> exclude) const {
-  return plan_->identity != nullptr ? pick_now(with_flow(request), exclude) : pick_now(request, exclude);
+PickResult<Decision> Picker::pick(const Request& request, std::span<const EndpointPtr> exclude,
+                                  const SpanParent* parent) const {
+  return plan_->identity != nullptr ? pick_now(with_flow(request), exclude, parent)
+                                    : pick_now(request, exclude, parent);
 }
 
-PickResult<Decision> Picker::pick_now(const Request& request, std::span<const EndpointPtr> exclude) const {
+PickResult<Decision> Picker::pick_now(const Request& request, std::span<const EndpointPtr> exclude,
+                                      const SpanParent* parent) const {
   Workspace& space = workspace();
   Cycle& cycle = space.cycle;
   static const Stages kNothing;
@@ -215,7 +219,7 @@ PickResult<Decision> Picker::pick_now(const Request& request, std::span<const En
           saturated("request cannot be admitted: " + admitter->name, options_.shed_status));
     }
   }
-  const auto evaluated = space.evaluation.run(*plan_, cycle, &watch);
+  const auto evaluated = space.evaluation.run(*plan_, cycle, &watch, parent);
   if (!evaluated || space.evaluation.stages().primary.empty()) {
     if (space.evaluation.filters_drained()) {
       return reject(cycle, kNothing, saturated("no endpoints available for the given request"));
@@ -290,18 +294,22 @@ PickResult<Decision> Picker::pick_any(const Request& request) const {
   return decision;
 }
 
-Task<PickResult<Decision>> Picker::decide(Request request, async::Deadline deadline) const {
+Task<PickResult<Decision>> Picker::decide(Request request, async::Deadline deadline,
+                                          const SpanParent* parent) const {
   if (!flow_) {
-    co_return pick(request);
+    co_return pick(request, {}, parent);
   }
   const auto flow = flow_;
   request = with_flow(std::move(request));
+  trace::Span wait = begin_span(parent, "flow_control_wait");
   auto admitted = co_await flow->admit(request, deadline);
   if (!admitted) {
+    wait.fail(admitted.error().message);
     co_return std::unexpected(std::move(admitted).error());
   }
   const FlowControl::Admission room = std::move(*admitted);  // until the decision holds its lease
-  co_return pick(request);
+  wait.end();
+  co_return pick(request, {}, parent);
 }
 
 void Picker::numbers_changed() const {

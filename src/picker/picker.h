@@ -47,6 +47,7 @@ struct Plan;
 class PickerMetrics;
 struct PoolView;
 class RequestMetrics;
+struct SpanParent;
 
 template <typename T>
 using PickResult = std::expected<T, Rejection>;
@@ -73,12 +74,15 @@ class Picker {
   ~Picker();
   Picker(const Picker&) = delete;
 
-  // Decides at once. `exclude`: endpoints that failed for this request.
-  PickResult<Decision> pick(const Request& request, std::span<const EndpointPtr> exclude = {}) const;
+  // Decides at once. `exclude`: endpoints that failed for this request; `parent`: where its spans belong
+  // (spans.h), null: no spans.
+  PickResult<Decision> pick(const Request& request, std::span<const EndpointPtr> exclude = {},
+                            const SpanParent* parent = nullptr) const;
 
   // The same behind flow control, if the configuration turned it on: waits until the pool has room for the
-  // request's priority and flow. Views of the request must live until the task ends.
-  Task<PickResult<Decision>> decide(Request request, async::Deadline deadline) const;
+  // request's priority and flow. Views of the request, and `parent`, must live until the task ends.
+  Task<PickResult<Decision>> decide(Request request, async::Deadline deadline,
+                                    const SpanParent* parent = nullptr) const;
 
   // Any endpoint for a request that has no body to look at (GET /v1/models).
   PickResult<Decision> pick_any(const Request& request) const;
@@ -115,7 +119,8 @@ class Picker {
  private:
   Picker(std::shared_ptr<const Plan> plan, PickerOptions options);
   Request with_flow(Request request) const;
-  PickResult<Decision> pick_now(const Request& request, std::span<const EndpointPtr> exclude) const;
+  PickResult<Decision> pick_now(const Request& request, std::span<const EndpointPtr> exclude,
+                                const SpanParent* parent) const;
   PickResult<Decision> conclude(const Request& request, const Cycle& cycle, const Evaluation& evaluation,
                                 Stopwatch& watch) const;
   std::unexpected<Rejection> reject(const Cycle& cycle, const Stages& stages, Rejection rejection) const;
