@@ -48,8 +48,10 @@ void Exchange::stream_ended() {
   } else if (step_ != Step::Done) {
     shared_.metrics.abandoned->add();
     abandoned_ = true;
+    spans_.fail("the client left, or the proxy gave up");
     decision_.reset();
   }
+  spans_.end();
   step_ = Step::Done;
 }
 
@@ -118,6 +120,9 @@ void Exchange::request_headers(std::string_view bytes) {
   headers_.assign(bytes, shared_.message);
   if (headers_.find("x-request-id").value_or("").empty()) {
     request_id_ = make_request_id();
+  }
+  if (shared_.options.tracer != nullptr) {
+    spans_.begin(*shared_.options.tracer, headers_.find(trace::kTraceparent));
   }
   if (step_ == Step::Begin) {
     step_ = Step::Collecting;

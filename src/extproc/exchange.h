@@ -10,6 +10,7 @@
 #include "extproc/header_table.h"
 #include "extproc/pools.h"
 #include "extproc/renderer.h"
+#include "extproc/request_spans.h"
 #include "extproc/service.h"
 #include "extproc/usage_finder.h"
 #include "openai/request_scan.h"
@@ -152,6 +153,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool half_closed_ = false;
   std::string metadata_;  // the last metadata_context that came with the request
   std::vector<std::string_view> subset_;
+
+  RequestSpans spans_;
 
   std::vector<std::uint32_t> tokens_;  // when an engine was asked for them
   std::vector<std::uint64_t> media_;   // when a plugin wants to know them

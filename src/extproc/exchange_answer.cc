@@ -148,10 +148,13 @@ void Exchange::complete() {
                          .status = status_,
                          .usage = usage,
                          .response_bytes = response_bytes_});
+    spans_.used(usage);
     decision_.reset();
     shared_.metrics.response_seconds.observe(
         std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   }
+  spans_.answered(status_);
+  spans_.end();
   step_ = Step::Done;
 }
 

@@ -130,12 +130,15 @@ void Exchange::decide() {
     media_ = openai::media_items(body_.joined());
   }
   step_ = Step::Deciding;
+  if (spans_.sampled()) {
+    spans_.begin_deciding(describe());
+  }
   const bool asks = shared_.renderer_of(*pool_) != nullptr && Renderer::renders(path());
   if (pool_->flow_control || asks) {
     gone_ = std::make_unique<async::Event>(call_->executor());
     call_->tasks().spawn("ext_proc decision", decide_later(shared_from_this()));
   } else {
-    decided(pool_->picker->pick(describe()));
+    decided(pool_->picker->pick(describe(), {}, spans_.parent()));
   }
 }
 
@@ -144,13 +147,17 @@ void Exchange::decide_by_headers() {
     send_model_list();
   } else if (choose_pool()) {
     step_ = Step::Deciding;
+    if (spans_.sampled()) {
+      spans_.begin_deciding(describe());
+    }
     decided(pool_->picker->pick_any(describe()));
   }
 }
 
 Task<picker::PickResult<picker::Decision>> Exchange::find_endpoint(std::shared_ptr<Exchange> self) {
   co_await render(self);
-  co_return co_await self->pool_->picker->decide(self->describe(), async::Deadline::never());
+  co_return co_await self->pool_->picker->decide(self->describe(), async::Deadline::never(),
+                                                 self->spans_.parent());
 }
 
 Task<void> Exchange::decide_later(std::shared_ptr<Exchange> self) {
@@ -170,6 +177,7 @@ void Exchange::decided(picker::PickResult<picker::Decision> result) {
   }
   decision_.emplace(std::move(*result));
   step_ = Step::Decided;
+  spans_.decided(*decision_);
   if (pool_->flow_control && decision_->memory.priority < 0) {
     decision_->on_evicted([weak = weak_from_this(), executor = call_->executor()] {
       async::post_to(executor, [weak] {
@@ -218,6 +226,7 @@ void Exchange::reject(int status, std::string_view code, std::string message) {
 }
 
 void Exchange::immediate(int status, std::string_view body, std::span<const HeaderFieldView> headers) {
+  spans_.refused(status, body);
   shared_.metrics.immediate.add();
   shared_.answer.clear();
   envoy::append_immediate(shared_.answer, {.status = status, .body = body, .headers = headers});
@@ -258,6 +267,10 @@ void Exchange::send_decision() {
         std::ranges::find(edits, name, &picker::HeaderEdits::Edit::name) == edits.end()) {
       remove.push_back(name);
     }
+  }
+  const std::string context = spans_.context_to_send();
+  if (!context.empty()) {
+    set.emplace_back(trace::kTraceparent, context);
   }
   shared_.metrics.request_seconds.observe(
       std::chrono::duration<double>(std::chrono::steady_clock::now() - received_).count());

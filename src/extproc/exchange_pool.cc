@@ -69,10 +69,12 @@ Task<void> Exchange::render(std::shared_ptr<Exchange> self) {
   if (renderer == nullptr || !Renderer::renders(self->path())) {
     co_return;
   }
+  trace::Span span = self->spans_.begin_rendering(self->path());
   auto tokens = co_await renderer->render(self->path(), self->body_.joined(), self->scan_.multimodal());
   if (tokens) {
     self->tokens_ = std::move(*tokens);
   } else {
+    span.fail(tokens.error().text());
     self->shared_.metrics.unrendered.add();
     log::debug("a request was not rendered", {{"problem", tokens.error().text()}});
   }

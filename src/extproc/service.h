@@ -19,6 +19,7 @@
 #include "http/grpc_server.h"
 #include "metrics/registry.h"
 #include "picker/picker.h"
+#include "trace/span.h"
 
 namespace llmd::extproc {
 
@@ -31,6 +32,9 @@ struct ServiceOptions {
   // tokens then.
   bool skip_response_bodies = false;
   bool stream_metrics = false;  // llm_d_epp_extproc_*
+  // Makes spans of requests; outlives the service. Null: nobody does, and a client's context passes as it
+  // came.
+  const trace::Tracer* tracer = nullptr;
 };
 
 struct ServiceMetrics {
