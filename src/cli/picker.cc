@@ -45,6 +45,7 @@ Result<int> run_picker(Arguments words) {
   LLMD_TRY(auto options, pools_of(arguments, registry));
   LLMD_TRY(EndpointSource source, source_of(arguments, {options.config_text, options.config_name}));
   async::EventLoop loop;
+  LLMD_TRY(const auto tracing, tracing_of(arguments, loop));
   std::unique_ptr<kube::Client> client;
   if (source.file.empty()) {
     LLMD_TRY_VOID(check_kubernetes(arguments));
@@ -55,11 +56,12 @@ Result<int> run_picker(Arguments words) {
   LLMD_TRY_VOID(fill_pools(arguments, source, pools));
   LLMD_TRY(const auto certificates, certificates_of(arguments));
   extproc::Program program(loop, pools.pools(), registry,
-                           program_options(arguments, client.get(), certificates));
+                           program_options(arguments, client.get(), certificates, tracing->tracer()));
   RunningPicker running{.arguments = arguments,
                         .loop = loop,
                         .pools = pools,
                         .program = program,
+                        .tracing = *tracing,
                         .certificates = certificates,
                         .source = source,
                         .client = client.get()};

@@ -71,7 +71,8 @@ Result<std::size_t> parse_bytes(std::string_view text) {
 }
 
 struct Texts {
-  std::string ports, pools, refresh_interval, drain_timeout, message_bytes, metrics_auth, stream_metrics;
+  std::string ports, pools, refresh_interval, drain_timeout, message_bytes, metrics_auth, stream_metrics,
+      tracing;
 };
 
 Result<void> read_texts(const Texts& texts, PickerArguments& out) {
@@ -95,6 +96,9 @@ Result<void> read_texts(const Texts& texts, PickerArguments& out) {
   }
   if (!texts.stream_metrics.empty()) {
     LLMD_TRY(out.stream_metrics, parse_switch("enable-grpc-stream-metrics", texts.stream_metrics));
+  }
+  if (!texts.tracing.empty()) {
+    LLMD_TRY(out.tracing, parse_switch("tracing", texts.tracing));
   }
   if (!texts.refresh_interval.empty()) {
     LLMD_TRY(const Duration interval, parse_duration(texts.refresh_interval));
@@ -177,6 +181,7 @@ void describe(Options& line, PickerArguments& out, Texts& texts) {
   line.add("--metrics-endpoint-auth", texts.metrics_auth,
            "/metrics for reviewed tokens only (true with Kubernetes); without it: for this machine only");
   line.add("--enable-grpc-stream-metrics", texts.stream_metrics, "extproc_* series");
+  line.add("--tracing", texts.tracing, "spans, where OTEL_TRACES_EXPORTER says to (true)");
   line.add("--shed-with-503", out.compatible_shedding, "503 instead of 429 for requests that are shed");
   line.add("--refresh-metrics-interval", texts.refresh_interval, "how often busy endpoints are asked (50ms)");
   line.add("--drain-timeout", texts.drain_timeout, "serving on after SIGTERM, so that proxies notice (30s)");

@@ -50,6 +50,7 @@ struct PickerArguments {
   bool compatible_shedding = false;
   bool stream_metrics = false;
   std::optional<bool> metrics_auth;  // absent: with Kubernetes only
+  std::optional<bool> tracing;       // absent: where OTEL_TRACES_EXPORTER names an exporter
   Duration refresh_interval = std::chrono::milliseconds(50);
   Duration drain_timeout = std::chrono::seconds(30);
   std::size_t max_message_bytes = 64 * 1024 * 1024;

@@ -11,6 +11,7 @@ namespace llmd::cli {
 namespace {
 
 constexpr auto kLastRequests = std::chrono::seconds(30);  // after a drain window, or without one
+constexpr auto kLastSpansWait = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -93,6 +94,7 @@ Task<void> RunningPicker::run() {
   const auto held = lease();
   co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
     scope.spawn("picker", program.run());
+    scope.spawn("spans", tracing.run());
     scope.spawn("scrapers", pools.scrape());
     watch_files(scope);
     if (client != nullptr) {
@@ -120,6 +122,7 @@ Task<void> RunningPicker::run() {
     co_await program.drain(notice, async::Deadline::after(notice + kLastRequests));
     pools.shut_down();
   });
+  co_await tracing.finish(async::Deadline::after(kLastSpansWait));
 }
 
 }  // namespace llmd::cli

@@ -20,6 +20,7 @@ struct RunningPicker {
   async::EventLoop& loop;
   extproc::ServedPools& pools;
   extproc::Program& program;
+  trace::Tracing& tracing;
   Certificates certificates;
   EndpointSource source;
   kube::Client* client;                               // null: no Kubernetes

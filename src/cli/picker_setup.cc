@@ -181,8 +181,21 @@ Result<void> fill_pools(const PickerArguments& arguments, EndpointSource& source
   return {};
 }
 
+Result<std::unique_ptr<trace::Tracing>> tracing_of(const PickerArguments& arguments, async::EventLoop& loop) {
+  if (!arguments.tracing.value_or(true)) {
+    return trace::Tracing::create(loop, {});
+  }
+  LLMD_TRY(auto settings, trace::trace_settings(trace::process_environment, "llm-d-epp"));
+  LLMD_TRY(auto tracing, trace::Tracing::create(loop, std::move(settings)));
+  if (arguments.tracing && tracing->tracer() == nullptr) {
+    log::warning("this flag has no effect",
+                 {{"flag", "tracing"}, {"because", "OTEL_TRACES_EXPORTER names no exporter"}});
+  }
+  return tracing;
+}
+
 extproc::ProgramOptions program_options(const PickerArguments& arguments, kube::Client* client,
-                                        const Certificates& certificates) {
+                                        const Certificates& certificates, const trace::Tracer* tracer) {
   return {.grpc = {arguments.host, arguments.grpc_port},
           .health = {arguments.host, arguments.health_port},
           .metrics = {arguments.host, arguments.metrics_port},
@@ -197,7 +210,8 @@ extproc::ProgramOptions program_options(const PickerArguments& arguments, kube::
           .service = {.destination_header = arguments.destination_header,
                       .destination_namespace = arguments.destination_namespace,
                       .skip_response_bodies = arguments.skip_response_bodies,
-                      .stream_metrics = arguments.stream_metrics}};
+                      .stream_metrics = arguments.stream_metrics,
+                      .tracer = tracer}};
 }
 
 }  // namespace llmd::cli

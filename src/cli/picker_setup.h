@@ -8,6 +8,7 @@
 #include "extproc/program.h"
 #include "extproc/served_pools.h"
 #include "kube/client.h"
+#include "trace/tracing.h"
 
 namespace llmd::cli {
 
@@ -46,8 +47,11 @@ struct Certificates {
 };
 Result<Certificates> certificates_of(const PickerArguments& arguments);
 
-// `client`: null without Kubernetes.
+// As OpenTelemetry's environment variables say, unless --tracing=false.
+Result<std::unique_ptr<trace::Tracing>> tracing_of(const PickerArguments& arguments, async::EventLoop& loop);
+
+// `client`: null without Kubernetes. `tracer`: null where no spans are wanted.
 extproc::ProgramOptions program_options(const PickerArguments& arguments, kube::Client* client,
-                                        const Certificates& certificates);
+                                        const Certificates& certificates, const trace::Tracer* tracer);
 
 }  // namespace llmd::cli

@@ -28,7 +28,6 @@ void UpstreamFlags::add_to(Options& options) {
   accept("--zap-time-encoding", zap_time_);
   accept("--refresh-prometheus-metrics-interval", refresh_);
   accept("--metrics-staleness-threshold", staleness_);
-  accept("--tracing", tracing_);
   accept("--enable-pprof", pprof_);
   accept("--grpc-max-send-msg-size", send_size_);
   accept("--grpc-enable-compression", compression_);
@@ -49,7 +48,6 @@ void UpstreamFlags::warn() const {
       {"zap-time-encoding", zap_time_, {"rfc3339", "rfc3339nano", "iso8601"}, "times are RFC 3339"},
       {"refresh-prometheus-metrics-interval", refresh_, {}, "numbers are made when the page is read"},
       {"metrics-staleness-threshold", staleness_, {}, "detectors have a threshold of their own"},
-      {"tracing", tracing_, {"false"}, "no spans are made"},
       {"enable-pprof", pprof_, {"false"}, "there is no Go runtime to look into"},
       {"grpc-max-send-msg-size", send_size_, {"0"}, "what is sent is about as large as what came"},
       {"grpc-enable-compression", compression_, {"false"}, "answers are sent as they are"},

@@ -26,7 +26,7 @@ class UpstreamFlags {
   std::string queued_, running_, kv_usage_, cache_;
   std::string lora_ = kLora;
   std::string zap_devel_, zap_encoder_, zap_stacktrace_, zap_time_;
-  std::string refresh_, staleness_, tracing_, pprof_, send_size_, compression_, fairness_limit_;
+  std::string refresh_, staleness_, pprof_, send_size_, compression_, fairness_limit_;
 };
 
 }  // namespace llmd::cli

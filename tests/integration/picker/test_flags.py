@@ -173,7 +173,7 @@ class Mistakes(World):
 
 class Silence(World):
     def test_flags_without_effect_say_so_unless_they_ask_for_what_happens_anyway(self):
-        rows = [("--tracing=true", True), ("--tracing=false", False), ("--zap-encoder=json", False),
+        rows = [("--tracing=true", False), ("--tracing=false", False), ("--zap-encoder=json", False),
                 ("--zap-encoder=console", True), ("--enable-pprof", True), ("--grpc-enable-compression=true", True),
                 ("--fairness-id-metric-label-limit=1000", False), ("--fairness-id-metric-label-limit=10", True)]
         for flag, warns in rows:
