@@ -182,16 +182,17 @@ Result<void> fill_pools(const PickerArguments& arguments, EndpointSource& source
 }
 
 Result<std::unique_ptr<trace::Tracing>> tracing_of(const PickerArguments& arguments, async::EventLoop& loop) {
-  if (!arguments.tracing.value_or(true)) {
+  const bool wanted = arguments.tracing.value_or(true);
+  const bool exports = trace::process_environment("OTEL_TRACES_EXPORTER").value_or("none") != "none";
+  if (!wanted || !exports) {  // then no other variable can keep the picker from starting
+    if (wanted && arguments.tracing) {
+      log::warning("this flag has no effect",
+                   {{"flag", "tracing"}, {"because", "OTEL_TRACES_EXPORTER names no exporter"}});
+    }
     return trace::Tracing::create(loop, {});
   }
   LLMD_TRY(auto settings, trace::trace_settings(trace::process_environment, "llm-d-epp"));
-  LLMD_TRY(auto tracing, trace::Tracing::create(loop, std::move(settings)));
-  if (arguments.tracing && tracing->tracer() == nullptr) {
-    log::warning("this flag has no effect",
-                 {{"flag", "tracing"}, {"because", "OTEL_TRACES_EXPORTER names no exporter"}});
-  }
-  return tracing;
+  return trace::Tracing::create(loop, std::move(settings));
 }
 
 extproc::ProgramOptions program_options(const PickerArguments& arguments, kube::Client* client,
