@@ -80,8 +80,11 @@ class Hedging(unittest.TestCase):
         return made.ask("/v1/chat/completions", method="POST", body=json.dumps({**CHAT, **more}),
                         headers={"Content-Type": "application/json"})
 
+    def metrics(self, made):
+        return made.ask("/metrics", host="metrics.example").body.decode()
+
     def hedges(self, made):
-        page = made.ask("/metrics", host="metrics.example").body.decode()
+        page = self.metrics(made)
         return {who: int(count) for who, count in
                 re.findall(r'^llmd_gateway_hedges_total{served_by="(\w+)"} (\d+)', page, re.MULTILINE)}
 
@@ -160,6 +163,8 @@ class Hedging(unittest.TestCase):
         for each in engines:
             self.assertTrue(each.server.arrived.wait(PATIENCE))
         connection.close()
+        wait_for("the gateway to notice", lambda: re.search(
+            r"^llmd_gateway_running_requests{.*} 1$", self.metrics(made), re.MULTILINE) is None)
         for each in engines:
             each.server.may_answer.set()
             self.assertTrue(each.server.ended.wait(PATIENCE))

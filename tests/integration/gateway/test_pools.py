@@ -78,8 +78,14 @@ class Pools(unittest.TestCase):
         self.addCleanup(made.close)
         return made
 
+    def prefiller(self):
+        """Listens: one that refuses connections is never named."""
+        made = Upstream("prefill", host="127.0.0.2", port=self.upstream.port)
+        self.addCleanup(made.close)
+        return pod("prefill-0", "127.0.0.2", "prefill")
+
     def test_the_prefill_worker_is_named_on_routes_and_in_the_unified_api(self):
-        made = self.start(DISAGGREGATED, pod("prefill-0", "127.0.0.2", "prefill"))
+        made = self.start(DISAGGREGATED, self.prefiller())
         for path in ("/r/v1/completions", "/v1/completions"):
             with self.subTest(path):
                 answer = made.ask(path, method="POST", body=json.dumps({"model": "m", "prompt": "x" * 5000}),
@@ -88,7 +94,7 @@ class Pools(unittest.TestCase):
                 self.assertEqual(answer.json["headers"]["x-prefiller-host-port"], f"127.0.0.2:{self.upstream.port}")
 
     def test_a_worker_of_the_wrong_role_gets_nothing(self):
-        made = self.start(DISAGGREGATED, pod("prefill-0", "127.0.0.2", "prefill"))
+        made = self.start(DISAGGREGATED, self.prefiller())
         for _ in range(10):
             answer = made.ask("/r", method="POST", body=json.dumps({"model": "m", "prompt": "x"}))
             self.assertEqual(answer.served_by, "decode")

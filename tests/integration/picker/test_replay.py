@@ -216,6 +216,9 @@ class Replay(unittest.TestCase):
                 self.assertEqual(status, "CANCELLED" if stream.get("close") == "cancel" else "OK")
             self.wait_until_prompts_are_remembered(picker)
         wait_for(lambda: picker.metric("llmd_extproc_streams") == 0, "every stream to end")
+        # A proxy's own 503 leaves an engine out until its next scrape.
+        wait_for(lambda: not any(each["refusesConnections"] for each in json.loads(picker.get("/debug"))["endpoints"]),
+                 "every engine to be asked again")
 
     def test_our_own_traces(self):
         scenarios = load(HERE / "streams")
