@@ -18,7 +18,11 @@ using kube::find_string;
 // 0s is written to say "none".
 std::optional<Duration> timeout_of(const kube::Object& rule, std::string_view path) {
   const auto timeout = parse_duration(find_string(rule, path));
-  return timeout && *timeout > Duration::zero() ? std::optional(*timeout) : std::nullopt;
+  return timeout ? std::optional(*timeout) : std::nullopt;
+}
+
+std::optional<Duration> limit_of(std::optional<Duration> timeout) {
+  return timeout > Duration::zero() ? timeout : std::nullopt;
 }
 
 bool is_grpc(const kube::Object& route) {
@@ -170,7 +174,7 @@ class Builder {
       rule->problem = "the rule has no backend";
     }
     rule->request_timeout = timeout_of(object, "timeouts.request");
-    rule->attempt_timeout = timeout_of(object, "timeouts.backendRequest");
+    rule->attempt_timeout = limit_of(timeout_of(object, "timeouts.backendRequest"));
     return rule;
   }
 

@@ -15,7 +15,7 @@ constexpr std::string_view kApiVersion = "config.llmd.dev/v1alpha1";
 constexpr std::string_view kKind = "GatewayConfiguration";
 
 BOOST_DESCRIBE_STRUCT(LimitsConfiguration, (), (maxBodyBytes, heldBodyBytes, maxConnections))
-BOOST_DESCRIBE_STRUCT(TimeoutsConfiguration, (), (connect, firstByte, idle, endpointWait, picker))
+BOOST_DESCRIBE_STRUCT(TimeoutsConfiguration, (), (connect, firstByte, idle, endpointWait, picker, total))
 BOOST_DESCRIBE_STRUCT(RetriesConfiguration, (), (attempts, hedgeAfter))
 BOOST_DESCRIBE_STRUCT(PoolsConfiguration, (), (endpointPicker, pickerConfig))
 BOOST_DESCRIBE_STRUCT(UnifiedConfiguration, (),
@@ -43,6 +43,12 @@ void demand_positive(json::Report& report, std::string_view member, Duration val
   }
 }
 
+void demand_no_negative(json::Report& report, std::string_view member, Duration value) {
+  if (value < Duration::zero()) {
+    report.add(member, "must not be negative");
+  }
+}
+
 }  // namespace
 
 void validate(const LimitsConfiguration& limits, json::Report& report) {
@@ -57,6 +63,7 @@ void validate(const TimeoutsConfiguration& timeouts, json::Report& report) {
   demand_positive(report, "idle", timeouts.idle);
   demand_positive(report, "endpointWait", timeouts.endpointWait);
   demand_positive(report, "picker", timeouts.picker);
+  demand_no_negative(report, "total", timeouts.total);
 }
 
 void validate(const PoolsConfiguration& pools, json::Report& report) {
@@ -70,9 +77,7 @@ void validate(const PoolsConfiguration& pools, json::Report& report) {
 
 void validate(const RetriesConfiguration& retries, json::Report& report) {
   demand_positive(report, "attempts", retries.attempts);
-  if (retries.hedgeAfter < Duration::zero()) {
-    report.add("hedgeAfter", "must not be negative");
-  }
+  demand_no_negative(report, "hedgeAfter", retries.hedgeAfter);
 }
 
 void validate(const UnifiedConfiguration& unified, json::Report& report) {

@@ -27,6 +27,7 @@ struct TimeoutsConfiguration {
   Duration idle = std::chrono::seconds(300);
   Duration endpointWait = std::chrono::seconds(30);
   Duration picker = std::chrono::seconds(60);  // for the decision of an external endpoint picker
+  Duration total = Duration::zero();           // of whole requests whose route says nothing; zero: none
 };
 
 struct RetriesConfiguration {

@@ -381,6 +381,7 @@ GatewayOptions apply_configuration(GatewayOptions options, const GatewayConfigur
   options.idle_timeout = configuration.timeouts.idle;
   options.endpoint_wait = configuration.timeouts.endpointWait;
   options.picker_timeout = configuration.timeouts.picker;
+  options.total_timeout = configuration.timeouts.total;
   options.attempts = static_cast<int>(configuration.retries.attempts);
   options.hedge_after = configuration.retries.hedgeAfter;
   options.max_body_bytes = static_cast<std::size_t>(configuration.limits.maxBodyBytes);

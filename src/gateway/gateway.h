@@ -34,6 +34,7 @@ struct GatewayOptions {
   Duration idle_timeout = std::chrono::seconds(300);   // silence between two pieces of an answer
   Duration endpoint_wait = std::chrono::seconds(30);   // for a backend without a ready endpoint
   Duration picker_timeout = std::chrono::seconds(60);  // for an external picker's decision
+  Duration total_timeout = Duration::zero();           // of requests whose route says nothing; zero: none
   int attempts = 3;                                    // endpoints tried before the first byte
   Duration hedge_after = Duration::zero();  // without a first byte, a second endpoint is asked; zero: never
   std::size_t max_body_bytes = 32 << 20;    // of one request; more is 413

@@ -196,8 +196,7 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
     co_return co_await refuse(exchange, 500, fmt::format("route {}: {}", rule.route, problem));
   }
   const GatewayOptions& options = shared_.options;
-  const auto total =
-      rule.request_timeout ? async::Deadline::after(*rule.request_timeout) : async::Deadline::never();
+  const auto total = shared_.end_of(exchange.began(), rule.request_timeout);
 
   openai::RequestScan scan;
   HeldBody body(shared_.held_bytes, options.held_body_bytes);

@@ -36,7 +36,7 @@ struct Rule : Filters {
   std::string route;  // namespace/name of the HTTPRoute or GRPCRoute
   bool grpc = false;  // of a GRPCRoute
   std::vector<BackendRef> backends;
-  std::optional<Duration> request_timeout;  // of the whole exchange; absent or 0s: none
+  std::optional<Duration> request_timeout;  // of the whole exchange; 0s: none; absent: the gateway's own
   std::optional<Duration> attempt_timeout;  // of each try (timeouts.backendRequest)
   std::string problem;                      // why nothing can be served by this rule; empty: fine
 };

@@ -194,7 +194,7 @@ TEST_F(FromObjects, ARouteLeadsToTheReadyEndpointsOfItsService) {
   ASSERT_NE(match, nullptr);
   EXPECT_EQ(match->rule->route, "default/smollm2-kserve-route");
   EXPECT_EQ(match->rule->problem, "");
-  EXPECT_EQ(match->rule->request_timeout, std::nullopt);
+  EXPECT_EQ(match->rule->request_timeout, Duration::zero()) << "0s is none, not the gateway's own limit";
   EXPECT_EQ(match->rule->rewrite.apply("/default/smollm2/v1/models", match->path), "/v1/models");
   ASSERT_EQ(match->rule->backends.size(), 1U);
   const Backend& backend = table.backends.at(match->rule->backends[0].key);

@@ -49,6 +49,12 @@ struct Shared {
       : options(chosen),
         traffic(chosen.configuration ? *chosen.configuration : GatewayConfiguration(), chosen.tracer) {}
 
+  // When a request that began then has to be over.
+  async::Deadline end_of(TimePoint began, const std::optional<Duration>& limit_of_route = {}) const {
+    const Duration limit = limit_of_route.value_or(options.total_timeout);
+    return limit > Duration::zero() ? async::Deadline::at(began + limit) : async::Deadline::never();
+  }
+
   const GatewayOptions options;
   Traffic traffic;
   ModelDirectory* directory = nullptr;  // set before the first request; outlives the lanes

@@ -146,8 +146,8 @@ Task<bool> UnifiedApi::handle(Visit& visit, bool listener_trusted, std::string_v
   }
   openai::RequestScan scan;
   HeldBody body(shared_.held_bytes, shared_.options.held_body_bytes);
-  auto received =
-      co_await body.receive(exchange.body(), scan, async::Deadline::after(shared_.options.endpoint_wait));
+  const auto total = shared_.end_of(exchange.began());
+  auto received = co_await body.receive(exchange.body(), scan, total.or_after(shared_.options.endpoint_wait));
   if (!received) {
     if (received.error().kind == ErrorKind::Unavailable) {
       co_await proxy::answer_error(exchange, received.error());
@@ -221,6 +221,7 @@ Task<proxy::RelayOutcome> UnifiedApi::relay(Visit& visit, UnifiedTargets& target
   const proxy::RelayOptions relaying{.connect = options.connect_timeout,
                                      .first_byte = options.first_byte_timeout,
                                      .idle = options.idle_timeout,
+                                     .total = shared_.end_of(visit.answer().began()),
                                      .attempts = options.attempts};
   if (co_await targets.asks_elsewhere()) {
     auto outcome = co_await external_.relay(visit, targets.elsewhere(), scheme, request, relaying);

@@ -37,7 +37,8 @@ UnifiedTargets::UnifiedTargets(Shared& shared, async::Event& changed, Visit& vis
       request_(request),
       model_(model),
       owner_(owner),
-      deadline_(async::Deadline::after(shared.options.endpoint_wait)),
+      total_(shared.end_of(visit.answer().began())),
+      deadline_(total_.or_after(shared.options.endpoint_wait)),
       budget_(shared.retry_budget),
       tunnel_(proxy::asks_for_upgrade(visit.answer().request())) {
   const std::string& header = shared.traffic.configuration.unified.sessionHeader;
@@ -203,6 +204,9 @@ Task<Result<void>> UnifiedTargets::wait() {
   const bool changed = co_await changed_.wait_until(next);
   if (changed) {
     co_return Result<void>();
+  }
+  if (total_.expired()) {
+    co_return deadline_exceeded("total deadline: no endpoint of the model `{}` became ready", model_);
   }
   if (deadline_.expired()) {
     co_return unavailable(

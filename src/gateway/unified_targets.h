@@ -72,7 +72,8 @@ class UnifiedTargets final : public proxy::Targets, public proxy::Rivals {
   std::string_view model_;
   std::string_view owner_;
   std::string_view session_;  // empty: none
-  async::Deadline deadline_;
+  async::Deadline total_;     // of the request
+  async::Deadline deadline_;  // for an endpoint
   RetryBudget::Request budget_;
   picker::Decision decision_;
   picker::Decision rival_;                        // while both run

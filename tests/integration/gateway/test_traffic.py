@@ -254,6 +254,21 @@ class Deadlines(World):
                 self.assertEqual((error["type"], error["code"]), ("GatewayTimeoutError", 504))
                 self.assertIn(f"{name} deadline", error["message"])
 
+    def test_the_whole_request_has_a_limit_where_no_route_gives_one(self):
+        made = self.start({"timeouts": {"total": "300ms"}}, {"s": [self.silent().port]})
+        answer = self.chat(made, path="/s")
+        self.assertEqual(answer.status, 504, answer.body)
+        self.assertIn("total deadline", answer.json["error"]["message"])
+
+    def test_the_whole_request_has_a_limit_in_the_unified_api(self):
+        engine = self.engine("llama")
+        self.addCleanup(engine.server.go_on.release)
+        made = self.start({"timeouts": {"total": "2s"}}, {"llama": [engine.port]})
+        self.until_known(made, "llama")
+        answer = self.chat(made, "llama", held=True)
+        self.assertEqual(answer.status, 504, answer.body)
+        self.assertIn("total deadline", answer.json["error"]["message"])
+
     def test_a_stream_that_falls_silent_ends_with_the_idle_deadline(self):
         made = self.start({"timeouts": {"idle": "300ms"}, "unified": {"enabled": False}},
                           {"s": [self.silent(True, "freezes mid-stream").port]})
