@@ -159,7 +159,7 @@ class OnACluster(unittest.TestCase):
     def test_our_gateway_accepts_what_the_operator_publishes(self):
         made = Program(self.plane, "gateway", "gateway ", "gateway", "--kubeconfig",
                        self.plane.account("llmd-gateway", SYSTEM), "--port", "0", "--admin", "none", "--address",
-                       "gateway.example")
+                       "gateway.example", "--status-lease", f"{SYSTEM}/llmd-gateway")
         self.addCleanup(made.close)
         self.plane.kubectl("apply", "-f", "-", text=SPLIT.replace("name: split", "name: published"))
         self.until(lambda: [self.conditions("published").get(each) for each in ("HTTPRoutesReady", "InferencePoolReady")]
