@@ -19,6 +19,14 @@ void Outliers::failed(const net::Address& endpoint) {
   state.until = now + std::min(options_.pause * (1 << doublings), options_.longest_pause);
 }
 
+void Outliers::ended(const net::Address& endpoint, const proxy::RelayOutcome& outcome) {
+  if (outcome.error && outcome.error->kind != ErrorKind::Cancelled) {
+    failed(endpoint);
+  } else if (outcome.complete) {
+    succeeded(endpoint);
+  }
+}
+
 void Outliers::succeeded(const net::Address& endpoint) {
   if (size_ == 0) {
     return;

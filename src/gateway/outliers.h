@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "net/address.h"
 #include "picker/endpoint.h"
+#include "proxy/relay.h"
 
 namespace llmd::gateway {
 
@@ -30,6 +31,8 @@ class Outliers {
 
   void succeeded(const net::Address& endpoint);
   void failed(const net::Address& endpoint);
+  // One of the two, by what became of a request there; neither where its client left.
+  void ended(const net::Address& endpoint, const proxy::RelayOutcome& outcome);
   // Those of `all` that this request should not go to. `turn` differs between requests.
   std::vector<picker::EndpointPtr> avoided(std::span<const picker::EndpointPtr> all, unsigned turn) const;
   // Forgets endpoints that are not among `known`.

@@ -26,12 +26,7 @@ void PickedTargets::note(const proxy::RelayOutcome& outcome) {
     return;
   }
   lease_.release();
-  const net::Address& endpoint = destinations_[next_ - 1];
-  if (outcome.error && outcome.error->kind != ErrorKind::Cancelled) {
-    shared_.outliers.failed(endpoint);
-  } else if (outcome.complete) {
-    shared_.outliers.succeeded(endpoint);
-  }
+  shared_.outliers.ended(destinations_[next_ - 1], outcome);
 }
 
 }  // namespace llmd::gateway

@@ -98,12 +98,7 @@ void ServiceTargets::note(const proxy::RelayOutcome& outcome, const Answer& answ
   }
   const net::Address endpoint = decision_.endpoint().address;  // tell_end() gives the lease back
   tell_end(decision_, outcome, answer);
-  const bool blameless = !outcome.error || outcome.error->kind == ErrorKind::Cancelled;
-  if (!blameless) {
-    shared_.outliers.failed(endpoint);
-  } else if (outcome.complete) {
-    shared_.outliers.succeeded(endpoint);
-  }
+  shared_.outliers.ended(endpoint, outcome);
 }
 
 }  // namespace llmd::gateway

@@ -341,12 +341,7 @@ void UnifiedTargets::note(const proxy::RelayOutcome& outcome) {
   }
   const net::Address endpoint = decision_.endpoint().address;  // tell_end() gives the lease back
   tell_end(decision_, outcome, visit_.answer());
-  const bool blameless = !outcome.error || outcome.error->kind == ErrorKind::Cancelled;
-  if (!blameless) {
-    shared_.outliers.failed(endpoint);
-  } else if (outcome.complete) {
-    shared_.outliers.succeeded(endpoint);
-  }
+  shared_.outliers.ended(endpoint, outcome);
 }
 
 }  // namespace llmd::gateway

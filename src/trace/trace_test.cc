@@ -9,6 +9,7 @@
 #include "trace/exporter.h"
 #include "trace/settings.h"
 #include "trace/span.h"
+#include "trace/testing_spans.h"
 
 namespace llmd::trace {
 namespace {
@@ -49,13 +50,8 @@ TEST(TraceContextTest, InvalidHeadersBeginANewTrace) {
   }
 }
 
-struct Collected final : SpanSink {
-  std::vector<FinishedSpan> spans;
-  void take(FinishedSpan span) override { spans.push_back(std::move(span)); }
-};
-
 TEST(SpanTest, AChildBelongsToItsParentsTrace) {
-  Collected collected;
+  CollectedSpans collected;
   const Tracer tracer({.ratio = 1}, collected);
   TraceContext outer_context;
   {
@@ -81,7 +77,7 @@ TEST(SpanTest, AChildBelongsToItsParentsTrace) {
 }
 
 TEST(SpanTest, TheParentDecidesAboutSamplingAndOtherwiseTheRatio) {
-  Collected collected;
+  CollectedSpans collected;
   const Tracer all({.ratio = 1}, collected);
   const Tracer none({.ratio = 0}, collected);
   auto unsampled = parse_traceparent(kHeader);
@@ -101,7 +97,7 @@ TEST(SpanTest, TheParentDecidesAboutSamplingAndOtherwiseTheRatio) {
 }
 
 TEST(SpanTest, AttributesAreBoundedAndAMovedSpanEndsOnce) {
-  Collected collected;
+  CollectedSpans collected;
   const Tracer tracer({.ratio = 1}, collected);
   Span span = tracer.start("many");
   for (int i = 0; i < 200; ++i) {
