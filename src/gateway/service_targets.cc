@@ -6,13 +6,11 @@ namespace llmd::gateway {
 
 ServiceTargets::ServiceTargets(Shared& shared, async::Event& changed, const picker::Picker& picker,
                                picker::Request request, std::string_view backend)
-    : shared_(shared),
+    : DecidedTargets(shared, backend),
       changed_(changed),
       picker_(picker),
       request_(request),
-      backend_(backend),
-      deadline_(async::Deadline::after(shared.options.endpoint_wait)),
-      budget_(shared.retry_budget) {}
+      deadline_(async::Deadline::after(shared.options.endpoint_wait)) {}
 
 picker::PickResult<picker::Decision> ServiceTargets::pick() const {
   const auto endpoints = picker_.endpoints();
@@ -27,13 +25,7 @@ picker::PickResult<picker::Decision> ServiceTargets::pick() const {
 
 Task<Result<net::Address>> ServiceTargets::next() {
   if (decision_.lease) {
-    shared_.outliers.failed(decision_.endpoint().address);
-    if (!budget_.may_retry()) {
-      co_return unavailable("{}: too many requests are being tried again", backend_);
-    }
-    shared_.metrics.retries.add();
-    tried_.push_back(decision_.lease.endpoint());
-    decision_.lease.release();
+    LLMD_CO_TRY_VOID(give_up());
   }
   while (true) {
     const bool empty = picker_.endpoints()->endpoints.empty();
@@ -48,57 +40,29 @@ Task<Result<net::Address>> ServiceTargets::next() {
       co_return destination_of(decision_);
     }
     if (!tried_.empty() || !empty) {
-      co_return std::unexpected(decided.error().error().within(backend_));
+      co_return std::unexpected(decided.error().error().within(whose_));
     }
     // Nobody is ready: the backend is starting, scaled to zero or gone. Somebody may come.
     changed_.reset();
     const bool changed = co_await changed_.wait_until(deadline_.or_earlier(total_));
     if (!changed && total_.expired()) {
-      co_return deadline_exceeded("total deadline: {}: no endpoint became ready", backend_);
+      co_return deadline_exceeded("total deadline: {}: no endpoint became ready", whose_);
     }
     if (!changed) {
       co_return unavailable(
-          "{}: no endpoint became ready within {} s", backend_,
+          "{}: no endpoint became ready within {} s", whose_,
           std::chrono::duration_cast<std::chrono::seconds>(shared_.options.endpoint_wait).count())
           .hint("the model may still be loading; see the pods of its service");
     }
   }
 }
 
-Result<net::Address> ServiceTargets::rival(http::RequestHead& head) {
-  if (!budget_.may_retry()) {
-    return unavailable("{}: too many requests are being tried again", backend_);
-  }
-  tried_.push_back(decision_.lease.endpoint());
+Result<picker::Decision> ServiceTargets::another() {
   auto decided = pick();
-  tried_.pop_back();
   if (!decided) {
-    return std::unexpected(decided.error().error().within(backend_));
+    return std::unexpected(decided.error().error().within(whose_));
   }
-  rival_ = std::move(*decided);
-  tell_endpoint(rival_, head);
-  return destination_of(rival_);
-}
-
-void ServiceTargets::settled(bool rival_serves, bool other_failed) {
-  shared_.metrics.hedges.with({rival_serves ? "second" : "first"})->add();
-  if (rival_serves) {
-    std::swap(decision_, rival_);
-  }
-  if (other_failed) {
-    shared_.outliers.failed(rival_.endpoint().address);
-  }
-  tried_.push_back(rival_.lease.endpoint());
-  rival_.lease.release();
-}
-
-void ServiceTargets::note(const proxy::RelayOutcome& outcome, const Answer& answer) {
-  if (!decision_.lease) {
-    return;
-  }
-  const net::Address endpoint = decision_.endpoint().address;  // tell_end() gives the lease back
-  tell_end(decision_, outcome, answer);
-  shared_.outliers.ended(endpoint, outcome);
+  return std::move(*decided);
 }
 
 }  // namespace llmd::gateway

@@ -241,7 +241,7 @@ Task<proxy::RelayOutcome> UnifiedApi::relay(Visit& visit, UnifiedTargets& target
                      ? proxy::tunnel(visit.answer(), upstream, traced, std::move(request), relaying)
                      : proxy::relay(visit.answer(), client, traced, std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
-  targets.note(outcome);
+  targets.note(outcome, visit.answer());
   co_return outcome;
 }
 

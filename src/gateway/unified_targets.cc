@@ -31,7 +31,7 @@ bool contains(const std::vector<net::Address>& addresses, const net::Address& ad
 
 UnifiedTargets::UnifiedTargets(Shared& shared, async::Event& changed, Visit& visit, picker::Request request,
                                std::string_view model, std::string_view owner)
-    : shared_(shared),
+    : DecidedTargets(shared, model),
       changed_(changed),
       visit_(visit),
       request_(request),
@@ -39,7 +39,6 @@ UnifiedTargets::UnifiedTargets(Shared& shared, async::Event& changed, Visit& vis
       owner_(owner),
       total_(shared.end_of(visit.answer().began())),
       deadline_(total_.or_after(shared.options.endpoint_wait)),
-      budget_(shared.retry_budget),
       tunnel_(proxy::asks_for_upgrade(visit.answer().request())) {
   const std::string& header = shared.traffic.configuration.unified.sessionHeader;
   if (!header.empty()) {
@@ -91,7 +90,7 @@ std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(
   std::vector<picker::EndpointPtr> exclude;
   for (const picker::EndpointPtr& endpoint : snapshot->endpoints) {
     const net::Address& address = endpoint->endpoint.address;
-    if (contains(tried_, address) || contains(candidate.serving->not_serving, address)) {
+    if (has_tried(address) || contains(candidate.serving->not_serving, address)) {
       exclude.push_back(endpoint);
     }
   }
@@ -140,7 +139,7 @@ bool UnifiedTargets::take_of_session(const std::vector<Candidate>& all) {
     for (const picker::EndpointPtr& endpoint : snapshot->endpoints) {
       const net::Address& address = endpoint->endpoint.address;
       const std::uint64_t weight = crypto::xxh64(endpoint->destination, seed);
-      const bool usable = candidate.preferred && !contains(tried_, address) &&
+      const bool usable = candidate.preferred && !has_tried(address) &&
                           !contains(candidate.serving->not_serving, address) &&
                           std::ranges::find(avoided, endpoint) == avoided.end();
       if (usable && (best == nullptr || weight > heaviest)) {
@@ -286,62 +285,31 @@ void UnifiedTargets::fail_open() {
 Task<Result<net::Address>> UnifiedTargets::next() {
   if (handed_out_) {
     handed_out_ = false;
-    shared_.outliers.failed(decision_.endpoint().address);
-    if (!budget_.may_retry()) {
-      co_return unavailable("{}: too many requests are being tried again", model_);
-    }
-    shared_.metrics.retries.add();
-    tried_.push_back(decision_.endpoint().address);
-    decision_ = {};
+    LLMD_CO_TRY_VOID(give_up());
   }
   LLMD_CO_TRY_VOID(co_await choose());
   handed_out_ = true;
   co_return destination_of(decision_);
 }
 
-Result<net::Address> UnifiedTargets::rival(http::RequestHead& head) {
-  if (!budget_.may_retry()) {
-    return unavailable("{}: too many requests are being tried again", model_);
-  }
+Result<picker::Decision> UnifiedTargets::another() {
   const auto catalog = shared_.directory->catalog();  // candidates point into it
-  tried_.push_back(decision_.endpoint().address);
   for (const Candidate& candidate : candidates(*catalog)) {
     if (candidate.serving->picker != picker_) {
       continue;
     }
     if (auto decided = pick_from(candidate)) {
-      rival_ = std::move(*decided);
-      break;
+      return std::move(*decided);
     }
   }
-  tried_.pop_back();
-  if (!rival_.lease) {
-    return unavailable("no other endpoint serves the model `{}`", model_);
-  }
-  tell_endpoint(rival_, head);
-  return destination_of(rival_);
+  return unavailable("no other endpoint serves the model `{}`", model_);
 }
 
 void UnifiedTargets::settled(bool rival_serves, bool other_failed) {
-  shared_.metrics.hedges.with({rival_serves ? "second" : "first"})->add();
+  DecidedTargets::settled(rival_serves, other_failed);
   if (rival_serves) {
-    std::swap(decision_, rival_);
     visit_.set_upstream(decision_.endpoint().address.to_string());
   }
-  if (other_failed) {
-    shared_.outliers.failed(rival_.endpoint().address);
-  }
-  tried_.push_back(rival_.endpoint().address);
-  rival_.lease.release();
-}
-
-void UnifiedTargets::note(const proxy::RelayOutcome& outcome) {
-  if (!decision_.lease) {
-    return;
-  }
-  const net::Address endpoint = decision_.endpoint().address;  // tell_end() gives the lease back
-  tell_end(decision_, outcome, visit_.answer());
-  shared_.outliers.ended(endpoint, outcome);
 }
 
 }  // namespace llmd::gateway

@@ -8,17 +8,14 @@
 #include <vector>
 
 #include "async/event.h"
-#include "gateway/decision_hooks.h"
+#include "gateway/decided_targets.h"
 #include "gateway/external_relay.h"
 #include "gateway/model_directory.h"
-#include "gateway/shared.h"
 #include "gateway/traffic.h"
-#include "proxy/hedge.h"
-#include "proxy/relay.h"
 
 namespace llmd::gateway {
 
-class UnifiedTargets final : public proxy::Targets, public proxy::Rivals {
+class UnifiedTargets final : public DecidedTargets {
  public:
   // The mappings come from `catalog`, which is replaced when it has changed. Views of the request outlive
   // this object.
@@ -34,14 +31,7 @@ class UnifiedTargets final : public proxy::Targets, public proxy::Rivals {
   Task<Result<net::Address>> next() override;
   // Of the one in use.
   const BackendProtocol& protocol() const { return target_->protocol; }
-  void prepare(http::RequestHead& head) override { tell_endpoint(decision_, head); }
-  void answered(http::ResponseHead& head) override { tell_answer(decision_, head); }
-  void first_byte() override { decision_.first_token(); }
-  // Of the same target: it speaks the same protocol.
-  Result<net::Address> rival(http::RequestHead& head) override;
   void settled(bool rival_serves, bool other_failed) override;
-  // The request is over: what became of it is remembered of its endpoint.
-  void note(const proxy::RelayOutcome& outcome);
 
  private:
   struct Candidate {
@@ -51,6 +41,8 @@ class UnifiedTargets final : public proxy::Targets, public proxy::Rivals {
     double load = 0;
     std::size_t place = 0;  // among those with the same load
   };
+  // Of the same target: it speaks the same protocol.
+  Result<picker::Decision> another() override;
   std::vector<Candidate> candidates(const ModelCatalog& catalog);
   // The answer, or why this target has none.
   std::expected<picker::Decision, picker::Rejection> pick_from(const Candidate& candidate) const;
@@ -65,25 +57,20 @@ class UnifiedTargets final : public proxy::Targets, public proxy::Rivals {
   Task<Result<void>> choose();
   Task<Result<void>> wait();
 
-  Shared& shared_;
   async::Event& changed_;
   Visit& visit_;
   picker::Request request_;
   std::string_view model_;
   std::string_view owner_;
-  std::string_view session_;  // empty: none
-  async::Deadline total_;     // of the request
-  async::Deadline deadline_;  // for an endpoint
-  RetryBudget::Request budget_;
-  picker::Decision decision_;
-  picker::Decision rival_;                        // while both run
+  std::string_view session_;                      // empty: none
+  async::Deadline total_;                         // of the request
+  async::Deadline deadline_;                      // for an endpoint
   bool handed_out_ = false;                       // the decision, by next()
   std::shared_ptr<const ModelTarget> target_;     // of the decision, or the one that decides elsewhere
   std::shared_ptr<const picker::Picker> picker_;  // of it
   bool elsewhere_ = false;
-  std::string opened_;  // key of the target that is picked for here although it decides elsewhere
-  const bool tunnel_;   // asks for a connection that only HTTP/1.1 has
-  std::vector<net::Address> tried_;
+  std::string opened_;             // key of the target that is picked for here although it decides elsewhere
+  const bool tunnel_;              // asks for a connection that only HTTP/1.1 has
   bool turned_away_ = false;       // by the queue; rejected_ says why
   std::optional<Error> rejected_;  // by a picker, for another reason than that nobody is there
   bool waited_ = false;

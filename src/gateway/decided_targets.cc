@@ -1,0 +1,62 @@
+#include "gateway/decided_targets.h"
+
+#include <algorithm>
+
+namespace llmd::gateway {
+
+DecidedTargets::DecidedTargets(Shared& shared, std::string_view whose)
+    : shared_(shared), whose_(whose), budget_(shared.retry_budget) {}
+
+Result<void> DecidedTargets::demand_retry() {
+  if (!budget_.may_retry()) {
+    return unavailable("{}: too many requests are being tried again", whose_);
+  }
+  return {};
+}
+
+Result<void> DecidedTargets::give_up() {
+  shared_.outliers.failed(decision_.endpoint().address);
+  LLMD_TRY_VOID(demand_retry());
+  shared_.metrics.retries.add();
+  tried_.push_back(decision_.lease.endpoint());
+  decision_ = {};
+  return {};
+}
+
+bool DecidedTargets::has_tried(const net::Address& endpoint) const {
+  return std::ranges::any_of(
+      tried_, [&](const picker::EndpointPtr& each) { return each->endpoint.address == endpoint; });
+}
+
+Result<net::Address> DecidedTargets::rival(http::RequestHead& head) {
+  LLMD_TRY_VOID(demand_retry());
+  tried_.push_back(decision_.lease.endpoint());
+  auto decided = another();
+  tried_.pop_back();
+  LLMD_TRY(rival_, std::move(decided));
+  tell_endpoint(rival_, head);
+  return destination_of(rival_);
+}
+
+void DecidedTargets::settled(bool rival_serves, bool other_failed) {
+  shared_.metrics.hedges.with({rival_serves ? "second" : "first"})->add();
+  if (rival_serves) {
+    std::swap(decision_, rival_);
+  }
+  if (other_failed) {
+    shared_.outliers.failed(rival_.endpoint().address);
+  }
+  tried_.push_back(rival_.lease.endpoint());
+  rival_ = {};
+}
+
+void DecidedTargets::note(const proxy::RelayOutcome& outcome, const Answer& answer) {
+  if (!decision_.lease) {
+    return;
+  }
+  const net::Address endpoint = decision_.endpoint().address;  // tell_end() gives the lease back
+  tell_end(decision_, outcome, answer);
+  shared_.outliers.ended(endpoint, outcome);
+}
+
+}  // namespace llmd::gateway
