@@ -1,12 +1,16 @@
 """The spans that a real `llmd gateway` sends to an OpenTelemetry collector, and the context that engines see."""
 
-import http.server
 import json
 import re
-import threading
+import sys
 import unittest
+from pathlib import Path
 
-from harness import Gateway, QuietServer, Upstream, prefix, route, rule, service, to, wait_for
+from harness import Gateway, Upstream, prefix, route, rule, service, to, wait_for
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from span_collector import SpanCollector, attributes  # noqa: E402
 
 TRACE, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {"traceparent": f"00-{TRACE}-{CLIENT}-01", "tracestate": "vendor=1"}
@@ -14,34 +18,10 @@ CHAT = json.dumps({"model": "llama", "messages": [{"role": "user", "content": "h
 OK, ERROR, INTERNAL, SERVER, CLIENT_KIND = 1, 2, 1, 2, 3  # OTLP's numbers
 
 
-class Collect(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        for resource in body["resourceSpans"]:
-            service_name = {each["key"]: each["value"] for each in resource["resource"]["attributes"]}["service.name"]
-            for scope in resource["scopeSpans"]:
-                self.server.spans += [{**span, "service": service_name["stringValue"]} for span in scope["spans"]]
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_):
-        pass
-
-
-def attributes(span):
-    return {each["key"]: next(iter(each["value"].values())) for each in span["attributes"]}
-
-
 class Traces(unittest.TestCase):
     def setUp(self):
-        self.collector = QuietServer(("127.0.0.1", 0), Collect)
-        self.collector.daemon_threads = True
-        self.spans = self.collector.spans = []
-        threading.Thread(target=self.collector.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self.addCleanup(self.collector.server_close)
-        self.addCleanup(self.collector.shutdown)
+        self.collector = SpanCollector(self)
+        self.spans = self.collector.spans
 
     def engine(self, name="llama"):
         made = Upstream(name)
@@ -55,8 +35,8 @@ class Traces(unittest.TestCase):
         return made
 
     def traced(self, *ports, **more):
-        endpoint = f"http://127.0.0.1:{self.collector.server_address[1]}"
-        return self.start(*ports, OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **more)
+        return self.start(*ports, OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_ENDPOINT=self.collector.endpoint,
+                          **more)
 
     def chat(self, made, headers=None):
         return made.ask("/v1/chat/completions", method="POST", body=CHAT,
@@ -123,7 +103,7 @@ class Traces(unittest.TestCase):
 
     def test_a_collector_that_is_away_costs_nothing_but_spans(self):
         engine = self.engine()
-        self.collector.server_close()
+        self.collector.refuse()
         made = self.traced(engine.port, OTEL_TRACES_SAMPLER="always_on")
         self.assertEqual([self.chat(made).status for _ in range(50)], [200] * 50)
         made.process.terminate()

@@ -5,12 +5,9 @@
 """
 
 import argparse
-import http.server
-import json
 import os
 import sys
 import tempfile
-import threading
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -21,6 +18,10 @@ clients.run_inside(__file__)
 
 from programs import Picker, write_endpoints  # noqa: E402
 from proxy import Proxy  # noqa: E402
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from span_collector import SpanCollector, attributes  # noqa: E402
 
 PROGRAM = None
 TRACE, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -33,43 +34,16 @@ flowControl: {saturationDetector: {pluginRef: concurrency-detector}}
 """
 
 
-class Collect(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        for resource in body["resourceSpans"]:
-            named = {each["key"]: each["value"] for each in resource["resource"]["attributes"]}
-            self.server.services.add(named["service.name"]["stringValue"])
-            for scope in resource["scopeSpans"]:
-                self.server.spans += scope["spans"]
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_):
-        pass
-
-
-def attributes(span):
-    return {each["key"]: next(iter(each["value"].values())) for each in span["attributes"]}
-
-
 class Traces(unittest.TestCase):
     def setUp(self):
         holder = tempfile.TemporaryDirectory()
         self.addCleanup(holder.cleanup)
         self.folder = Path(holder.name)
-        self.collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collect)
-        self.collector.daemon_threads = True
-        self.collector.spans, self.collector.services = [], set()
-        threading.Thread(target=self.collector.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self.addCleanup(self.collector.server_close)
-        self.addCleanup(self.collector.shutdown)
+        self.collector = SpanCollector(self)
 
     def start(self, *arguments, exporter="otlp", sampler="parentbased_always_on"):
         endpoints = write_endpoints(self.folder / "e.json", ["127.0.0.1:1001", "127.0.0.1:1002"])
-        spans_to = f"http://127.0.0.1:{self.collector.server_port}"
-        environment = {"OTEL_TRACES_EXPORTER": exporter, "OTEL_EXPORTER_OTLP_ENDPOINT": spans_to,
+        environment = {"OTEL_TRACES_EXPORTER": exporter, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.endpoint,
                        "OTEL_TRACES_SAMPLER": sampler}
         with mock.patch.dict(os.environ, environment):
             self.picker = Picker(PROGRAM, "--endpoints-file", endpoints, *arguments)
@@ -101,7 +75,7 @@ class Traces(unittest.TestCase):
         self.assertEqual((said["gen_ai.request.model"], said["gen_ai.request.id"]), ("m", "r"))
         self.assertEqual(attributes(deciding)["llm_d.epp.candidate_endpoints"], "2")
         self.assertRegex(attributes(deciding)["llm_d.epp.destination_endpoint"], r"^127\.0\.0\.1:100[12]$")
-        self.assertEqual(self.collector.services, {"llm-d-epp"})
+        self.assertEqual({span["service"] for span in spans.values()}, {"llm-d-epp"})
 
     def test_what_is_not_sampled_is_passed_on_and_not_sent(self):
         self.start(sampler="always_off")
