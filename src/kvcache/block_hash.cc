@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kvcache/cbor.h"
+#include "kvcache/unit_hash.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -110,14 +111,14 @@ void UnitHasher::feed(std::string_view bytes, std::vector<std::uint64_t>& units)
     if (pending_size_ < kUnitBytes) {
       return;
     }
-    units.push_back(hash_of<kUnitBytes>(pending_));
+    unit_hash()(pending_, 1, &units.emplace_back());
     pending_size_ = 0;
   }
   const std::size_t before = units.size();
-  units.resize(before + bytes.size() / kUnitBytes);
-  for (std::size_t i = before; i < units.size(); ++i, bytes.remove_prefix(kUnitBytes)) {
-    units[i] = hash_of<kUnitBytes>(bytes.data());
-  }
+  const std::size_t whole = bytes.size() / kUnitBytes;
+  units.resize(before + whole);
+  unit_hash()(bytes.data(), whole, units.data() + before);
+  bytes.remove_prefix(whole * kUnitBytes);
   if (!bytes.empty()) {
     std::memcpy(pending_, bytes.data(), bytes.size());
     pending_size_ = bytes.size();

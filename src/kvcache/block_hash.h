@@ -24,7 +24,7 @@ using TokenId = std::uint32_t;
 // ── Approximate chain
 // ───────────────────────────────────────────────────────────────────────────────────────
 //
-//   unit     = XXH3(64 bytes of prompt text)                         made while the body arrives
+//   unit     = AES or XXH3 of 64 bytes of prompt text (unit_hash.h)  made while the body arrives
 //   h0       = XXH64(model, then the cache salt)                     may be known last
 //   digest_i = the unit's hash; of blocks of several units XXH3(their hashes, little-endian)
 //   h_i      = fold((digest_i ^ A) * (h_(i-1) ^ B))                  128-bit product, its halves xor-ed

@@ -139,7 +139,9 @@ void EngineView::add_block(const BlockStored& event, std::size_t i, Tier tier) {
 
 void EngineView::store_held(Tier tier) {
   if (held_begin_ < held_end_) {
-    shared_.index.store(endpoint_, tier, std::span(new_keys_).subspan(held_begin_, held_end_ - held_begin_));
+    const auto behind = held_begin_ > 0 ? std::optional(new_keys_[held_begin_ - 1]) : key_before_;
+    shared_.index.store(endpoint_, tier, std::span(new_keys_).subspan(held_begin_, held_end_ - held_begin_),
+                        behind);
   }
   held_begin_ = held_end_;
 }
@@ -182,6 +184,7 @@ void EngineView::apply(const BlockStored& event, std::string_view model) {
   const RequestKeys& keys =
       shared_.keys_of(event.lora_name.empty() ? model : std::string_view(event.lora_name));
   BlockHash previous = keys.init();
+  key_before_.reset();
   if (event.parent != 0) {
     const EngineBlock* const parent = blocks_.find_any(event.parent);
     if (parent == nullptr) {
@@ -193,6 +196,7 @@ void EngineView::apply(const BlockStored& event, std::string_view model) {
       return;
     }
     previous = parent->key;
+    key_before_ = previous;
   }
   make_keys(event, keys, previous);
   held_begin_ = held_end_ = 0;

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -56,6 +57,7 @@ class EngineView {
   std::map<std::uint32_t, std::string> groups_;  // number -> kind
   std::uint32_t block_size_ = 0;
   std::vector<BlockHash> new_keys_;
+  std::optional<BlockHash> key_before_;  // new_keys_; none: they begin a prompt
   std::size_t held_begin_ = 0;  // of new_keys_: those that the endpoint holds and the index does not know yet
   std::size_t held_end_ = 0;
   std::vector<std::string_view> extras_;

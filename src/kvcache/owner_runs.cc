@@ -1,6 +1,8 @@
 // How an OwnerTable makes, uses and breaks runs.
 #include "kvcache/owner_runs.h"
 
+#include <algorithm>
+
 #include "kvcache/owner_table.h"
 
 namespace llmd::kvcache {
@@ -37,59 +39,107 @@ std::uint64_t OwnerTable::leave_run(Shard& shard, OwnerEntry& entry) {
   return word;
 }
 
+bool OwnerTable::is_in_whole_run(Shard& shard, const OwnerEntry& entry, std::uint64_t word) {
+  return (word & kInRun) != 0 && runs_.read(run_of(shard, entry).load(std::memory_order_relaxed)).owners != 0;
+}
+
+OwnerTable::Member OwnerTable::member(BlockHash hash) {
+  const std::uint64_t key = key_of(hash);
+  const std::uint64_t where = mixed(key, secret_);
+  Shard& shard = shards_[where % kShards];
+  OwnerEntry* const entry = entry_of(shard, key, where);
+  const std::uint64_t word = entry == nullptr ? 0 : entry->owners.load(std::memory_order_relaxed);
+  const bool is_loose = word != 0 && !is_set(word) && !is_in_whole_run(shard, *entry, word);
+  return {&shard, entry, word, key, is_loose};
+}
+
+void OwnerTable::put_in_run(const Member& member, std::uint32_t number) {
+  run_of(*member.shard, *member.entry).store(number, std::memory_order_release);
+  member.entry->owners.store(member.word | kInRun, std::memory_order_release);
+}
+
 void OwnerTable::make_run(std::span<const Member> members) {
-  if (members.size() < kShortestRun) {
-    return;
-  }
-  const auto word_of = [](const Member& member) {
-    return member.entry->owners.load(std::memory_order_relaxed);
-  };
   for (const Member& member : members) {
-    if ((word_of(member) & kInRun) != 0) {
+    if ((member.word & kInRun) != 0) {
       leave_run(*member.shard, *member.entry);  // a broken one
     }
   }
   const std::uint32_t number = runs_.make({.first = members.front().key,
                                            .last = members.back().key,
-                                           .owners = word_of(members.front()),
+                                           .owners = members.front().word,
                                            .blocks = static_cast<std::uint32_t>(members.size())});
   if (number == 0) {
     return;  // there are too many; the blocks stand alone
   }
   for (const Member& member : members) {
-    run_of(*member.shard, *member.entry).store(number, std::memory_order_release);
-    member.entry->owners.store(word_of(member) | kInRun, std::memory_order_release);
+    put_in_run(member, number);
   }
 }
 
-bool OwnerTable::is_in_whole_run(Shard& shard, const OwnerEntry& entry, std::uint64_t word) {
-  return (word & kInRun) != 0 && runs_.read(run_of(shard, entry).load(std::memory_order_relaxed)).owners != 0;
+// The run that ends with `behind` takes up what it may of the blocks that follow. Returns how many.
+std::size_t OwnerTable::grow_run(BlockHash behind, std::span<const BlockHash> blocks) {
+  const Member end = member(behind);
+  if (end.word == 0 || is_set(end.word) || end.is_loose) {
+    return 0;
+  }
+  const std::uint32_t number = run_of(*end.shard, *end.entry).load(std::memory_order_relaxed);
+  const OwnerRuns::Run run = runs_.read(number);
+  if (run.last != end.key) {
+    return 0;
+  }
+  std::size_t count = 0;
+  std::uint64_t last = 0;
+  for (const BlockHash hash : blocks.first(std::min(blocks.size(), kLongestRun - run.blocks))) {
+    const Member next = member(hash);
+    if (!next.is_loose || !same_owners(next.word, end.word)) {
+      break;
+    }
+    if ((next.word & kInRun) != 0) {
+      leave_run(*next.shard, *next.entry);
+    }
+    put_in_run(next, number);
+    last = next.key;
+    ++count;
+  }
+  if (count > 0) {
+    runs_.extend(number, last, static_cast<std::uint32_t>(count));
+  }
+  return count;
 }
 
-void OwnerTable::join(std::span<const BlockHash> blocks) {
-  if (!with_runs_ || blocks.size() < kShortestRun) {
+void OwnerTable::join(std::span<const BlockHash> blocks, std::optional<BlockHash> behind) {
+  if (!with_runs_ || (!behind && blocks.size() < kShortestRun)) {
     return;
   }
   std::array<Member, kLongestRun> members;
   std::size_t count = 0;
-  std::uint64_t owners = 0;
-  for (const BlockHash hash : blocks) {
-    const std::uint64_t key = key_of(hash);
-    const std::uint64_t where = mixed(key, secret_);
-    Shard& shard = shards_[where % kShards];
-    OwnerEntry* const entry = entry_of(shard, key, where);
-    const std::uint64_t word = entry == nullptr ? 0 : entry->owners.load(std::memory_order_relaxed);
-    const bool is_loose = word != 0 && !is_set(word) && !is_in_whole_run(shard, *entry, word);
-    if (count == kLongestRun || (count > 0 && !(is_loose && same_owners(word, owners)))) {
-      make_run({members.data(), count});
-      count = 0;
-    }
-    if (is_loose) {
-      members[count++] = {&shard, entry, key};
-      owners = word;
+  std::size_t shortest = kShortestRun;
+  if (behind) {
+    const std::size_t grown = grow_run(*behind, blocks);
+    blocks = blocks.subspan(grown);
+    if (const Member before = member(*behind); grown == 0 && before.is_loose) {
+      members[count++] = before;
+      shortest = kShortestGrowingRun;
     }
   }
-  make_run({members.data(), count});
+  const auto finish_run = [&] {
+    if (count >= shortest) {
+      make_run({members.data(), count});
+    }
+    count = 0;
+    shortest = kShortestRun;
+  };
+  for (const BlockHash hash : blocks) {
+    const Member next = member(hash);
+    if (count == kLongestRun ||
+        (count > 0 && !(next.is_loose && same_owners(next.word, members[count - 1].word)))) {
+      finish_run();
+    }
+    if (next.is_loose) {
+      members[count++] = next;
+    }
+  }
+  finish_run();
 }
 
 }  // namespace llmd::kvcache

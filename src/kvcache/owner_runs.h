@@ -2,9 +2,9 @@
 // block of a run and whose chain has the run's last block where it should be has all between in common as
 // well (a block's hash covers everything before it), and passes the whole stretch in one step.
 //
-// A run is whole or broken. Whoever changes the owners of one of its blocks breaks it first; then its blocks
-// are looked at one by one. Numbers begin at 1 and are reused: what a reader finds under one tells by `first`
-// whose run it is. Records live as long as the object.
+// A run is whole or broken. A whole one may grow at its end. Whoever changes the owners of one of its blocks
+// breaks it first; then its blocks are looked at one by one. Numbers begin at 1 and are reused: what a reader
+// finds under one tells by `first` whose run it is. Records live as long as the object.
 //
 // read(): any thread. All else: the writer.
 #pragma once
@@ -64,6 +64,14 @@ class OwnerRuns {
     members_[number - 1] = run.blocks;
     write(number, run);
     return number;
+  }
+  // So many more blocks with its owners follow its last one. Not of a broken run.
+  void extend(std::uint32_t number, std::uint64_t last, std::uint32_t blocks) {
+    Run run = read(number);
+    run.last = last;
+    run.blocks += blocks;
+    members_[number - 1] += blocks;
+    write(number, run);
   }
   // One of its blocks changes or leaves.
   void leave(std::uint32_t number) {

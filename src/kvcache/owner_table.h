@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "kvcache/block_hash.h"
@@ -53,8 +54,9 @@ class OwnerTable {
   // Tier: the endpoint still holds it in another tier. LastOfBlock: now nobody holds it.
   Change remove(BlockHash hash, Owner owner);
   // These blocks follow one another in a chain: makes runs of neighbours that have the same owners and are in
-  // none, or in a broken one.
-  void join(std::span<const BlockHash> blocks);
+  // none, or in a broken one. `behind`: the block that they follow, where it is known; then a run that ends
+  // there grows, so that blocks which come one at a time end up in runs as well.
+  void join(std::span<const BlockHash> blocks, std::optional<BlockHash> behind = std::nullopt);
 
   // ── Readers, under guard() ──
   ReaderEpoch::Guard guard() const { return ReaderEpoch::Guard(epoch_); }
@@ -106,7 +108,8 @@ class OwnerTable {
   };
   static constexpr std::size_t kShards = 8;
   static constexpr std::size_t kLongestRun = 64;
-  static constexpr std::size_t kShortestRun = 4;
+  static constexpr std::size_t kShortestRun = 4;         // where no more will come
+  static constexpr std::size_t kShortestGrowingRun = 2;  // where blocks come one at a time
 
   static std::uint64_t key_of(BlockHash hash) { return hash <= OwnerSlots::kRemoved ? hash + 2 : hash; }
   template <bool kTiered>
@@ -119,10 +122,15 @@ class OwnerTable {
   void make_room(Shard& shard);
   struct Member {
     Shard* shard;
-    OwnerEntry* entry;
+    OwnerEntry* entry;   // null: nobody holds the block
+    std::uint64_t word;  // its owners; 0: nobody
     std::uint64_t key;
+    bool is_loose;  // may become part of a run
   };
+  Member member(BlockHash hash);
+  void put_in_run(const Member& member, std::uint32_t number);
   void make_run(std::span<const Member> members);
+  std::size_t grow_run(BlockHash behind, std::span<const BlockHash> blocks);
   std::atomic<std::uint32_t>& run_of(Shard& shard, const OwnerEntry& entry);
   std::uint64_t leave_run(Shard& shard, OwnerEntry& entry);
   bool is_in_whole_run(Shard& shard, const OwnerEntry& entry, std::uint64_t word);

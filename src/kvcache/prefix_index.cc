@@ -202,7 +202,8 @@ void PrefixIndex::insert(EndpointHandle endpoint, std::span<const BlockHash> cha
   state_->table.join(chain);
 }
 
-void PrefixIndex::store(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> hashes) {
+void PrefixIndex::store(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> hashes,
+                        std::optional<BlockHash> behind) {
   LLMD_ASSERT(state_->options.feed == Feed::Blocks && tier < state_->options.tiers,
               "fed with blocks of its tiers");
   const std::lock_guard lock(state_->mutex);
@@ -215,7 +216,7 @@ void PrefixIndex::store(EndpointHandle endpoint, Tier tier, std::span<const Bloc
     blocks.begin_chain();
     state_->touch(endpoint.slot, tier, blocks, hash);
   }
-  state_->table.join(hashes);
+  state_->table.join(hashes, behind);
 }
 
 void PrefixIndex::remove(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> hashes) {

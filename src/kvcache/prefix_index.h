@@ -14,11 +14,11 @@
 //   Feed::Blocks  engines report: store() and remove() blocks, per tier. Nothing is closed: an engine may
 //                 drop a block and keep those behind it. Such a hole ends the prefix, since what lies behind
 //                 it is worth nothing to an engine; match() says exactly where, as a walk block by block
-//                 would. It does not go block by block, though: blocks that were stored together are passed
-//                 together (a run of up to 64) as long as all have the same few owners. Only where a run was
-//                 torn, or four and more endpoints hold its blocks, single blocks are looked at, with those
-//                 ahead on their way from memory. The capacity is a bound against engines that never remove;
-//                 past it the oldest blocks leave.
+//                 would. It does not go block by block, though: blocks that were stored together, or each
+//                 behind the one before it, are passed together (a run of up to 64) as long as all have the
+//                 same few owners. Only where a run was torn, or four and more endpoints hold its blocks,
+//                 single blocks are looked at, with those ahead on their way from memory. The capacity is a
+//                 bound against engines that never remove; past it the oldest blocks leave.
 //
 // Threads. match() and match_tiers(): any number of threads at any time, never wait, never allocate.
 // Everything else: any thread; these wait for each other (a mutex; a new block takes about half a microsecond
@@ -32,6 +32,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/result.h"
@@ -91,8 +92,11 @@ class PrefixIndex {
   // The endpoint holds this chain from its first block on, in tier 0; its blocks become the most recent. Of a
   // chain longer than the capacity the beginning is kept.
   void insert(EndpointHandle endpoint, std::span<const BlockHash> chain);
-  // Feed::Blocks only. `blocks` follow one another in one chain, from anywhere in it on.
-  void store(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> blocks);
+  // Feed::Blocks only. `blocks` follow one another in one chain, from anywhere in it on. `behind`: the block
+  // before the first of them, where it is known; then blocks that come one at a time are matched as fast as
+  // those that come together.
+  void store(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> blocks,
+             std::optional<BlockHash> behind = std::nullopt);
   void remove(EndpointHandle endpoint, Tier tier, std::span<const BlockHash> blocks);
 
   // blocks[slot] = how many blocks from the start the endpoint of that slot holds, in any tier. Slots without

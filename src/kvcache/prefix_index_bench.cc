@@ -11,6 +11,7 @@
 #include <ctime>
 #include <functional>
 #include <new>
+#include <optional>
 #include <random>
 #include <thread>
 #include <vector>
@@ -170,15 +171,17 @@ void match_all_lengths(benchmark::State& state) {
 }
 BENCHMARK(match_all_lengths)->UseManualTime()->Iterations(200);
 
-// Blocks that came one at a time, as engines tell of those they generate: no runs, each is looked at.
+// Blocks that came one at a time, as engines tell of those they generate.
 void match_single_blocks(benchmark::State& state) {
   FullIndex full(PrefixIndex::Feed::Blocks);
   for (const EndpointHandle endpoint : full.endpoints) {
     full.index.clear(endpoint);
   }
   for (std::size_t i = 0; i < full.prompts.size(); ++i) {
+    std::optional<BlockHash> behind;
     for (const BlockHash& block : full.prompts[i]) {
-      full.index.store(full.endpoints[i % kEndpoints], 0, {&block, 1});
+      full.index.store(full.endpoints[i % kEndpoints], 0, {&block, 1}, behind);
+      behind = block;
     }
   }
   std::vector<std::uint32_t> blocks(full.index.slots());

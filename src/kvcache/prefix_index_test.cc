@@ -217,6 +217,21 @@ TEST(PrefixIndexTest, SaysTheSameAsAPlainListAfterAnyChanges) {
   }
 }
 
+// What an endpoint with these sets of blocks, one a tier, has of a prompt.
+template <typename Tiers>
+TierMatch plainly_matched(const Tiers& tiers, const Chain& asked) {
+  TierMatch match;
+  for (const BlockHash hash : asked) {
+    const auto best = std::ranges::find_if(tiers, [&](const auto& blocks) { return blocks.contains(hash); });
+    if (best == tiers.end()) {
+      break;
+    }
+    ++match.blocks;
+    ++match.by_tier[static_cast<std::size_t>(best - tiers.begin())];
+  }
+  return match;
+}
+
 TEST(PrefixIndexTest, FedWithBlocksItSaysTheSameAsPlainSetsAfterAnyChanges) {
   for (unsigned seed = 1; seed <= 20; ++seed) {
     std::mt19937 random(seed);
@@ -245,18 +260,7 @@ TEST(PrefixIndexTest, FedWithBlocksItSaysTheSameAsPlainSetsAfterAnyChanges) {
       index.match(asked, blocks);
       index.match_tiers(asked, tiers);
       for (std::size_t i = 0; i < kEndpoints; ++i) {
-        TierMatch expected;
-        for (const BlockHash hash : asked) {
-          std::size_t best = 0;
-          while (best < kTiers && !plain[i][best].contains(hash)) {
-            ++best;
-          }
-          if (best == kTiers) {
-            break;
-          }
-          ++expected.blocks;
-          ++expected.by_tier[best];
-        }
+        const TierMatch expected = plainly_matched(plain[i], asked);
         ASSERT_EQ(tiers[i], expected) << "seed " << seed << ", step " << step << ", endpoint " << i;
         ASSERT_EQ(blocks[i], expected.blocks);
       }
@@ -279,6 +283,10 @@ Chain long_prompt(std::mt19937& random) {
 std::span<const BlockHash> piece_of(const Chain& chain, std::mt19937& random) {
   const std::size_t begin = random() % 3 == 0 ? random() % chain.size() : 0;
   return std::span(chain).subspan(begin, 1 + random() % (chain.size() - begin));
+}
+
+std::optional<BlockHash> block_before(std::span<const BlockHash> piece, const Chain& chain) {
+  return piece.data() == chain.data() ? std::nullopt : std::optional(piece.data()[-1]);
 }
 
 TEST(PrefixIndexTest, WithRunsMadeAndTornItSaysTheSameAsAWalkBlockByBlock) {
@@ -316,22 +324,14 @@ TEST(PrefixIndexTest, WithRunsMadeAndTornItSaysTheSameAsAWalkBlockByBlock) {
           }
           break;
         default:
-          index.store(endpoints[endpoint], tier, piece);
+          index.store(endpoints[endpoint], tier, piece, block_before(piece, chain));
           own.insert(piece.begin(), piece.end());
       }
       const Chain asked = long_prompt(random);
       index.match(asked, blocks);
       index.match_tiers(asked, tiers);
       for (std::size_t i = 0; i < count; ++i) {
-        TierMatch expected;
-        for (const BlockHash hash : asked) {
-          const std::size_t best = plain[i][0].contains(hash) ? 0 : plain[i][1].contains(hash) ? 1 : kTiers;
-          if (best == kTiers) {
-            break;
-          }
-          ++expected.blocks;
-          ++expected.by_tier[best];
-        }
+        const TierMatch expected = plainly_matched(plain[i], asked);
         ASSERT_EQ(tiers[i], expected) << "seed " << seed << ", step " << step << ", endpoint " << i;
         ASSERT_EQ(blocks[i], expected.blocks);
       }
