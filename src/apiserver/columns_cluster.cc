@@ -19,10 +19,6 @@ using kube::find_object;
 using kube::find_string;
 using kube::Object;
 
-std::string age_of(const Object& object, WallTime now) {
-  return age_text(find_string(object, "metadata.creationTimestamp"), now);
-}
-
 std::int64_t size_of(const Object& object, std::string_view path) {
   const Object* map = find_object(object, path);
   return map ? static_cast<std::int64_t>(map->size()) : 0;

@@ -29,10 +29,6 @@ using kube::find_object;
 using kube::find_string;
 using kube::Object;
 
-std::string age_of(const Object& object, WallTime now) {
-  return age_text(find_string(object, "metadata.creationTimestamp"), now);
-}
-
 std::string service_ports(const Object& service) {
   std::string text;
   if (const array* ports = find_array(service, "spec.ports")) {

@@ -164,7 +164,7 @@ array pod_cells(const Object& pod, WallTime now) {
           cell(fmt::format("{}/{}", view.ready, view.total)),
           cell(view.status),
           cell(restarts),
-          cell(age_text(find_string(pod, "metadata.creationTimestamp"), now)),
+          cell(age_of(pod, now)),
           cell(or_none(find_string(pod, "status.podIP"))),
           cell(or_none(find_string(pod, "spec.nodeName"))),
           cell(or_none(find_string(pod, "status.nominatedNodeName"))),
@@ -190,7 +190,7 @@ array deployment_cells(const Object& object, WallTime now) {
                            find_int(object, "spec.replicas", 1))),
           boost::json::value(find_int(object, "status.updatedReplicas", 0)),
           boost::json::value(find_int(object, "status.availableReplicas", 0)),
-          cell(age_text(find_string(object, "metadata.creationTimestamp"), now)),
+          cell(age_of(object, now)),
           cell(of_containers(object, "name")),
           cell(of_containers(object, "image")),
           cell(selector_cell(object))};
@@ -201,7 +201,7 @@ array replica_set_cells(const Object& object, WallTime now) {
           boost::json::value(find_int(object, "spec.replicas", 1)),
           boost::json::value(find_int(object, "status.replicas", 0)),
           boost::json::value(find_int(object, "status.readyReplicas", 0)),
-          cell(age_text(find_string(object, "metadata.creationTimestamp"), now)),
+          cell(age_of(object, now)),
           cell(of_containers(object, "name")),
           cell(of_containers(object, "image")),
           cell(selector_cell(object))};

@@ -243,11 +243,7 @@ Task<void> handle_eviction(Service& service, http::Exchange& exchange, Request& 
   }
   Answer<Reply> reply = co_await remove_one(service, request, live, Options());
   if (reply) {
-    boost::json::object status{{"kind", "Status"}, {"apiVersion", "v1"}};
-    status["metadata"].emplace_object();
-    status["status"] = "Success";
-    status["code"] = 201;
-    reply = Reply{201, std::move(status)};
+    reply = created_status();
   }
   co_await send(exchange, request, std::move(reply));
 }

@@ -30,6 +30,13 @@ std::string_view parameter(const std::vector<std::string_view>& parts, std::stri
   return {};
 }
 
+boost::json::object success() {
+  boost::json::object status{{"kind", "Status"}, {"apiVersion", "v1"}};
+  status["metadata"].emplace_object();
+  status["status"] = "Success";
+  return status;
+}
+
 }  // namespace
 
 Answer<Form> negotiate(std::string_view accept) {
@@ -102,9 +109,7 @@ Answer<boost::json::value> shaped(const Service& service, const Request& request
 }
 
 boost::json::object success_status(const Kind& kind, std::string_view name, std::string_view uid) {
-  boost::json::object status{{"kind", "Status"}, {"apiVersion", "v1"}};
-  status["metadata"].emplace_object();
-  status["status"] = "Success";
+  boost::json::object status = success();
   boost::json::object& details = status["details"].emplace_object();
   details["name"] = name;
   if (!kind.resource.group.empty()) {
@@ -115,6 +120,12 @@ boost::json::object success_status(const Kind& kind, std::string_view name, std:
     details["uid"] = uid;
   }
   return status;
+}
+
+Reply created_status() {
+  boost::json::object status = success();
+  status["code"] = 201;
+  return {201, std::move(status)};
 }
 
 }  // namespace llmd::apiserver

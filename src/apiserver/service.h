@@ -41,6 +41,8 @@ Answer<boost::json::value> shaped(const Service& service, const Request& request
 
 // {"status": "Success"} with the details of what was done.
 boost::json::object success_status(const Kind& kind, std::string_view name, std::string_view uid);
+// The same for what was done by creating something that is kept nowhere: a binding, an eviction.
+Reply created_status();
 
 // ---- handlers, one per verb
 // --------------------------------------------------------------------------------------------

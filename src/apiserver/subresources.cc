@@ -117,11 +117,7 @@ Task<void> handle_binding(Service& service, http::Exchange& exchange, Request& r
   record_update(request.kind(), *live, pod, writer_of(service, request));
   Answer<Reply> reply = co_await store(service, request, request.path.key, std::move(pod), 201);
   if (reply) {
-    boost::json::object status{{"kind", "Status"}, {"apiVersion", "v1"}};
-    status["metadata"].emplace_object();
-    status["status"] = "Success";
-    status["code"] = 201;
-    reply = Reply{201, std::move(status)};
+    reply = created_status();
   }
   co_await send(exchange, request, std::move(reply));
 }

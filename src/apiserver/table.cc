@@ -72,6 +72,10 @@ std::string age_text(std::string_view since, WallTime now) {
   return fmt::format("{}y", seconds / kYear);
 }
 
+std::string age_of(const kube::Object& object, WallTime now) {
+  return age_text(kube::find_string(object, "metadata.creationTimestamp"), now);
+}
+
 const TableLayout& layout_of(const Kind& kind) {
   for (const auto find : {workload_layout, network_layout, cluster_layout}) {
     if (const TableLayout* layout = find(kind)) {

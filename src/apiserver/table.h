@@ -43,6 +43,7 @@ boost::json::object partial_metadata(const kube::Object& object);
 
 // "5s", "2m10s", "3h", "4d2h" since an RFC 3339 time; "<unknown>" without one.
 std::string age_text(std::string_view since, WallTime now);
+std::string age_of(const kube::Object& object, WallTime now);  // since its creation
 
 // Layouts by group of kinds; nullptr when the file does not know the kind.
 const TableLayout* workload_layout(const Kind& kind);
