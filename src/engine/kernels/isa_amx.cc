@@ -14,6 +14,7 @@
 
 #include <immintrin.h>
 
+#include "engine/kernels/block_types.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/lanes.h"
 #include "engine/kernels/packed_matrix.h"
@@ -328,28 +329,11 @@ void quantised_gemm(const GemmCall& call) {
 }  // namespace
 
 void amx_gemm(const GemmCall& call) {
-  if (call.tokens < kLeastTokens || call.quantised.wide == nullptr) {
-    return kAvx512Kernels.gemm(call);
-  }
-  switch (call.type) {
-    case TensorType::Q4_0:
-      return quantised_gemm<TensorType::Q4_0>(call);
-    case TensorType::Q4_1:
-      return quantised_gemm<TensorType::Q4_1>(call);
-    case TensorType::Q5_0:
-      return quantised_gemm<TensorType::Q5_0>(call);
-    case TensorType::Q5_1:
-      return quantised_gemm<TensorType::Q5_1>(call);
-    case TensorType::Q8_0:
-      return quantised_gemm<TensorType::Q8_0>(call);
-    case TensorType::Q4_K:
-      return quantised_gemm<TensorType::Q4_K>(call);
-    case TensorType::Q5_K:
-      return quantised_gemm<TensorType::Q5_K>(call);
-    case TensorType::Q6_K:
-      return quantised_gemm<TensorType::Q6_K>(call);
-    default:
-      return kAvx512Kernels.gemm(call);
+  const bool worthwhile = call.tokens >= kLeastTokens && call.quantised.wide != nullptr;
+  const bool done =
+      worthwhile && with_block_type(call.type, [&]<TensorType kType>() { quantised_gemm<kType>(call); });
+  if (!done) {
+    kAvx512Kernels.gemm(call);
   }
 }
 

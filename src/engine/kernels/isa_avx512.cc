@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "engine/kernels/block_types.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/packed_matrix.h"
 
@@ -134,29 +135,9 @@ void quantised_gemm(const GemmCall& call) {
 }
 
 void tile_gemm(const GemmCall& call) {
-  switch (call.type) {
-    case TensorType::F32:
-      return float_gemm<float>(call);
-    case TensorType::F16:
-      return float_gemm<_Float16>(call);
-    case TensorType::BF16:
-      return float_gemm<Bfloat>(call);
-    case TensorType::Q4_0:
-      return quantised_gemm<TensorType::Q4_0>(call);
-    case TensorType::Q4_1:
-      return quantised_gemm<TensorType::Q4_1>(call);
-    case TensorType::Q5_0:
-      return quantised_gemm<TensorType::Q5_0>(call);
-    case TensorType::Q5_1:
-      return quantised_gemm<TensorType::Q5_1>(call);
-    case TensorType::Q8_0:
-      return quantised_gemm<TensorType::Q8_0>(call);
-    case TensorType::Q4_K:
-      return quantised_gemm<TensorType::Q4_K>(call);
-    case TensorType::Q5_K:
-      return quantised_gemm<TensorType::Q5_K>(call);
-    case TensorType::Q6_K:
-      return quantised_gemm<TensorType::Q6_K>(call);
+  const bool done = with_block_type(call.type, [&]<TensorType kType>() { quantised_gemm<kType>(call); });
+  if (!done) {
+    any_float_gemm(call);
   }
 }
 

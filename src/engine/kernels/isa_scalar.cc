@@ -63,15 +63,8 @@ float quantised_dot(const GemmCall& call, const BlockLayout& layout, int zero, i
 }
 
 void tile_gemm(const GemmCall& call) {
-  switch (call.type) {
-    case TensorType::F32:
-      return float_gemm<float>(call);
-    case TensorType::F16:
-      return float_gemm<_Float16>(call);
-    case TensorType::BF16:
-      return float_gemm<Bfloat>(call);
-    default:
-      break;
+  if (any_float_gemm(call)) {
+    return;
   }
   const BlockLayout layout = block_layout(call.type);
   const int zero = code_zero(call.type);

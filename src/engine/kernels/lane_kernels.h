@@ -79,6 +79,24 @@ void float_gemm(const GemmCall& call) {
                                 [&]<int kTokens>(int first) { float_tokens<Weight, kTokens>(call, first); });
 }
 
+// Of the type the call says. False: these weights are no floats, and nothing was multiplied.
+bool any_float_gemm(const GemmCall& call) {
+  using modelfile::TensorType;
+  switch (call.type) {
+    case TensorType::F32:
+      float_gemm<float>(call);
+      return true;
+    case TensorType::F16:
+      float_gemm<_Float16>(call);
+      return true;
+    case TensorType::BF16:
+      float_gemm<Bfloat>(call);
+      return true;
+    default:
+      return false;
+  }
+}
+
 // --- rows
 // --------------------------------------------------------------------------------------------------------
 

@@ -157,6 +157,18 @@ const std::string& first_name(const ServeOptions& options) {
   return options.model.served_names.empty() ? options.model.model : options.model.served_names.front();
 }
 
+std::shared_ptr<ServedModel> served_model(const ServeOptions& options) {
+  auto served = std::make_shared<ServedModel>();
+  served->names =
+      options.model.served_names.empty() ? std::vector{options.model.model} : options.model.served_names;
+  served->root = options.model.model;
+  served->owned_by = options.model.owned_by;
+  served->created = static_cast<long>(std::time(nullptr));
+  served->max_logprobs = options.model.max_logprobs;
+  served->priority_scheduling = options.scheduler.policy == Policy::Priority;
+  return served;
+}
+
 EngineCoreConfig core_config(const ServeOptions& options, int max_running) {
   EngineCoreConfig core;
   core.scheduler.max_running = options.scheduler.max_num_seqs.value_or(max_running);
@@ -179,14 +191,7 @@ Result<LoadedEngine> load_engine(const ServeOptions& options, metrics::Registry&
   LLMD_TRY(std::unique_ptr<Model> model, load_model(path, {.threads = options.model.threads}));
   const fs::path tokenizer_path = options.model.tokenizer.empty() ? path : fs::path(options.model.tokenizer);
   LLMD_TRY(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, tokenizer::load_tokenizer(tokenizer_path));
-  auto served = std::make_shared<ServedModel>();
-  served->names =
-      options.model.served_names.empty() ? std::vector{options.model.model} : options.model.served_names;
-  served->root = options.model.model;
-  served->owned_by = options.model.owned_by;
-  served->created = static_cast<long>(std::time(nullptr));
-  served->max_logprobs = options.model.max_logprobs;
-  served->priority_scheduling = options.scheduler.policy == Policy::Priority;
+  auto served = served_model(options);
   served->trust_request_chat_template = options.model.trust_request_chat_template;
   served->auto_tool_choice = options.model.auto_tool_choice;
   served->tool_parser = options.model.tool_parser;

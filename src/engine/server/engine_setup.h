@@ -30,7 +30,8 @@ const std::string& first_name(const ServeOptions& options);
 // generation_config.json of a folder: what it says about sampling. Missing: nothing.
 Result<GenerationDefaults> read_generation_config(const std::filesystem::path& folder);
 
-// The scheduler's part, shared with the simulation.
+// Shared with the simulation: what the options alone say of a model, and the scheduler's part.
+std::shared_ptr<ServedModel> served_model(const ServeOptions& options);
 EngineCoreConfig core_config(const ServeOptions& options, int max_running);
 
 }  // namespace llmd::engine

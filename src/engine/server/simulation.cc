@@ -1,7 +1,6 @@
 #include "engine/server/simulation.h"
 
 #include <array>
-#include <ctime>
 
 #include "engine/core/random.h"
 #include "engine/server/model_path.h"
@@ -71,14 +70,7 @@ EngineCoreConfig simulated_core(const ServeOptions& options) {
 
 Result<SimulatedParts> simulate_engine(async::EventLoop& loop, const ServeOptions& options,
                                        metrics::Registry& registry, CacheListener* cache) {
-  auto served = std::make_shared<ServedModel>();
-  served->names =
-      options.model.served_names.empty() ? std::vector{options.model.model} : options.model.served_names;
-  served->root = options.model.model;
-  served->owned_by = options.model.owned_by;
-  served->created = static_cast<long>(std::time(nullptr));
-  served->max_logprobs = options.model.max_logprobs;
-  served->priority_scheduling = options.scheduler.policy == Policy::Priority;
+  auto served = served_model(options);
   served->tokenizer = std::make_shared<sim::SimTokenizer>();
   served->format_chat = &plain_format;
   EngineCoreConfig core = simulated_core(options);
