@@ -1,14 +1,13 @@
 #include "openai/request_scan.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/strings.h"
 #include "json/value.h"
 #include "openai/blank.h"
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include "openai/quote_search.h"
 
 namespace llmd::openai {
 namespace {
@@ -16,38 +15,11 @@ namespace {
 constexpr std::size_t kSlice = 16 * 1024;
 constexpr std::size_t kLongestCapture = 4096;  // of a key or an interesting value; longer ones are not ours
 
-// The next quote or backslash at or after `at`; the size when there is none.
-std::size_t find_quote_or_backslash(std::string_view bytes, std::size_t at) {
-#if defined(__SSE2__)
-  const __m128i quotes = _mm_set1_epi8('"');
-  const __m128i backslashes = _mm_set1_epi8('\\');
-  // Most of a prompt is neither: whole cache lines are asked at once.
-  const auto hits_at = [&](std::size_t place) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + place));
-    return _mm_or_si128(_mm_cmpeq_epi8(block, quotes), _mm_cmpeq_epi8(block, backslashes));
-  };
-  for (; at + 64 <= bytes.size(); at += 64) {
-    const __m128i any = _mm_or_si128(_mm_or_si128(hits_at(at), hits_at(at + 16)),
-                                     _mm_or_si128(hits_at(at + 32), hits_at(at + 48)));
-    if (_mm_movemask_epi8(any) != 0) {
-      break;
-    }
-  }
-  for (; at + 16 <= bytes.size(); at += 16) {
-    const auto hits = static_cast<unsigned>(_mm_movemask_epi8(hits_at(at)));
-    if (hits != 0) {
-      return at + static_cast<std::size_t>(__builtin_ctz(hits));
-    }
-  }
-#endif
-  while (at < bytes.size() && bytes[at] != '"' && bytes[at] != '\\') {
-    ++at;
-  }
-  return at;
+// Unit by unit, so that it does not matter how the text arrives.
+std::uint64_t folded(std::uint64_t hash, std::uint64_t unit) {
+  hash = (hash ^ unit) * 0x9e3779b97f4a7c15ULL;
+  return hash ^ (hash >> 32);
 }
-
-constexpr std::string_view kMedia[] = {"image_url", "video_url", "audio_url", "input_audio", "input_image"};
-constexpr std::size_t kLongestMedia = 11;
 
 }  // namespace
 
@@ -109,15 +81,69 @@ std::size_t RequestScan::skip_string(std::string_view bytes, std::size_t at) {
   return at;
 }
 
+// The nested string that has just ended, if it is short; nullopt: it goes on, or is long.
+std::optional<std::string_view> RequestScan::nested_text(std::string_view bytes, std::size_t begin,
+                                                         std::size_t end) {
+  constexpr std::size_t kEnough = kLongestMediaName + 2;  // with its quote a name is shorter
+  nested_text_.append(bytes.substr(begin, std::min(end - begin, kEnough - nested_text_.size())));
+  return string_ended_ ? std::optional(std::string_view(nested_text_.data(), nested_text_.size() - 1))
+                       : std::nullopt;
+}
+
 // Kinds of content are short strings; only those are compared.
 void RequestScan::look_at_nested_string(std::string_view bytes, std::size_t begin, std::size_t end) {
-  if (nested_text_.size() <= kLongestMedia) {
-    nested_text_.append(bytes.substr(begin, std::min(end - begin, kLongestMedia + 2)));
+  const auto text = nested_text(bytes, begin, end);
+  if (!text) {
+    return;
   }
+  if (multimodal_) {
+    finder_.name(*text);
+  } else if (means_media(*text)) {
+    multimodal_ = true;
+    finder_.restart();
+    finder_.name(*text);
+  }
+}
+
+// Its text begins at `at`.
+void RequestScan::begin_nested_string(std::string_view bytes, std::size_t at) {
+  nested_string_ = true;
+  nested_text_.clear();
+  const auto modality = multimodal_ && member_ == Member::Prompt && media_.size() < kMostMedia
+                            ? finder_.string()
+                            : std::nullopt;
+  if (modality) {
+    content_ = MediaContent{.modality = *modality, .begin = offset_ + at};
+    hash(bytes.substr(unhashed_, at - unhashed_));
+    unhashed_ = bytes.size();
+  }
+}
+
+// A content is no text: its hash stands for it in the prompt, as often as makes it count.
+void RequestScan::read_content(std::string_view bytes, std::size_t begin, std::size_t end) {
+  const std::size_t text_end = string_ended_ ? end - 1 : end;
+  content_hasher_.feed(bytes.substr(begin, text_end - begin), content_units_);
   if (string_ended_) {
-    const std::string_view text(nested_text_.data(), nested_text_.size() - 1);
-    multimodal_ = multimodal_ || std::ranges::find(kMedia, text) != std::end(kMedia);
+    content_hasher_.finish(content_units_);
   }
+  for (const std::uint64_t unit : content_units_) {
+    content_->hash = folded(content_->hash, unit);
+  }
+  content_units_.clear();
+  if (!string_ended_) {
+    unhashed_ = end;
+    return;
+  }
+  content_->end = offset_ + text_end;
+  std::array<std::uint64_t, kMediaBytes / sizeof(std::uint64_t)> stands_for_it;
+  stands_for_it.fill(content_->hash);
+  hash({reinterpret_cast<const char*>(stands_for_it.data()), kMediaBytes});
+  unhashed_ = text_end;
+  if (content_->end > content_->begin) {
+    media_.push_back(*content_);
+  }
+  content_.reset();
+  finder_.content_ended();
 }
 
 std::size_t RequestScan::nested(std::string_view bytes, std::size_t at) {
@@ -126,16 +152,22 @@ std::size_t RequestScan::nested(std::string_view bytes, std::size_t at) {
       const std::size_t begin = at;
       at = skip_string(bytes, at);
       nested_string_ = !string_ended_;
-      if (member_ == Member::Prompt && !multimodal_) {
+      if (content_) {
+        read_content(bytes, begin, at);
+      } else if (member_ == Member::Prompt) {
         look_at_nested_string(bytes, begin, at);
       }
       continue;
     }
     const char c = bytes[at++];
     if (c == '"') {
-      nested_string_ = true;
-      nested_text_.clear();
-    } else if (c == '{' || c == '[') {
+      begin_nested_string(bytes, at);
+      continue;
+    }
+    if (multimodal_ && !is_blank(c)) {
+      finder_.structure(c);
+    }
+    if (c == '{' || c == '[') {
       ++depth_;
     } else if ((c == '}' || c == ']') && --depth_ == 0) {
       end_value(offset_ + at);
@@ -156,6 +188,7 @@ void RequestScan::begin_value(char c, std::size_t position) {
     state_ = State::InNested;
     depth_ = 1;
     capture_ = false;
+    finder_.restart();
   } else {
     state_ = State::InScalar;
   }
@@ -312,10 +345,10 @@ void RequestScan::feed_slice(std::string_view bytes) {
         end_key();
       }
     } else if (state_ == State::InString || state_ == State::InNested || state_ == State::InScalar) {
-      const std::size_t begin = at;
+      unhashed_ = at;
       at = value_piece(bytes, at);
       if (member_ == Member::Prompt) {
-        hash(bytes.substr(begin, at - begin));
+        hash(bytes.substr(unhashed_, at - unhashed_));
       }
     } else if (is_blank(bytes[at])) {
       ++at;
