@@ -61,6 +61,7 @@ void Cycle::begin(const Request& request, std::shared_ptr<const EndpointSnapshot
   now_ = now;
   random_ = Random(seed);
   peer_.reset();
+  spans_ = nullptr;
 }
 
 }  // namespace llmd::picker

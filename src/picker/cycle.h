@@ -18,6 +18,8 @@
 
 namespace llmd::picker {
 
+struct SpanParent;
+
 using Row = std::uint16_t;     // position of an endpoint in the snapshot
 using Column = std::uint16_t;  // one number per endpoint
 using Scalar = std::uint16_t;  // one number per request
@@ -103,6 +105,10 @@ class Cycle {
   std::optional<Row> peer() const { return peer_; }
   void set_peer(std::optional<Row> row) { peer_ = row; }
 
+  // Where plugins may add spans of their own (spans.h); null: nobody wants them.
+  const SpanParent* spans() const { return spans_; }
+  void set_spans(const SpanParent* parent) { spans_ = parent; }
+
   // All values, columns first, for recording and playing again.
   std::span<const float> values() const { return values_; }
   std::span<const float> scalars() const { return scalars_; }
@@ -120,6 +126,7 @@ class Cycle {
   TimePoint now_;
   Random random_;
   std::optional<Row> peer_;
+  const SpanParent* spans_ = nullptr;
 };
 
 }  // namespace llmd::picker

@@ -113,6 +113,7 @@ Decision& Decision::operator=(Decision&& other) noexcept {
     score = other.score;
     predicted_cached_tokens = other.predicted_cached_tokens;
     memory = other.memory;
+    clock_ = other.clock_;
     plan_ = std::move(other.plan_);
     flow_ = std::move(other.flow_);
     requests_ = std::move(other.requests_);
@@ -171,7 +172,7 @@ void Decision::undelivered() const {
 
 // The time between two neighbours: the last of 32 and the first of the next.
 void Decision::measure_piece() {
-  const TimePoint now = std::chrono::steady_clock::now();
+  const TimePoint now = clock_->now();
   if ((memory.pieces & 31) == 1 && memory.pieces > 1 && requests_) {
     requests_->gap(memory, now - memory.measured_piece);
   }
@@ -182,7 +183,7 @@ void Decision::first_token() {
   if (!plan_ || memory.first_token != TimePoint()) {
     return;
   }
-  memory.first_token = std::chrono::steady_clock::now();
+  memory.first_token = clock_->now();
   for (const RequestHook* hook : plan_->hooks) {
     hook->first_token(*this);
   }
@@ -202,7 +203,7 @@ void Decision::complete(const Completion& completion) {
     }
   }
   if (const auto requests = std::exchange(requests_, nullptr)) {
-    requests->ended(memory, completion, std::chrono::steady_clock::now());
+    requests->ended(memory, completion, clock_->now());
   }
   lease.release();
   prefill_lease.release();

@@ -173,6 +173,7 @@ class Decision {
   struct Eviction;
   void abandon();
   void measure_piece();
+  const Clock* clock_ = &system_clock();      // the picker's
   std::shared_ptr<const Plan> plan_;          // whose hooks are called; null: none
   std::shared_ptr<FlowControl> flow_;         // that hears of the end; null: none
   std::shared_ptr<RequestMetrics> requests_;  // that counts it; null: none

@@ -59,6 +59,12 @@ struct Stages {
   int primary_port = -1;  // data parallelism: the port that serves all ranks; -1: the endpoint's own
 
   void clear() {
+  // What metrics and traces call it.
+  std::string_view kind() const {
+    return prefill ? (encode.empty() ? "prefill-decode" : "encode-prefill-decode")
+                   : (encode.empty() ? "decode-only" : "encode-decode");
+  }
+
     primary.clear();
     prefill.reset();
     encode.clear();
@@ -138,6 +144,8 @@ class UsageLimit : virtual public Plugin {
                         std::span<double> ceilings) const = 0;
 };
 
+  // How long after a request has ended it no longer counts here.
+  virtual Duration settles_in() const = 0;
 // Numbers of its own on /metrics (metrics/page.h).
 class Measured : virtual public Plugin {
  public:

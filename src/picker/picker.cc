@@ -27,6 +27,8 @@ struct Workspace {
   Evaluation evaluation;
   std::vector<Row> rows;
   std::vector<Row> left_out;
+  std::vector<Row> unscreened;
+  std::vector<Row> screened;
 };
 
 Workspace& workspace() {
@@ -58,6 +60,22 @@ PickerOptions with_seed(PickerOptions options) {
     options.load.seed = fresh_seed();
   }
   return options;
+}
+
+// Each screener sees all candidates; who passes all of them stays.
+void screen(const Plan& plan, Cycle& cycle, Workspace& space, Stopwatch& watch) {
+  if (plan.screeners.empty()) {
+    return;
+  }
+  space.unscreened.assign(space.rows.begin(), space.rows.end());
+  for (const Screener* screener : plan.screeners) {
+    space.screened.assign(space.unscreened.begin(), space.unscreened.end());
+    screener->screen(cycle, space.screened);
+    watch.lap(PluginTimes::Point::Screener, *screener);
+    std::erase_if(space.rows, [&space](Row row) {
+      return std::ranges::find(space.screened, row) == space.screened.end();
+    });
+  }
 }
 
 // Requests that were let through and hold no lease yet are counted as if they were spread evenly.
@@ -99,6 +117,12 @@ Picker::Picker(std::shared_ptr<const Plan> plan, PickerOptions options)
 void Picker::refused(const Request& request, std::string_view code) const {
   if (requests_) {
     requests_->refused(request, code);
+  }
+}
+
+void Picker::know_model(std::string_view model) const {
+  if (requests_) {
+    requests_->know_model(model);
   }
 }
 
@@ -182,6 +206,7 @@ PickResult<Decision> Picker::pick_now(const Request& request, std::span<const En
   const std::uint64_t sequence = sequence_.fetch_add(1, std::memory_order_relaxed);
   cycle.begin(request, snapshot_.load(), plan_->names, sequence, mix(options_.load.seed + sequence),
               options_.clock->now());
+  cycle.set_spans(parent);
   const CycleEnd end{cycle};
   list_candidates(request, exclude, options_.subset_filter, cycle.snapshot(), space.rows, space.left_out);
   cycle.set_left_out(space.left_out);
@@ -193,10 +218,7 @@ PickResult<Decision> Picker::pick_now(const Request& request, std::span<const En
   }
   gather(cycle);
   Stopwatch watch(metrics_ ? plan_->times.get() : nullptr, PluginTimes::weight_of(sequence));
-  for (const Screener* screener : plan_->screeners) {
-    screener->screen(cycle, space.rows);
-    watch.lap(PluginTimes::Point::Screener, *screener);
-  }
+  screen(*plan_, cycle, space, watch);
   if (space.rows.empty()) {
     return reject(cycle, kNothing, no_endpoints("screeners eliminated all endpoint candidates"));
   }
@@ -215,8 +237,8 @@ PickResult<Decision> Picker::pick_now(const Request& request, std::span<const En
     const bool admitted = admitter->admits(cycle);
     watch.lap(PluginTimes::Point::Admission, *admitter);
     if (!admitted) {
-      return std::unexpected(
-          saturated("request cannot be admitted: " + admitter->name, options_.shed_status));
+      return reject(cycle, kNothing,
+                    saturated("request cannot be admitted: " + admitter->name, options_.shed_status));
     }
   }
   const auto evaluated = space.evaluation.run(*plan_, cycle, &watch, parent);
@@ -242,12 +264,17 @@ PickResult<Decision> Picker::conclude(const Request& request, const Cycle& cycle
   if (decision.predicted_cached_tokens <= 0 && request.headers.find("prefer") == "if-available") {
     return reject(cycle, stages, precondition_failed("no decode worker has the requested KV cache"));
   }
+  decision.clock_ = options_.clock;
   decision.plan_ = plan_;
   decision.flow_ = flow_;
   decision.candidates = static_cast<int>(cycle.candidates().size());
   decision.left_out = static_cast<int>(cycle.left_out().size());
   remember(request, cycle.now(), decision);
-  name_stages(request, cycle, stages, decision);
+  {
+    const trace::Span span =
+        begin_span(plan_->handler->is_disaggregating() ? cycle.spans() : nullptr, "prepare_disaggregation");
+    name_stages(request, cycle, stages, decision);
+  }
   take_leases(*plan_, cycle, stages, decision);
   if (const ProfileTrace* trace = evaluation.trace_of(stages.primary_profile)) {
     for (std::size_t i = 0; i < trace->rows.size(); ++i) {

@@ -98,6 +98,9 @@ class Picker {
   enum class Parsed { Request, Response };
   void parsed(Parsed what, std::string_view path, Duration took, std::uint64_t times) const;
 
+  // For the metrics: a model that configuration names; it always gets series of its own.
+  void know_model(std::string_view model) const;
+
   // Scrapers call it after they changed an endpoint's numbers: waiting requests may have room now.
   void numbers_changed() const;
   // Priorities of existing objectives; each gets a band of its own in flow control.

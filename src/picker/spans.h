@@ -1,10 +1,18 @@
 // The spans that a decision adds to a request's trace, under names of llm-d's picker:
 //
 //   flow_control_wait            until there is room (ours: llm-d makes no span of it)
+//   produce_precise_prefix_cache
+//     score_tokens               with index_lookup and compute_scores
+//   pick_disagg_profile          or pick_pd_profile: which stages, beside the profiles that run for it
 //   run_scheduler_profile        each profile that runs
 //     filter_endpoints
 //     llm_d.epp.scoring          with one llm_d.epp.scorer.TYPE for each scorer
 //     pick_endpoints
+//   score_prefix_cache           precise-prefix-cache-scorer
+//   prepare_disaggregation       the headers that name the other stages
+//   index_add                    what was routed is expected to be cached there (speculativeIndexing)
+//
+// Of llm-d's, index_evict is missing: events of engines belong to no request.
 //
 // A request that is not sampled has no SpanParent: nothing is looked at or allocated for it.
 #pragma once

@@ -16,13 +16,16 @@ void Evictor::add(Running& running) {
 }
 
 void Evictor::remove(Running& running, TimePoint now) {
-  if (!running.asked) {
+  if (running.round == 0) {
     running_.erase(&running);
     return;
   }
+  if (running.round != round_ || pending_ == 0) {
+    return;  // it was given up, and may not stand for one of those asked since
+  }
   ++confirmed_;
   confirmation_seconds_ += std::chrono::duration<double>(now - running.asked_at).count();
-  if (pending_ > 0 && --pending_ == 0) {
+  if (--pending_ == 0) {
     quiet_until_ = now + grace_;
   }
 }
@@ -44,10 +47,11 @@ std::size_t Evictor::reclaim(const Demand& demand, TimePoint now) {
   const double over = std::ceil((demand.saturation - demand.ceiling) / of_each);
   target_ = std::clamp<std::size_t>(static_cast<std::size_t>(std::max(over, 1.0)), 1, kMostAtOnce);
   std::size_t asked = 0;
+  ++round_;
   while (asked < target_ && !running_.empty() && (*running_.begin())->priority < demand.priority) {
     Running* victim = *running_.begin();
     running_.erase(running_.begin());
-    victim->asked = true;
+    victim->round = round_;
     victim->asked_at = now;
     ++issued_[victim->priority];
     ++pending_;

@@ -3,7 +3,8 @@
 //
 //   whom     the lowest priority first, of these the newest, and only below the priority that waits
 //   many     as many as the saturation is over the ceiling, at least one, at most two at a time
-//   again    when all of them have ended (or ten seconds are over), and numbers had time to follow
+//   again    when all of them have ended (or ten seconds are over), and numbers had time to follow. Who ends
+//            later than that was given up: nobody waits for it any longer
 //
 // Formulas as llm-d's reclamation has them. Called under flow control's lock.
 #pragma once
@@ -28,7 +29,7 @@ class Evictor {
     int priority = 0;
     std::uint64_t number = 0;     // in the order of arrival
     std::function<void()> evict;  // asks for its end; the request is gone when remove() is called
-    bool asked = false;
+    std::uint64_t round = 0;      // in which it was asked; 0: it was not
     TimePoint asked_at;
   };
   void add(Running& running);
@@ -56,7 +57,8 @@ class Evictor {
 
   const Duration grace_;
   std::set<Running*, Order> running_;  // that were not asked
-  std::size_t pending_ = 0;
+  std::uint64_t round_ = 0;            // of asking
+  std::size_t pending_ = 0;            // asked in this round, and running
   TimePoint asked_at_;
   TimePoint quiet_until_;
   std::size_t target_ = 0;

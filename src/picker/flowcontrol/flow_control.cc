@@ -19,16 +19,9 @@ double slo_ms(const Request& request) {
   return -1;
 }
 
-// How long an eviction takes to show: leases at once, scraped numbers after the next page, when the older
-// ones have lost their trust.
-Duration grace_of(const Plan& plan) {
-  using std::chrono::milliseconds;
-  const bool counts_leases = plan.detector != nullptr && plan.detector->type == "concurrency-detector";
-  return counts_leases ? milliseconds(10) : milliseconds(50 + 200 + 250);
-}
-
 Rejection shutting_down() {
-  return {503, "ServiceUnavailable", "flow controller shutting down", reason::kShuttingDown, 1};
+  return {503, "ServiceUnavailable", "flow controller shutting down: the picker stops", reason::kShuttingDown,
+          1};
 }
 
 }  // namespace
@@ -36,7 +29,7 @@ Rejection shutting_down() {
 // One waiting request: the queue's side, and the event its task waits for.
 struct FlowControl::Ticket {
   explicit Ticket(Executor executor_) : executor(executor_), settled(executor_) {}
-  FlowMetrics::Flow flow() const { return {item.flow, item.priority, item.model, item.target}; }
+  FlowMetrics::Flow flow() const { return {item.flow, item.band, item.model, item.target}; }
   FlowQueue::Waiting item;
   Executor executor;
   async::Event settled;
@@ -50,8 +43,9 @@ struct FlowControl::Removal {
   ~Removal() {
     const std::lock_guard lock(owner.mutex_);
     if (ticket->item.queued) {
-      owner.metrics_.finished(ticket->flow(), "EvictedContextCancelled",
-                              owner.clock_.now() - ticket->item.enqueued);
+      const TimePoint now = owner.clock_.now();
+      owner.metrics_.finished(ticket->flow(), "EvictedContextCancelled", now - ticket->item.enqueued, now);
+      owner.drops_.dropped(ticket->item.band, reason::kCancelled, now);
       owner.queue_.remove(ticket->item);
       owner.waiting_.store(owner.queue_.size(), std::memory_order_relaxed);
     } else if (ticket->done && !ticket->rejection) {
@@ -78,7 +72,7 @@ FlowControl::FlowControl(std::shared_ptr<const Plan> plan, int shed_status, cons
       look_(std::move(look)),
       queue_(plan_->configuration.flow, *plan_, shed_status),
       evicts_(plan_->configuration.flow.eviction),
-      evictor_(grace_of(*plan_)) {}
+      evictor_(plan_->detector->settles_in()) {}
 
 void FlowControl::dispatch(TimePoint now) {
   const TimePoint began = std::chrono::steady_clock::now();
@@ -97,7 +91,14 @@ void FlowControl::dispatch(TimePoint now) {
     evictor_.reclaim({blocked->priority, pool.saturation, blocked->ceiling, pool.in_flight}, now);
   }
   waiting_.store(queue_.size(), std::memory_order_relaxed);
+  drops_.look(now);
   metrics_.cycle(std::chrono::steady_clock::now() - began);
+}
+
+void FlowControl::refused(const FlowMetrics::Flow& flow, const Rejection& rejection, bool was_queued,
+                          Duration waited, TimePoint now) {
+  metrics_.finished(flow, FlowMetrics::outcome_of(rejection, was_queued), waited, now);
+  drops_.dropped(flow.priority, rejection.reason, now);
 }
 
 void FlowControl::poke() {
@@ -128,12 +129,15 @@ void FlowControl::shut_down() {
   stopping_ = true;
   queue_.reject_all(shutting_down());
   waiting_.store(0, std::memory_order_relaxed);
+  drops_.flush();
 }
 
 void FlowControl::write(Page& page, std::string_view pool) const {
   const std::lock_guard lock(mutex_);
   queue_.write(page, pool);
-  metrics_.write(page, pool);
+  const TimePoint now = clock_.now();
+  metrics_.write(page, pool, now);
+  drops_.look(now);
   if (evicts_) {
     evictor_.write(page, pool);
   }
@@ -173,14 +177,16 @@ Task<std::expected<FlowControl::Admission, Rejection>> FlowControl::admit(const 
   {
     const std::lock_guard lock(mutex_);
     const TimePoint now = clock_.now();
-    const FlowMetrics::Flow flow{request.fairness_id, request.priority, request.model, request.target()};
+    drops_.look(now);
+    const FlowMetrics::Flow flow{request.fairness_id, queue_.band_key(request.priority), request.model,
+                                 request.target()};
     if (const auto at_once = try_at_once(request.priority, now)) {
       if (!*at_once) {
-        metrics_.finished(flow, FlowMetrics::outcome_of(at_once->error(), false), Duration::zero());
+        refused(flow, at_once->error(), false, Duration::zero(), now);
         co_return std::unexpected(at_once->error());
       }
-      metrics_.queued(flow, clock_.now() - now);
-      metrics_.finished(flow, "Dispatched", Duration::zero());
+      metrics_.queued(flow, clock_.now() - now, now);
+      metrics_.finished(flow, "Dispatched", Duration::zero(), now);
       co_return Admission(self);
     }
     ticket = std::make_shared<Ticket>(executor);
@@ -193,8 +199,13 @@ Task<std::expected<FlowControl::Admission, Rejection>> FlowControl::admit(const 
     ticket->item.bytes = static_cast<std::int64_t>(request.body_bytes);
     ticket->item.settle = [this, waiting = ticket.get(),
                            weak = std::weak_ptr(ticket)](std::optional<Rejection> rejection) {
-      metrics_.finished(waiting->flow(), rejection ? FlowMetrics::outcome_of(*rejection, true) : "Dispatched",
-                        clock_.now() - waiting->item.enqueued);
+      const TimePoint settled = clock_.now();
+      const Duration waited = settled - waiting->item.enqueued;
+      if (rejection) {
+        refused(waiting->flow(), *rejection, true, waited, settled);
+      } else {
+        metrics_.finished(waiting->flow(), "Dispatched", waited, settled);
+      }
       waiting->rejection = std::move(rejection);
       waiting->done = true;
       async::post_to(waiting->executor, [weak] {
@@ -204,11 +215,11 @@ Task<std::expected<FlowControl::Admission, Rejection>> FlowControl::admit(const 
       });
     };
     if (auto added = queue_.add(ticket->item, now); !added) {
-      metrics_.finished(flow, FlowMetrics::outcome_of(added.error(), false), Duration::zero());
+      refused(flow, added.error(), false, Duration::zero(), now);
       co_return std::unexpected(std::move(added).error());
     }
     waiting_.store(queue_.size(), std::memory_order_relaxed);
-    metrics_.queued(flow, clock_.now() - now);
+    metrics_.queued(flow, clock_.now() - now, now);
     dispatch(now);
   }
   const Removal removal{*this, ticket};

@@ -12,6 +12,7 @@
 #include <mutex>
 
 #include "async/deadline.h"
+#include "picker/flowcontrol/drop_summary.h"
 #include "picker/flowcontrol/eviction.h"
 #include "picker/flowcontrol/flow_metrics.h"
 #include "picker/flowcontrol/flow_queue.h"
@@ -64,7 +65,10 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
  private:
   struct Ticket;
   struct Removal;
-  void dispatch(TimePoint now);  // under the lock
+  // Under the lock.
+  void dispatch(TimePoint now);
+  void refused(const FlowMetrics::Flow& flow, const Rejection& rejection, bool was_queued, Duration waited,
+               TimePoint now);
   std::optional<std::expected<void, Rejection>> try_at_once(int priority, TimePoint now);
 
   const std::shared_ptr<const Plan> plan_;
@@ -72,7 +76,8 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
   const Look look_;
   mutable std::mutex mutex_;
   FlowQueue queue_;
-  FlowMetrics metrics_;
+  mutable FlowMetrics metrics_;  // and the next: forget and write down what is due whenever somebody looks
+  mutable DropSummary drops_;
   const bool evicts_;
   Evictor evictor_;
   std::uint64_t next_running_ = 0;

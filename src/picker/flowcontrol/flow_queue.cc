@@ -42,10 +42,6 @@ int FlowQueue::band_key(int priority) const {
   return bands_.contains(priority) ? priority : 0;
 }
 
-FlowQueue::Band& FlowQueue::band_of(int priority) {
-  return bands_.at(band_key(priority));
-}
-
 bool FlowQueue::is_full(const Band& band, const FlowItem& item) const {
   const auto exceeds = [](std::int64_t used, std::int64_t more, std::int64_t limit) {
     return limit > 0 && used + more > limit;
@@ -209,9 +205,11 @@ void FlowQueue::expire(TimePoint now) {
   }
   for (Waiting* item : late) {
     take_out(*item);
-    Rejection rejection = pool_empty_
-                              ? no_endpoints("request timed out in queue and no endpoints are available")
-                              : saturated("request timed out in queue", shed_status_);
+    const std::string why =
+        fmt::format("nothing within {:g}s", std::chrono::duration<double>(budget).count());
+    Rejection rejection =
+        pool_empty_ ? no_endpoints("request timed out in queue and no endpoints are available: " + why)
+                    : saturated("request timed out in queue: " + why, shed_status_);
     rejection.reason = pool_empty_ ? reason::kNoEndpoints : reason::kExpired;
     item->settle(std::move(rejection));
   }

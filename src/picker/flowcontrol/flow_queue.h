@@ -44,6 +44,8 @@ class FlowQueue {
   // Whether a request of this priority would have to wait behind others of the same or a higher one.
   bool must_wait(int priority) const;
   bool has_room(int priority, double saturation) const;
+  // Where requests of this priority wait: its own band, or 0.
+  int band_key(int priority) const;
 
   // The first band with waiting requests, when saturation keeps it from being served.
   struct Blocked {
@@ -75,8 +77,6 @@ class FlowQueue {
     std::int64_t bytes = 0;
     bool configured = true;
   };
-  Band& band_of(int priority);
-  int band_key(int priority) const;
   void make_band(int priority, const BandEntry& limits, bool configured);
   bool is_full(const Band& band, const FlowItem& item) const;
   bool displace_below(int priority);

@@ -147,10 +147,7 @@ void DecisionMetrics::decided(const Plan& plan, const Cycle& cycle, const Stages
   }
   attempts(own, &cycle.endpoint(chosen), model).count.add(1);
   if (plan.handler != nullptr && plan.handler->is_disaggregating()) {
-    const bool encodes = !stages.encode.empty();
-    const std::string_view type = stages.prefill ? (encodes ? "encode-prefill-decode" : "prefill-decode")
-                                                 : (encodes ? "encode-decode" : "decode-only");
-    stages_of(own, model, type, *plan.handler).count.add(1);
+    stages_of(own, model, stages.kind(), *plan.handler).count.add(1);
   }
 }
 

@@ -6,6 +6,8 @@
 namespace llmd::picker {
 namespace {
 
+constexpr Duration kUsualInterval = std::chrono::milliseconds(50);  // between two pages
+
 struct Utilization {
   double queue = 5;
   double kv = 0.8;
@@ -29,6 +31,11 @@ class UtilizationDetector final : public SaturationDetector, public Filter {
                  : std::max(cycle.at(kWaiting, row) / limits_.queue, cycle.at(kKvUsage, row) / limits_.kv);
     }
     return sum / static_cast<double>(rows.size());
+  }
+
+  // The next page, and until older numbers have lost their trust; a quarter of a second for the way there.
+  Duration settles_in() const override {
+    return kUsualInterval + limits_.staleness + std::chrono::milliseconds(250);
   }
 
   std::size_t stale(const Cycle& cycle, std::span<const Row> rows) const override {
@@ -75,6 +82,9 @@ class ConcurrencyDetector final : public SaturationDetector, public Filter {
     }
     return sum / static_cast<double>(rows.size());
   }
+
+  // Leases end at once.
+  Duration settles_in() const override { return std::chrono::milliseconds(10); }
 
   void filter(Cycle& cycle, std::vector<Row>& rows) const override {
     const double factor = 1 + limits_.headroom;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "picker/spans.h"
+
 namespace llmd::picker {
 namespace {
 
@@ -19,6 +21,7 @@ struct HandlerOptions {
   std::optional<std::int64_t> threshold;  // characters without a cache hit; of the old handler
   int primary_port = -1;
   PrefixColumns prefix{};
+  std::string_view span = "pick_disagg_profile";
 };
 
 class DisaggProfileHandler final : public ProfileHandler {
@@ -43,6 +46,22 @@ class DisaggProfileHandler final : public ProfileHandler {
   bool is_disaggregating() const override { return true; }
 
   Result<void> choose(ProfileRunner& runner, Stages& stages) const override {
+    const Cycle& cycle = runner.cycle();
+    trace::Span span = begin_span(cycle.spans(), options_.span);
+    auto chosen = run_stages(runner, stages);
+    if (span.sampled()) {
+      span.set("gen_ai.request.id", cycle.request().id);
+      span.set("gen_ai.request.model", cycle.request().target());
+      span.set("llm_d.profile_handler.decode_failed", !chosen);
+      if (chosen) {
+        span.set("llm_d.profile_handler.decision", stages.kind());
+      }
+    }
+    return chosen;
+  }
+
+ private:
+  Result<void> run_stages(ProfileRunner& runner, Stages& stages) const {
     Cycle& cycle = runner.cycle();
     if (options_.prefill_first) {
       run_prefill(runner, stages);
@@ -67,8 +86,6 @@ class DisaggProfileHandler final : public ProfileHandler {
     }
     return {};
   }
-
- private:
   bool wants_prefill(const Cycle& cycle, Row decode) const {
     if (options_.threshold) {
       const double length = static_cast<double>(cycle.request().prompt_bytes);
@@ -161,6 +178,7 @@ Result<std::unique_ptr<Plugin>> make_disagg_profile_handler(PluginSetup& setup) 
 Result<std::unique_ptr<Plugin>> make_pd_profile_handler(PluginSetup& setup) {
   Parameters& parameters = setup.parameters;
   HandlerOptions options;
+  options.span = "pick_pd_profile";
   read_roles(setup, options.roles);
   std::string name;
   int port = 0;
