@@ -12,6 +12,7 @@
 #include "async/event.h"
 #include "async/scope.h"
 #include "base/file.h"
+#include "net/refused.h"
 #include "net/stream.h"
 
 namespace llmd::net {
@@ -285,6 +286,8 @@ TEST_F(Tcp, ARefusedConnectionSaysWhere) {
   ASSERT_FALSE(stream);
   EXPECT_EQ(stream.error().kind, ErrorKind::Unavailable);
   EXPECT_THAT(stream.error().message, HasSubstr(closed.to_string()));
+  EXPECT_TRUE(is_refused(stream.error()));
+  EXPECT_TRUE(is_refused(Error(stream.error()).within("engine a"))) << "whoever passes it on";
 }
 
 TEST_F(Tcp, AHandshakeWithAPeerThatSaysNothingEndsAtItsDeadline) {
@@ -295,6 +298,7 @@ TEST_F(Tcp, AHandshakeWithAPeerThatSaysNothingEndsAtItsDeadline) {
   ASSERT_FALSE(stream);
   EXPECT_EQ(stream.error().kind, ErrorKind::DeadlineExceeded);
   EXPECT_THAT(stream.error().message, HasSubstr("TLS handshake with 127.0.0.1"));
+  EXPECT_FALSE(is_refused(stream.error()));
 }
 
 TEST_F(Tcp, AnUnknownCertificateIsRefused) {

@@ -7,6 +7,8 @@
 
 #include <array>
 
+#include "net/refused.h"
+
 namespace llmd::net {
 
 Address to_address(const Tcp::endpoint& endpoint) {
@@ -18,6 +20,11 @@ Error to_error(const async::ErrorCode& error, std::string_view what, const Addre
     return unavailable("{} {}: unknown host name", what, peer.to_string());
   }
   return unavailable("{} {}: {}", what, peer.to_string(), error.message());
+}
+
+bool is_refused(const Error& error) {
+  static const std::string words = async::ErrorCode(asio::error::connection_refused).message();
+  return error.kind == ErrorKind::Unavailable && error.message.ends_with(words);
 }
 
 void configure(Socket& socket) {
