@@ -157,7 +157,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   RequestSpans spans_;
 
   std::vector<std::uint32_t> tokens_;  // when an engine was asked for them
-  std::vector<std::uint64_t> media_;   // when a plugin wants to know them
+  std::vector<openai::MediaItem> media_;
 
   // The decision. Rules stay as they were when the pool was chosen.
   PoolPtr pool_;

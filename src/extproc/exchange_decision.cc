@@ -7,6 +7,7 @@
 #include "extproc/exchange.h"
 #include "json/value.h"
 #include "openai/media_items.h"
+#include "picker/plan.h"
 
 namespace llmd::extproc {
 namespace {
@@ -99,7 +100,7 @@ picker::Request Exchange::describe() {
   request.body_bytes = body_.size();
   request.prompt_bytes = scan_.prompt_bytes();
   request.prompt_units = scan_.prompt_units();
-  request.estimated_tokens = scan_.estimated_tokens();
+  request.estimated_tokens = openai::estimated_tokens(scan_, media_);
   request.cache_salt = scan_.cache_salt() ? std::string_view(*scan_.cache_salt()) : std::string_view();
   request.tokens = tokens_;
   request.max_tokens = scan_.max_tokens().value_or(0);
@@ -126,15 +127,18 @@ void Exchange::decide() {
   if (measured_ > 0) {
     pool_->picker->parsed(picker::Picker::Parsed::Request, path(), request_parsing_, measured_);
   }
-  if (pool_->wants_media && scan_.multimodal()) {
-    media_ = openai::media_items(body_.joined());
+  if (scan_.multimodal()) {
+    const auto hints = openai::read_video_hints(headers_.find("x-llm-d-video-duration-seconds"),
+                                                headers_.find("x-llm-d-video-fps"),
+                                                headers_.find("x-llm-d-video-resolution"));
+    media_ = openai::media_items(scan_, body_.joined(), pool_->picker->plan().media, hints);
   }
   step_ = Step::Deciding;
   if (spans_.sampled()) {
     spans_.begin_deciding(describe());
   }
   const bool asks = shared_.renderer_of(*pool_) != nullptr && Renderer::renders(path());
-  if (pool_->flow_control || asks) {
+  if (pool_->picker->waits() || asks) {
     gone_ = std::make_unique<async::Event>(call_->executor());
     call_->tasks().spawn("ext_proc decision", decide_later(shared_from_this()));
   } else {

@@ -33,18 +33,12 @@ bool lists_model(const Pool& pool, std::string_view model) {
       });
 }
 
-bool has_plugin(const picker::Picker& picker, std::string_view type) {
-  return std::ranges::any_of(picker.plan().plugins,
-                             [type](const auto& plugin) { return plugin->type == type; });
-}
-
 }  // namespace
 
 Pool::Pool(std::string name_, std::shared_ptr<picker::Picker> picker_)
     : name(std::move(name_)),
       picker(std::move(picker_)),
-      flow_control(picker->plan().configuration.flow_control),
-      wants_media(has_plugin(*picker, "mm-embeddings-cache-producer")) {}
+      flow_control(picker->plan().configuration.flow_control) {}
 
 void Pool::set_rules(std::shared_ptr<const Rules> next) const {
   std::vector<int> levels;

@@ -21,7 +21,6 @@ struct Pool {
   const std::string name;
   const std::shared_ptr<picker::Picker> picker;
   const bool flow_control;
-  const bool wants_media;  // a plugin looks at images, videos and sounds
   mutable async::Snapshot<Rules> rules;
 
   // Also gives flow control a band for each priority.

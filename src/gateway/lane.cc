@@ -10,6 +10,7 @@
 #include "gateway/picker_request.h"
 #include "gateway/service_targets.h"
 #include "openai/error_body.h"
+#include "picker/plan.h"
 #include "proxy/forwarding.h"
 #include "proxy/tunnel.h"
 
@@ -261,13 +262,15 @@ Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routi
     }
   }
   const http::Headers stripped = request.head.headers;  // the request itself is given away
-  picker::Request wanted = request_of(job.scan, stripped);
+  const picker::Picker& picker = *routing.pickers.find(key)->second;
+  const auto media = media_of(job.scan, request.body, stripped, picker.plan().media);
+  picker::Request wanted = request_of(job.scan, stripped, media);
   wanted.model = job.model;
   wanted.id = visit.notes().request_id;
   wanted.path = exchange.request().path();
   wanted.body_bytes = request.body.size();
   wanted.priority = priority_of(wanted.objective, chosen.priorities);
-  ServiceTargets targets(shared_, changed_, *routing.pickers.find(key)->second, wanted, key);
+  ServiceTargets targets(shared_, changed_, picker, wanted, key);
   targets.end_by(job.total);
   http::Client& upstream = upstreams_.of(chosen.protocol);
   std::optional<proxy::HedgedClient> hedged;

@@ -35,7 +35,19 @@ std::string_view either_of(const http::Headers& headers, std::string_view name, 
 
 }  // namespace
 
-picker::Request request_of(const openai::RequestScan& scan, const http::Headers& headers) {
+std::vector<openai::MediaItem> media_of(const openai::RequestScan& scan, std::string_view body,
+                                        const http::Headers& headers, const openai::MediaEstimate& estimate) {
+  if (!scan.multimodal()) {
+    return {};
+  }
+  return openai::media_items(
+      scan, body, estimate,
+      openai::read_video_hints(headers.find("x-llm-d-video-duration-seconds"),
+                               headers.find("x-llm-d-video-fps"), headers.find("x-llm-d-video-resolution")));
+}
+
+picker::Request request_of(const openai::RequestScan& scan, const http::Headers& headers,
+                           std::span<const openai::MediaItem> media) {
   picker::Request request;
   request.headers = headers;
   request.stream = scan.stream();
@@ -46,9 +58,10 @@ picker::Request request_of(const openai::RequestScan& scan, const http::Headers&
   request.prompt_bytes = scan.prompt_bytes();
   request.prompt_units = scan.prompt_units();
   request.cache_salt = scan.cache_salt() ? std::string_view(*scan.cache_salt()) : std::string_view();
-  request.estimated_tokens = scan.estimated_tokens();
+  request.estimated_tokens = openai::estimated_tokens(scan, media);
   request.max_tokens = scan.max_tokens().value_or(0);
   request.multimodal = scan.multimodal();
+  request.media = media;
   return request;
 }
 

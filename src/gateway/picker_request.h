@@ -7,13 +7,19 @@
 
 #include "gateway/configuration.h"
 #include "http/message.h"
-#include "openai/request_scan.h"
+#include "openai/media_items.h"
 #include "picker/picker.h"
 
 namespace llmd::gateway {
 
-// Scan and headers outlive the result.
-picker::Request request_of(const openai::RequestScan& scan, const http::Headers& headers);
+// The images, videos and sounds of a body that was scanned; none for plain text, at no cost.
+std::vector<openai::MediaItem> media_of(const openai::RequestScan& scan, std::string_view body,
+                                        const http::Headers& headers,
+                                        const openai::MediaEstimate& estimate = {});
+
+// Scan, headers and media outlive the result.
+picker::Request request_of(const openai::RequestScan& scan, const http::Headers& headers,
+                           std::span<const openai::MediaItem> media = {});
 
 // Of an InferenceObjective that exists; 0 of others.
 int priority_of(std::string_view objective, const std::map<std::string, int, std::less<>>& priorities);

@@ -1,7 +1,5 @@
 #include "gateway/service_targets.h"
 
-#include "picker/plan.h"
-
 namespace llmd::gateway {
 
 ServiceTargets::ServiceTargets(Shared& shared, async::Event& changed, const picker::Picker& picker,
@@ -30,7 +28,7 @@ Task<Result<net::Address>> ServiceTargets::next() {
   while (true) {
     const bool empty = picker_.endpoints()->endpoints.empty();
     // What is tried again has had its turn.
-    const bool queues = tried_.empty() && picker_.plan().configuration.flow_control;
+    const bool queues = tried_.empty() && picker_.waits();
     auto decided = queues ? picker::PickResult<picker::Decision>() : pick();
     if (queues) {
       decided = co_await picker_.decide(request_, deadline_.or_earlier(total_));

@@ -204,7 +204,8 @@ Task<void> UnifiedApi::forward(Visit& visit, const UnifiedSelector& selector, co
   request.body = edited.empty() ? body : std::string_view(edited);
 
   const http::Headers headers = request.head.headers;  // as the picker may see them
-  picker::Request wanted = request_of(scan, headers);
+  const auto media = media_of(scan, body, headers);
+  picker::Request wanted = request_of(scan, headers, media);
   wanted.id = visit.notes().request_id;
   wanted.model = selector.model;
   wanted.target_model = target_model;

@@ -6,7 +6,6 @@
 
 #include "crypto/hash.h"
 #include "gateway/picker_request.h"
-#include "picker/plan.h"
 #include "proxy/tunnel.h"
 
 namespace llmd::gateway {
@@ -228,7 +227,7 @@ Task<bool> UnifiedTargets::queue() {
   }
   const Candidate& first = all.front();
   const picker::Picker& gate = *first.serving->picker;
-  if (!gate.plan().configuration.flow_control || gate.endpoints()->endpoints.empty()) {
+  if (!gate.waits() || gate.endpoints()->endpoints.empty()) {
     co_return false;
   }
   auto admitted = co_await gate.decide(request_to(first), deadline_);

@@ -12,7 +12,8 @@
 // The prompt is the text of the members that make it (messages, prompt, input, tools, system, …), as it
 // stands in the body and in its order. It is hashed in units of 64 bytes (kvcache/block_hash.h) while it
 // arrives: a conversation that grows repeats the units of the turns before. Nothing is unescaped for that:
-// the hashes are only ever compared with those of other bodies.
+// the hashes are only ever compared with those of other bodies. An image, video or sound counts as
+// kMediaBytes made of its own hash, however long its URL or data is.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +25,7 @@
 #include <vector>
 
 #include "kvcache/block_hash.h"
+#include "openai/media_finder.h"
 
 namespace llmd::openai {
 
@@ -42,8 +44,13 @@ class RequestScan {
   std::optional<std::int64_t> priority() const { return priority_; }
   // The client's limit for the answer, by any of its names.
   std::optional<std::int64_t> max_tokens() const { return max_tokens_; }
-  // Something in the prompt is called image_url, video_url, audio_url or input_audio.
+  // Something in the prompt is called image_url, video_url, audio_url, input_audio or input_image.
   bool multimodal() const { return multimodal_; }
+  // The first kMostMedia of them, as they stand in the body: their text is not kept.
+  std::span<const MediaContent> media() const { return media_; }
+  static constexpr std::size_t kMostMedia = 1000;
+  // What each counts for in the prompt: a picture of 640x360 is about 225 tokens.
+  static constexpr std::size_t kMediaBytes = 896;
 
   // Complete after finish(), which adds the last, partial unit.
   std::span<const std::uint64_t> prompt_units() const { return units_; }
@@ -87,7 +94,10 @@ class RequestScan {
   std::size_t nested(std::string_view bytes, std::size_t at);
   std::size_t value_piece(std::string_view bytes, std::size_t at);
   void end_key();
+  std::optional<std::string_view> nested_text(std::string_view bytes, std::size_t begin, std::size_t end);
   void look_at_nested_string(std::string_view bytes, std::size_t begin, std::size_t end);
+  void begin_nested_string(std::string_view bytes, std::size_t at);
+  void read_content(std::string_view bytes, std::size_t begin, std::size_t end);
   void begin_value(char c, std::size_t position);
   void end_value(std::size_t end);
   std::optional<std::string> text_value() const;
@@ -115,6 +125,12 @@ class RequestScan {
   std::optional<std::int64_t> max_tokens_;
   bool multimodal_ = false;
   std::string nested_text_;  // the beginning of the nested string that is being read
+  MediaFinder finder_;       // looks on once there are media at all
+  std::vector<MediaContent> media_;
+  std::optional<MediaContent> content_;  // that is being read
+  kvcache::UnitHasher content_hasher_;
+  std::vector<std::uint64_t> content_units_;
+  std::size_t unhashed_ = 0;  // where the prompt's text begins that is still to be hashed
   kvcache::UnitHasher hasher_;
   std::vector<std::uint64_t> units_;
   std::size_t prompt_bytes_ = 0;

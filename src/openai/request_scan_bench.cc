@@ -36,5 +36,19 @@ void BM_ScanCode(benchmark::State& state) {
 }
 BENCHMARK(BM_ScanCode)->Arg(220 << 10);
 
+void BM_ScanPicture(benchmark::State& state) {
+  std::string body = R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":)"
+                     R"({"url":"data:image/png;base64,)";
+  body.append(1 << 20, 'A');
+  body += R"("}}]}]})";
+  for (auto _ : state) {
+    RequestScan scan;
+    scan.feed(body);
+    benchmark::DoNotOptimize(scan.finish());
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * body.size()));
+}
+BENCHMARK(BM_ScanPicture);
+
 }  // namespace
 }  // namespace llmd::openai

@@ -25,6 +25,10 @@ std::string seen(std::string_view body, std::size_t step) {
   text += " priority=" + std::to_string(scan.priority().value_or(-1));
   text += " most=" + std::to_string(scan.max_tokens().value_or(-1)) + (scan.multimodal() ? " media" : "");
   text += " bytes=" + std::to_string(scan.prompt_bytes());
+  for (const auto& content : scan.media()) {
+    text += " " + std::to_string(content.begin) + "-" + std::to_string(content.end) + "=" +
+            std::to_string(content.hash);
+  }
   for (const std::uint64_t unit : scan.prompt_units()) {
     text += " " + std::to_string(unit);
   }

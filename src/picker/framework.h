@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "async/deadline.h"
 #include "base/result.h"
 #include "json/value.h"
 #include "picker/cycle.h"
@@ -91,6 +92,16 @@ class ProfileHandler : virtual public Plugin {
   virtual Result<void> choose(ProfileRunner& runner, Stages& stages) const = 0;
   // Whether it may choose several stages; such decisions are counted by kind.
   virtual bool is_disaggregating() const { return false; }
+};
+
+// Holds requests back for a moment, so that those that arrive together are decided together.
+class Holder : virtual public Plugin {
+ public:
+  // Waits. The full name of the endpoint that the request should go to, which becomes
+  // Request::agreed_endpoint; empty: any. What `request` and `candidates` view lives until the task ends;
+  // cancelling it takes the request out.
+  virtual Task<std::string> hold(const Request& request, std::span<const EndpointPtr> candidates,
+                                 async::Deadline deadline) const = 0;
 };
 
 // Computes columns and scalars before the profiles run.

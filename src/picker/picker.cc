@@ -324,6 +324,8 @@ PickResult<Decision> Picker::pick_any(const Request& request) const {
 Task<PickResult<Decision>> Picker::decide(Request request, async::Deadline deadline,
                                           const SpanParent* parent) const {
   if (!flow_) {
+    const std::string agreed = co_await agree(request, deadline);
+    request.agreed_endpoint = agreed;
     co_return pick(request, {}, parent);
   }
   const auto flow = flow_;
@@ -336,7 +338,30 @@ Task<PickResult<Decision>> Picker::decide(Request request, async::Deadline deadl
   }
   const FlowControl::Admission room = std::move(*admitted);  // until the decision holds its lease
   wait.end();
+  const std::string agreed = co_await agree(request, deadline);
+  request.agreed_endpoint = agreed;
   co_return pick(request, {}, parent);
+}
+
+bool Picker::waits() const {
+  return flow_ != nullptr || plan_->holder != nullptr;
+}
+
+// With those that arrive at the same time.
+Task<std::string> Picker::agree(const Request& request, async::Deadline deadline) const {
+  if (plan_->holder == nullptr) {
+    co_return std::string();
+  }
+  const auto plan = plan_;
+  const auto snapshot = snapshot_.load();
+  std::vector<Row> rows;
+  std::vector<Row> left_out;
+  list_candidates(request, {}, options_.subset_filter, *snapshot, rows, left_out);
+  std::vector<EndpointPtr> candidates;
+  for (const Row row : rows) {
+    candidates.push_back(snapshot->endpoints[row]);
+  }
+  co_return co_await plan->holder->hold(request, candidates, deadline);
 }
 
 void Picker::numbers_changed() const {

@@ -80,9 +80,13 @@ class Picker {
                             const SpanParent* parent = nullptr) const;
 
   // The same behind flow control, if the configuration turned it on: waits until the pool has room for the
-  // request's priority and flow. Views of the request, and `parent`, must live until the task ends.
+  // request's priority and flow; then with those that arrive at the same time, if a plugin decides jointly.
+  // Views of the request, and `parent`, must live until the task ends.
   Task<PickResult<Decision>> decide(Request request, async::Deadline deadline,
                                     const SpanParent* parent = nullptr) const;
+
+  // Whether decide() may wait at all: otherwise pick() says the same.
+  bool waits() const;
 
   // Any endpoint for a request that has no body to look at (GET /v1/models).
   PickResult<Decision> pick_any(const Request& request) const;
@@ -122,6 +126,7 @@ class Picker {
  private:
   Picker(std::shared_ptr<const Plan> plan, PickerOptions options);
   Request with_flow(Request request) const;
+  Task<std::string> agree(const Request& request, async::Deadline deadline) const;
   PickResult<Decision> pick_now(const Request& request, std::span<const EndpointPtr> exclude,
                                 const SpanParent* parent) const;
   PickResult<Decision> conclude(const Request& request, const Cycle& cycle, const Evaluation& evaluation,

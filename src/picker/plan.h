@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "openai/media_items.h"
 #include "picker/config.h"
 #include "picker/framework.h"
 #include "picker/registry.h"
@@ -53,6 +54,8 @@ struct Plan {
   const SaturationDetector* detector = nullptr;
   const UsageLimit* usage_limit = nullptr;
   const AgentIdentity* identity = nullptr;  // names flows that no header names; null: nobody does
+  const Holder* holder = nullptr;           // null: requests are decided one by one
+  openai::MediaEstimate media;              // what images, videos and sounds cost
   std::optional<Column> uncached_tokens;    // what a lease counts; absent: the whole prompt
   // The stages whose fullness is looked at one by one, as predicates (flow control only).
   struct StageMasks {

@@ -55,6 +55,8 @@ class PluginSetup {
   virtual void reads_header(std::string_view name) = 0;
   // Whether the configuration has a plugin of that name.
   virtual bool is_listed(std::string_view plugin_name) const = 0;
+  // Names of the configuration's plugins of this type, in its order.
+  virtual std::vector<std::string> listed_of(std::string_view type) const = 0;
   // Another plugin of the configuration, made now if it was not yet; null and a problem when there is none.
   virtual Plugin* reference(std::string_view path, std::string_view plugin_name) = 0;
   // Somebody must produce this data ("prefix/approx-prefix-cache-producer"): if nobody is configured to, the

@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "kvcache/prompt_extras.h"
+#include "openai/media.h"
 
 namespace llmd::picker {
 
@@ -57,7 +59,11 @@ struct Request {
   std::int64_t estimated_tokens = 0;           // of the prompt; 0: from prompt_bytes
   std::int64_t max_tokens = 0;                 // the client's limit for the answer; 0: none
   bool multimodal = false;
-  std::span<const std::uint64_t> media = {};  // hashes of its images, videos and sounds
+  std::span<const openai::MediaItem> media = {};  // its images, videos and sounds, each once
+  // Where these stand in `tokens`, as the tokenizer that counted them said.
+  std::span<const kvcache::PlacedItem> placed_media = {};
+  // Full name of the endpoint that was agreed on with others that arrived together (Holder); empty: none.
+  std::string_view agreed_endpoint = {};
   // The proxy's subset hint: addresses or "ip:port" texts (only the host counts).
   std::optional<std::span<const std::string_view>> subset = std::nullopt;
   bool explain = false;     // x-llmd-explain

@@ -5,6 +5,7 @@
 #include "picker/flowcontrol/policies.h"
 #include "picker/metrics/plugin_times.h"
 #include "picker/plugins/agent_identity.h"
+#include "picker/plugins/token_producer.h"
 
 namespace llmd::picker {
 namespace {
@@ -193,7 +194,10 @@ void PlanBuilder::collect_roles() {
   }
   plan_->producers = std::move(ordered);
   for (const Producer* producer : plan_->producers) {
-    if (provides_[producer].contains("prefix") && !plan_->prediction) {
+    // What was agreed on is a wish; only what endpoints are known to have is a prediction.
+    const bool predicts =
+        provides_[producer].contains("prefix") && dynamic_cast<const Holder*>(producer) == nullptr;
+    if (predicts && !plan_->prediction) {
       const std::string prefix = fmt::format("prefix/{}/", producer->name);
       plan_->predictor = producer;
       plan_->prediction =
@@ -235,3 +239,13 @@ std::shared_ptr<const Plan> least_loaded_plan() {
 }
 
 }  // namespace llmd::picker
+    if (const auto* tokens = dynamic_cast<const TokenProducer*>(plugin.get())) {
+      plan_->media = tokens->options.media;
+    }
+    if (const auto* holder = dynamic_cast<const Holder*>(plugin.get())) {
+      if (plan_->holder != nullptr) {
+        problem("plugins", fmt::format("'{}' and '{}' both hold requests; only one plugin can",
+                                       plan_->holder->name, holder->name));
+      }
+      plan_->holder = holder;
+    }

@@ -31,6 +31,15 @@ class PlanBuilder::Setup final : public PluginSetup {
     const auto& listed = builder_.plan_->configuration.plugins;
     return std::ranges::find(listed, plugin, &PluginEntry::name) != listed.end();
   }
+  std::vector<std::string> listed_of(std::string_view type) const override {
+    std::vector<std::string> names;
+    for (const PluginEntry& entry : builder_.plan_->configuration.plugins) {
+      if (entry.type == type) {
+        names.push_back(entry.name);
+      }
+    }
+    return names;
+  }
   Plugin* reference(std::string_view path, std::string_view plugin) override {
     if (Plugin* known = builder_.made(plugin)) {
       return known;

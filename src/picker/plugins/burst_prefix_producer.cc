@@ -1,143 +1,208 @@
 #include "picker/plugins/burst_prefix_producer.h"
 
 #include <algorithm>
-#include <map>
 #include <mutex>
 
-#include "kvcache/block_hash.h"
+#include "picker/plugins/burst_assignment.h"
 
 namespace llmd::picker {
 namespace {
 
 struct BurstOptions {
   Duration window = std::chrono::milliseconds(100);
-  std::int64_t most = -1;
-  std::int64_t block_tokens = 64;
-  std::int64_t max_tokens = 0;
-  std::int64_t least_blocks = 0;
+  std::size_t block_tokens = 64;
+  std::size_t most_blocks = 2048;
   std::int64_t batch = 1000;
-  bool by_tokens = false;
+  BurstRules rules;
 };
 
-class BurstPrefixProducer final : public Producer, public RequestHook {
+class BurstPrefixProducer final : public Producer, public Holder, public Inspectable {
  public:
-  BurstPrefixProducer(BurstOptions options, PrefixColumns columns) : options_(options), columns_(columns) {}
+  BurstPrefixProducer(BurstOptions options, PrefixColumns columns)
+      : options_(std::move(options)), columns_(columns) {}
+
+  Task<std::string> hold(const Request& request, std::span<const EndpointPtr> candidates,
+                         async::Deadline deadline) const override {
+    auto prompt = prompt_of(request);
+    if (prompt.empty() || candidates.empty()) {
+      co_return std::string();
+    }
+    const Seat seat(*this, std::move(prompt), candidates, deadline);
+    if (!seat.window) {
+      co_return std::string();
+    }
+    co_await async::sleep_until(seat.window->closes);
+    const std::lock_guard lock(mutex_);
+    close(*seat.window);
+    co_return seat.place->assigned;
+  }
 
   void produce(Cycle& cycle) const override {
-    auto& chain = this->chain();
-    build(cycle.request(), chain);
-    if (chain.empty()) {
+    const Request& request = cycle.request();
+    if (request.agreed_endpoint.empty()) {
       return;
     }
-    cycle.set_scalar(columns_.total, static_cast<float>(chain.size()));
+    const auto blocks = static_cast<float>(blocks_of(request));
+    cycle.set_scalar(columns_.total, blocks);
     cycle.set_scalar(columns_.block_tokens, static_cast<float>(options_.block_tokens));
-    const std::lock_guard lock(mutex_);
-    roll(cycle.now());
-    const auto least = static_cast<std::size_t>(options_.least_blocks);
-    const std::size_t shared = least == 0 ? chain.size() : std::min(least, chain.size());
-    const auto group = groups_.find(chain[shared - 1]);
-    const std::string* endpoint = group != groups_.end() ? &group->second : nullptr;
-    if (endpoint == nullptr || is_full(*endpoint, cycle.candidates().size())) {
-      return;
-    }
     const auto matched = cycle.fill(columns_.matched);
     const auto cached = cycle.fill(columns_.cached);
     for (const Row row : cycle.candidates()) {
-      if (cycle.endpoint(row).full_name == *endpoint) {
-        matched[row] = cached[row] = static_cast<float>(chain.size());
-      }
+      const bool agreed = cycle.endpoint(row).full_name == request.agreed_endpoint;
+      matched[row] = cached[row] = agreed ? blocks : 0;
     }
   }
 
-  void dispatched(const Cycle& cycle, const Stages& stages, Decision&) const override {
-    const auto& chain = this->chain();
-    if (chain.empty()) {
-      return;
-    }
+  json::Value state() const override {
     const std::lock_guard lock(mutex_);
-    const std::string& endpoint = cycle.endpoint(stages.primary.front()).full_name;
-    const std::int64_t weight = options_.by_tokens ? cycle.request().prompt_tokens() : 1;
-    taken_[endpoint] += weight;
-    total_ += weight;
-    if (static_cast<std::int64_t>(groups_.size()) < options_.batch || options_.batch < 0) {
-      const auto least = static_cast<std::size_t>(options_.least_blocks);
-      groups_.try_emplace(chain[(least == 0 ? chain.size() : std::min(least, chain.size())) - 1], endpoint);
-    }
+    return json::Value{{"held", open_ ? open_->places.size() : 0}};
   }
 
  private:
-  std::vector<kvcache::BlockHash>& chain() const {
-    static thread_local std::vector<kvcache::BlockHash> mine;
-    return mine;
-  }
-  void build(const Request& request, std::vector<kvcache::BlockHash>& chain) const {
-    const std::size_t units = static_cast<std::size_t>(options_.block_tokens) / kUnitTokens;
-    std::size_t blocks = (request.prompt_units.size() + units - 1) / units;
-    if (options_.max_tokens > 0) {
-      blocks = std::min(blocks, static_cast<std::size_t>(options_.max_tokens / options_.block_tokens));
+  // One held request.
+  struct Place {
+    std::vector<kvcache::BlockHash> prompt;
+    std::string assigned;
+  };
+  struct Window {
+    TimePoint closes;
+    std::vector<EndpointPtr> endpoints;
+    std::vector<Place*> places;  // in the order of arrival; their owners wait
+    bool closed = false;
+  };
+
+  // A request's place in the window, until its task ends, however that comes.
+  struct Seat {
+    Seat(const BurstPrefixProducer& owner_, std::vector<kvcache::BlockHash> prompt,
+         std::span<const EndpointPtr> candidates, async::Deadline deadline)
+        : owner(owner_), place(std::make_unique<Place>(Place{std::move(prompt), {}})) {
+      const std::lock_guard lock(owner.mutex_);
+      window = owner.join(*place, candidates, deadline);
     }
-    chain.resize(blocks);
-    chain.resize(kvcache::approximate_chain(kvcache::approximate_seed(request.target(), request.cache_salt),
-                                            request.prompt_units, units, chain));
-  }
-  void roll(TimePoint now) const {
-    if (now - opened_ > options_.window) {
-      opened_ = now;
-      groups_.clear();
-      taken_.clear();
-      total_ = 0;
+    ~Seat() {
+      const std::lock_guard lock(owner.mutex_);
+      if (window && !window->closed) {
+        std::erase(window->places, place.get());
+      }
     }
+    Seat(const Seat&) = delete;
+    const BurstPrefixProducer& owner;
+    const std::unique_ptr<Place> place;
+    std::shared_ptr<Window> window;  // null: the request does not wait
+  };
+
+  std::size_t blocks_of(const Request& request) const {
+    const bool counted = !request.tokens.empty();
+    const std::size_t size = counted ? request.tokens.size() : request.prompt_units.size();
+    const std::size_t block = counted ? options_.block_tokens : options_.block_tokens / kUnitTokens;
+    return std::min((size + block - 1) / block, options_.most_blocks);
   }
-  bool is_full(const std::string& endpoint, std::size_t endpoints) const {
-    const auto taken = taken_.find(endpoint);
-    const std::int64_t own = taken != taken_.end() ? taken->second : 0;
-    const auto n = static_cast<std::int64_t>(endpoints);
-    // A share of what came so far, but never less than two of a kind.
-    const std::int64_t share = std::max<std::int64_t>((total_ + n) / std::max<std::int64_t>(n, 1), 2);
-    return own >= (options_.most > 0 ? options_.most : options_.by_tokens ? total_ + 1 : share);
+
+  std::vector<kvcache::BlockHash> prompt_of(const Request& request) const {
+    std::vector<kvcache::BlockHash> chain(blocks_of(request));
+    const auto seed = kvcache::approximate_seed(request.target(), request.cache_salt);
+    chain.resize(request.tokens.empty()
+                     ? kvcache::approximate_chain(seed, request.prompt_units,
+                                                  options_.block_tokens / kUnitTokens, chain)
+                     : kvcache::approximate_token_chain(seed, request.tokens, options_.block_tokens, chain));
+    return chain;
+  }
+
+  // Under the lock, as everything below.
+  std::shared_ptr<Window> join(Place& place, std::span<const EndpointPtr> candidates,
+                               async::Deadline deadline) const {
+    const TimePoint now = std::chrono::steady_clock::now();
+    // An empty window is one whose requests have all left.
+    if (!open_ || open_->closed || open_->places.empty()) {
+      open_ = std::make_shared<Window>();
+      open_->closes = now + options_.window;
+      open_->endpoints.assign(candidates.begin(), candidates.end());
+    }
+    const bool full = options_.batch >= 0 && std::ssize(open_->places) >= options_.batch;
+    if (full || deadline.time() < open_->closes) {
+      return nullptr;
+    }
+    open_->places.push_back(&place);
+    return open_;
+  }
+
+  // Whoever wakes up first assigns for all.
+  void close(Window& window) const {
+    if (std::exchange(window.closed, true)) {
+      return;
+    }
+    std::vector<std::vector<kvcache::BlockHash>> prompts;
+    for (Place* place : window.places) {
+      prompts.push_back(std::move(place->prompt));
+    }
+    std::vector<BurstEndpoint> endpoints;
+    for (const EndpointPtr& endpoint : window.endpoints) {
+      endpoints.push_back({endpoint->full_name, endpoint->numbers().running});
+    }
+    const auto assigned = assign_burst(prompts, endpoints, options_.rules);
+    for (std::size_t i = 0; i < assigned.size(); ++i) {
+      if (assigned[i]) {
+        window.places[i]->assigned = window.endpoints[*assigned[i]]->full_name;
+      }
+    }
+    window.places.clear();
   }
 
   const BurstOptions options_;
   const PrefixColumns columns_;
   mutable std::mutex mutex_;
-  mutable TimePoint opened_;
-  mutable std::map<kvcache::BlockHash, std::string> groups_;
-  mutable std::map<std::string, std::int64_t, std::less<>> taken_;
-  mutable std::int64_t total_ = 0;
+  mutable std::shared_ptr<Window> open_;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Plugin>> make_burst_prefix_producer(PluginSetup& setup) {
+BurstOptions read_options(Parameters& parameters) {
   BurstOptions options;
   std::int64_t window = 100;
+  std::int64_t block = 64;
+  std::int64_t most_tokens = 0;
+  std::int64_t least = 0;
   int balance = 0;
-  Parameters& parameters = setup.parameters;
   parameters.read("windowDurationMs", window);
-  parameters.read("maxPerReplica", options.most);
-  parameters.read("blockSizeTokens", options.block_tokens);
-  parameters.read("maxPrefixTokensToMatch", options.max_tokens);
-  parameters.read("minColocateBlocks", options.least_blocks);
+  parameters.read("maxPerReplica", options.rules.most_per_endpoint);
+  parameters.read("blockSizeTokens", block);
+  parameters.read("maxPrefixTokensToMatch", most_tokens);
+  parameters.read("minColocateBlocks", least);
   parameters.read("maxBatchSize", options.batch);
   parameters.read_choice("balanceBy", balance, {"requests", "tokens"});
   if (window < 1 || window > 10000) {
     parameters.reject("windowDurationMs", "must be between 1 and 10000");
   }
-  if (options.most == 0 || options.most < -1) {
+  if (options.rules.most_per_endpoint == 0 || options.rules.most_per_endpoint < -1) {
     parameters.reject("maxPerReplica", "must be -1 or at least 1");
   }
-  if (options.block_tokens < static_cast<std::int64_t>(kUnitTokens)) {
-    parameters.reject("blockSizeTokens", "must be at least 16");
-    options.block_tokens = 64;
+  if (options.batch == 0 || options.batch < -1) {
+    parameters.reject("maxBatchSize", "must be -1 or at least 1");
   }
-  if (options.max_tokens != 0 && options.max_tokens < options.block_tokens) {
+  if (block < static_cast<std::int64_t>(kUnitTokens)) {
+    parameters.reject("blockSizeTokens", "must be at least 16");
+    block = 64;
+  }
+  if (most_tokens != 0 && most_tokens < block) {
     parameters.reject("maxPrefixTokensToMatch", "must be 0 or at least a block");
   }
-  options.least_blocks = std::max<std::int64_t>(options.least_blocks, 0);
+  if (least < 0) {
+    parameters.reject("minColocateBlocks", "must not be negative");
+  }
   options.window = std::chrono::milliseconds(window);
-  options.by_tokens = balance == 1;
+  options.block_tokens = static_cast<std::size_t>(block);
+  if (most_tokens > 0) {
+    options.most_blocks = static_cast<std::size_t>(most_tokens / block);
+  }
+  options.rules.least_shared = static_cast<std::size_t>(std::max<std::int64_t>(least, 0));
+  options.rules.by_blocks = balance == 1;
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Plugin>> make_burst_prefix_producer(PluginSetup& setup) {
+  BurstOptions options = read_options(setup.parameters);
   setup.provide("prefix");
-  return std::make_unique<BurstPrefixProducer>(options, setup.prefix_columns(setup.plugin_name));
+  return std::make_unique<BurstPrefixProducer>(std::move(options), setup.prefix_columns(setup.plugin_name));
 }
 
 }  // namespace llmd::picker

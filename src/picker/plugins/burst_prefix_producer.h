@@ -1,9 +1,12 @@
-// burst-prefix-cache-producer: identical prompts that arrive together go to one endpoint, which computes
-// their prefix once. The first prompt of a window of windowDurationMs is assigned to the endpoint with the
-// fewest requests in flight; those that share at least minColocateBlocks leading blocks with it follow, while
-// that endpoint has taken no more than its share of the window (maxPerReplica, or the number of requests
-// divided by endpoints, rounded up). Upstream holds requests back until the window closes; here nobody waits:
-// assignments are made as requests come, and forgotten when the window has passed.
+// burst-prefix-cache-producer: requests that arrive together and share a prompt go to one endpoint, which
+// computes the prefix once.
+//
+// The first request opens a window of windowDurationMs; it and all that come before the window closes are
+// held back and then assigned jointly (burst_assignment.h) to the endpoints that were candidates of the first
+// one. An assigned endpoint shows as a full match of the prompt in the columns of this producer, for a
+// prefix-cache-scorer that names it; all others as none. A request that comes when the window already holds
+// maxBatchSize, or that cannot wait for its end, goes on at once and unassigned, and so does what is decided
+// without waiting (Picker::pick: what is tried again after a failure). A client that leaves is not counted.
 #pragma once
 
 #include <memory>

@@ -26,123 +26,105 @@ void send(Pool& pool, const Request& request, std::size_t endpoint) {
   ASSERT_TRUE(pool.picker->pick(request, others));
 }
 
-Scores media_scores(Pool& pool, std::vector<std::uint64_t> items) {
-  return pool.scores("mm-embeddings-cache-scorer", {.multimodal = true, .media = items});
+using openai::MediaItem;
+using openai::Modality;
+
+Request with_media(std::span<const MediaItem> items) {
+  return {.multimodal = true, .media = items};
 }
 
-TEST(EncoderCache, ScoresAreTheShareOfItemsThatAnEndpointHasSeen) {
-  Pool pool(with_megabytes("4096"), 3);
-  const std::uint64_t first[] = {1, 2};
-  const std::uint64_t second[] = {2, 3, 4, 5};
-  send(pool, {.multimodal = true, .media = first}, 0);
-  send(pool, {.multimodal = true, .media = second}, 1);
-  EXPECT_EQ(pool.pick({.multimodal = true, .media = second}), "e1");
-  Pool other(with_megabytes("4096"), 3);
-  send(other, {.multimodal = true, .media = first}, 0);
-  send(other, {.multimodal = true, .media = second}, 1);
-  EXPECT_THAT(media_scores(other, {1, 2, 3, 9}), are({0.5, 0.5, 0}));
-  EXPECT_THAT(media_scores(other, {}), are({0, 0, 0}));
+Scores media_scores(Pool& pool, std::vector<MediaItem> items) {
+  return pool.scores("mm-embeddings-cache-scorer", with_media(items));
+}
+
+constexpr MediaItem picture(std::uint64_t hash, std::int64_t tokens = 1) {
+  return {.hash = hash, .modality = Modality::Image, .tokens = tokens};
+}
+
+TEST(EncoderCache, ScoresAreTheShareOfTokensWhoseItemsAnEndpointHasSeen) {
+  struct Row {
+    std::vector<MediaItem> asked;
+    std::initializer_list<double> scores;
+  };
+  const MediaItem first[] = {picture(1), picture(2)};
+  const MediaItem second[] = {picture(2), picture(3), picture(4), picture(5)};
+  for (const Row& row : {
+           Row{{picture(1), picture(2), picture(3), picture(9)}, {0.5, 0.5, 0}},
+           Row{{picture(1), picture(2)}, {1, 0.5, 0}},
+           Row{{picture(9)}, {0, 0, 0}},
+           Row{{}, {0, 0, 0}},
+           Row{{picture(1, 900), picture(3, 100)}, {0.9, 0.1, 0}},
+           Row{{picture(1, 0), picture(3, 0)}, {0.5, 0.5, 0}},
+       }) {
+    Pool pool(with_megabytes("4096"), 3);
+    send(pool, with_media(first), 0);
+    send(pool, with_media(second), 1);
+    EXPECT_THAT(media_scores(pool, row.asked), are(row.scores));
+  }
 }
 
 TEST(EncoderCache, OldItemsMakeRoomForNewOnes) {
   Pool pool(with_megabytes("4"), 2);  // two items
-  const std::uint64_t items[] = {1, 2, 3};
-  for (const std::uint64_t& item : items) {
-    send(pool, {.multimodal = true, .media = {&item, 1}}, 0);
+  const MediaItem items[] = {picture(1), picture(2), picture(1), picture(3)};
+  for (const MediaItem& item : items) {
+    send(pool, with_media({&item, 1}), 0);
   }
-  EXPECT_THAT(media_scores(pool, {2, 3}), are({1, 0}));
-  EXPECT_THAT(media_scores(pool, {1}), are({0, 0}));
+  EXPECT_THAT(media_scores(pool, {picture(1), picture(3)}), are({1, 0}));
+  EXPECT_THAT(media_scores(pool, {picture(2)}), are({0, 0}));
 }
 
-TEST(EncoderCache, AnEndpointThatComesBackHasForgotten) {
+TEST(EncoderCache, AnEndpointThatComesBackHasForgottenAndOthersHaveNot) {
   Pool pool(with_megabytes("4096"), 2);
-  const std::uint64_t item[] = {1};
-  send(pool, {.multimodal = true, .media = item}, 0);
+  const MediaItem item[] = {picture(1)};
+  send(pool, with_media(item), 0);
+  send(pool, with_media(item), 1);
   const auto one = [](std::string name) {
     return Endpoint{.address = {"10.0.0." + name.substr(1), 8000}, .name = name};
   };
   pool.set({one("e1")});
   pool.set({one("e0"), one("e1")});
-  EXPECT_THAT(media_scores(pool, {1}), are({0, 0}));
+  EXPECT_THAT(media_scores(pool, {picture(1)}), are({0, 1}));
 }
 
-std::string burst(std::string_view parameters) {
-  return "plugins: [{type: burst-prefix-cache-producer, parameters: " + std::string(parameters) +
-         "}, {type: prefix-cache-scorer, parameters: {prefixMatchInfoProducerName: "
-         "burst-prefix-cache-producer}}, {type: queue-scorer}, {type: max-score-picker, parameters: {ties: "
-         "turn}}]\n";
+TEST(EncoderCache, OnlyTheEndpointThatAnswersLearns) {
+  Pool pool(R"(plugins:
+- {type: prefill-filter}
+- {type: decode-filter}
+- {type: always-disagg-pd-decider}
+- {type: mm-embeddings-cache-producer}
+- {type: mm-embeddings-cache-scorer}
+- {type: disagg-profile-handler, parameters: {deciders: {prefill: always-disagg-pd-decider}}}
+schedulingProfiles:
+- {name: prefill, plugins: [{pluginRef: prefill-filter}]}
+- {name: decode, plugins: [{pluginRef: decode-filter}]}
+)",
+            0);
+  pool.set({labelled("p", {{"llm-d.ai/role", "prefill"}}), labelled("d", {{"llm-d.ai/role", "decode"}})});
+  const MediaItem item[] = {picture(1)};
+  ASSERT_TRUE(pool.picker->pick(with_media(item)));
+  const json::Value state = pool.picker->debug_state();
+  const json::Value* items = json::find(state, "plugins[mm-embeddings-cache-producer].state.items");
+  ASSERT_NE(items, nullptr);
+  EXPECT_EQ(json::write(*items), R"({"default/d":1})");
 }
 
-// Prompts of four blocks: `lead` and `tail` say which.
-struct Story {
-  Story(std::uint64_t lead, std::uint64_t tail) : units{lead, lead, lead, lead, lead, lead, lead, lead} {
-    units.resize(16, tail);
-  }
-  Request request() const {
-    return {.id = "r", .model = "m", .prompt_bytes = units.size() * 64, .prompt_units = units};
-  }
-  std::vector<std::uint64_t> units;
-};
-
-TEST(Burst, PromptsOfAKindStayTogetherUpToTheirShare) {
-  struct Row {
-    const char* parameters;
-    std::vector<Story> burst;
-    int together;  // requests on the endpoint that has the most
+TEST(EncoderCache, CountsItemsByTheirKind) {
+  metrics::Registry registry;
+  const auto picker = Picker::from_config(with_megabytes("4096"), "media", {.metrics = &registry}).value();
+  picker->update({{.address = {"10.0.0.1", 1}, .name = "only"}});
+  const MediaItem items[] = {picture(1), picture(2), {3, Modality::Audio, 5}};
+  EXPECT_TRUE(picker->pick(with_media(items)));
+  EXPECT_TRUE(picker->pick(with_media({items, 1})));
+  const auto page = metrics::parse_exposition(registry.write_text());
+  const auto count = [&](std::string_view what, std::string_view modality) {
+    return page->value("llm_d_epp_encoder_cache_" + std::string(what) + "_total",
+                       {{"modality", std::string(modality)}});
   };
-  const Story a(1, 1);
-  const Story a2(1, 2);
-  const Story b(3, 3);
-  for (const Row& row : {
-           Row{"{windowDurationMs: 10000}", {a, a}, 2},
-           Row{"{windowDurationMs: 10000}", {a, a2}, 1},
-           Row{"{windowDurationMs: 10000, minColocateBlocks: 2}", {a, a2}, 2},
-           Row{"{windowDurationMs: 10000, minColocateBlocks: 3}", {a, a2}, 1},
-           Row{"{windowDurationMs: 10000, minColocateBlocks: 9}", {a, a}, 2},
-           Row{"{windowDurationMs: 10000}", {a, b}, 1},
-           Row{"{windowDurationMs: 10000, maxPerReplica: 1}", {a, a}, 1},
-           Row{"{windowDurationMs: 10000, maxPerReplica: 3}", {a, a, a}, 3},
-           Row{"{windowDurationMs: 10000}", {a, a, a}, 2},
-           Row{"{windowDurationMs: 10000, balanceBy: tokens}", {a, a, a}, 3},
-           Row{"{windowDurationMs: 10000, maxPrefixTokensToMatch: 128}", {a, a2}, 2},
-       }) {
-    Pool pool(burst(row.parameters), 3);
-    std::map<std::string, int> taken;
-    for (const Story& story : row.burst) {
-      ++taken[pool.pick(story.request())];
-    }
-    int most = 0;
-    for (const auto& [name, count] : taken) {
-      most = std::max(most, count);
-    }
-    EXPECT_EQ(most, row.together) << row.parameters << " " << row.burst.size();
-  }
-}
-
-TEST(Burst, TheNextWindowBeginsAnew) {
-  struct Hours final : Clock {
-    TimePoint now() const override { return at; }
-    WallTime wall_now() const override { return {}; }
-    TimePoint at{std::chrono::hours(1)};
-  } clock;
-  auto picker = Picker::from_config(burst("{windowDurationMs: 100}"), "burst",
-                                    {.load = {.allow_experimental = true, .seed = 7}, .clock = &clock})
-                    .value();
-  picker->update({{.address = {"10.0.0.0", 1}, .name = "e0"}, {.address = {"10.0.0.1", 1}, .name = "e1"}});
-  const Story a(1, 1);
-  const auto matched = [&] {
-    EXPECT_TRUE(picker->pick(a.request()));
-    const json::Value last = picker->explain_last(1);
-    double best = 0;
-    for (const json::Value& endpoint : *json::array_at(last, "[0].profiles[0].endpoints")) {
-      best = std::max(best, json::double_at(endpoint, "scores[prefix-cache-scorer]").value_or(-1));
-    }
-    return best;
-  };
-  EXPECT_EQ(matched(), 0);
-  EXPECT_EQ(matched(), 1);
-  clock.at += std::chrono::milliseconds(101);
-  EXPECT_EQ(matched(), 0);
+  EXPECT_EQ(count("queries", "image"), 3);
+  EXPECT_EQ(count("hits", "image"), 1);
+  EXPECT_EQ(count("queries", "audio"), 1);
+  EXPECT_EQ(count("hits", "audio"), 0);
+  EXPECT_EQ(count("queries", "video"), 0);
 }
 
 std::string inflight(std::string_view parameters = "{}") {

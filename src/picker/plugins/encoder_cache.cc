@@ -1,6 +1,7 @@
 #include "picker/plugins/encoder_cache.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <mutex>
 
@@ -11,15 +12,23 @@
 namespace llmd::picker {
 namespace {
 
+using openai::MediaItem;
+
 class EncoderCacheProducer final : public Producer,
                                    public RequestHook,
                                    public EndpointWatcher,
+                                   public Inspectable,
                                    public Measured {
  public:
   EncoderCacheProducer(std::size_t capacity, Column share) : capacity_(capacity), share_(share) {}
 
+  // The share of a request's items that an endpoint has encoded, by the tokens they become.
   void produce(Cycle& cycle) const override {
     const auto media = cycle.request().media;
+    double total = 0;
+    for (const MediaItem& item : media) {
+      total += weight(item);
+    }
     if (media.empty()) {
       return;
     }
@@ -27,10 +36,11 @@ class EncoderCacheProducer final : public Producer,
     const std::lock_guard lock(mutex_);
     for (const Row row : cycle.candidates()) {
       const auto known = caches_.find(cycle.endpoint(row).full_name);
-      if (known != caches_.end()) {
-        const auto has = [&](std::uint64_t item) { return known->second.used.contains(item); };
-        share[row] = static_cast<float>(std::ranges::count_if(media, has)) / static_cast<float>(media.size());
+      double matched = 0;
+      for (const MediaItem& item : media) {
+        matched += known != caches_.end() && known->second.used.contains(item.hash) ? weight(item) : 0;
       }
+      share[row] = static_cast<float>(matched / total);
     }
   }
 
@@ -41,22 +51,27 @@ class EncoderCacheProducer final : public Producer,
     const std::lock_guard lock(mutex_);
     Cache& cache = caches_[cycle.endpoint(stages.primary.front()).full_name];
     std::uint64_t hits = 0;
-    for (const std::uint64_t item : cycle.request().media) {
-      hits += cache.used.contains(item) ? 1 : 0;
-      cache.touch(item, capacity_);
+    for (const MediaItem& item : cycle.request().media) {
+      const bool hit = cache.used.contains(item.hash);
+      Counts& counts = counts_[static_cast<std::size_t>(item.modality)];
+      ++counts.queries;
+      counts.hits += hit ? 1 : 0;
+      hits += hit ? 1 : 0;
+      cache.touch(item.hash, capacity_);
     }
-    queries_ += cycle.request().media.size();
-    hits_ += hits;
     ratios_.observe(static_cast<double>(hits) / static_cast<double>(cycle.request().media.size()));
   }
 
   void write(Page& page) const override {
     const std::lock_guard lock(mutex_);
-    const LabelText kind{{"modality", "any"}};  // requests do not say which of their items is what
-    page.counter("llm_d_epp_encoder_cache_queries_total", "Items that were looked up.", kind,
-                 static_cast<double>(queries_));
-    page.counter("llm_d_epp_encoder_cache_hits_total",
-                 "Of these, items that the chosen endpoint has encoded.", kind, static_cast<double>(hits_));
+    for (std::size_t i = 0; i < counts_.size(); ++i) {
+      const LabelText kind{{"modality", name_of(static_cast<openai::Modality>(i))}};
+      page.counter("llm_d_epp_encoder_cache_queries_total", "Items that were looked up.", kind,
+                   static_cast<double>(counts_[i].queries));
+      page.counter("llm_d_epp_encoder_cache_hits_total",
+                   "Of these, items that the chosen endpoint has encoded.", kind,
+                   static_cast<double>(counts_[i].hits));
+    }
     metrics::Histogram::Snapshot ratios;
     ratios_.add_to(ratios);
     page.histogram("llm_d_epp_encoder_cache_hit_ratio", "Share of a request's items.", {}, buckets::kRatios,
@@ -70,6 +85,15 @@ class EncoderCacheProducer final : public Producer,
         return endpoint->full_name == entry.first;
       });
     });
+  }
+
+  json::Value state() const override {
+    const std::lock_guard lock(mutex_);
+    json::Object items;
+    for (const auto& [endpoint, cache] : caches_) {
+      items[endpoint] = cache.used.size();
+    }
+    return json::Value{{"capacity", capacity_}, {"items", std::move(items)}};
   }
 
  private:
@@ -90,13 +114,20 @@ class EncoderCacheProducer final : public Producer,
       }
     }
   };
+  struct Counts {
+    std::uint64_t queries = 0;
+    std::uint64_t hits = 0;
+  };
+
+  static double weight(const MediaItem& item) {
+    return static_cast<double>(std::max<std::int64_t>(item.tokens, 1));
+  }
 
   const std::size_t capacity_;
   const Column share_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, Cache, std::less<>> caches_;
-  mutable std::uint64_t queries_ = 0;
-  mutable std::uint64_t hits_ = 0;
+  mutable std::array<Counts, openai::kModalities> counts_{};
   mutable Distribution ratios_{buckets::kRatios};
 };
 

@@ -60,6 +60,17 @@ struct Service {
   TimePoint used;
 };
 
+// What the programs that wait have in common: 0 for the least of them, 1 for the most.
+struct Range {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+  void add(double value) {
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  double normal(double value) const { return high > low ? (value - low) / (high - low) : 0.5; }
+};
+
 struct ProgramOptions {
   double weight_service = 0.8;
   double weight_wait = 0.2;
@@ -74,26 +85,28 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
 
   Flows::const_iterator choose(const Flows& flows, const std::string&, TimePoint now) const override {
     const std::lock_guard lock(mutex_);
-    double most_service = 0;
-    double longest_wait = 0;
+    Range services;
+    Range waits;
     for (const auto& [id, flow] : flows) {
-      most_service = std::max(most_service, service(id, now));
-      longest_wait = std::max(longest_wait, wait(flow, now));
+      services.add(service(id, now));
+      waits.add(wait(flow, now));
     }
     auto best = flows.begin();
     double best_score = -1;
+    std::size_t equals = 0;
     for (auto flow = flows.begin(); flow != flows.end(); ++flow) {
-      const double served = most_service > 0 ? service(flow->first, now) / most_service : 0.5;
-      const double waited = longest_wait > 0 ? wait(flow->second, now) / longest_wait : 0.5;
-      const double score = options_.weight_service * (1 - served) + options_.weight_wait * waited;
-      if (score > best_score) {
+      const double score = options_.weight_service * (1 - services.normal(service(flow->first, now))) +
+                           options_.weight_wait * waits.normal(wait(flow->second, now));
+      equals = score > best_score ? 1 : score == best_score ? equals + 1 : equals;
+      // Of several that are equal each is as likely.
+      if (score > best_score || (score == best_score && random_.below(equals) == 0)) {
         best = flow;
         best_score = score;
       }
     }
-    Waits& waits = waits_[best->first];
-    waits.seconds += wait(best->second, now);
-    ++waits.requests;
+    Waits& waited = waits_[best->first];
+    waited.seconds += wait(best->second, now);
+    ++waited.requests;
     return best;
   }
 
@@ -172,6 +185,7 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
   };
   mutable std::map<std::string, Waits, std::less<>> waits_;
   mutable TimePoint swept_;
+  mutable Random random_;
 };
 
 template <typename Policy>
@@ -217,7 +231,9 @@ Result<std::unique_ptr<Plugin>> make_program_aware_fairness(PluginSetup& setup) 
       setup.parameters.reject(name, "must not be negative");
     }
   }
-  setup.parameters.accept({"lasDecayFactor"});
+  if (options.sweep == 0) {
+    setup.parameters.reject("evictionSweepSeconds", "must be positive");
+  }
   return std::make_unique<ProgramAware>(options, setup.clock());
 }
 

@@ -71,6 +71,9 @@ Result<std::unique_ptr<Plugin>> make_prefix_cache_affinity_filter(PluginSetup& s
   if (options.threshold > 1) {
     parameters.reject("affinityThreshold", "must not exceed 1");
   }
+  if (options.exploration < 0 || options.exploration > 1) {
+    parameters.reject("explorationProbability", "must be between 0 and 1");
+  }
   if (options.penalty_ms < 0) {
     parameters.reject("maxTTFTPenaltyMs", "must not be negative");
   }

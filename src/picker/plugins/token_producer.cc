@@ -1,5 +1,7 @@
 #include "picker/plugins/token_producer.h"
 
+#include <algorithm>
+
 namespace llmd::picker {
 namespace {
 
@@ -16,6 +18,62 @@ Result<net::Address> server_of(std::string_view url) {
   LLMD_TRY(net::Address address, net::parse_address(url));
   address.port = address.port == 0 ? 80 : address.port;
   return address;
+}
+
+void read_positive(Parameters& from, std::string_view name, auto& into) {
+  from.read(name, into);
+  if (into <= 0) {
+    from.reject(name, "must be positive");
+    into = 1;
+  }
+}
+
+void read_resolution(Parameters& from, openai::ImageSize& into) {
+  std::int64_t width = into.width;
+  std::int64_t height = into.height;
+  read_positive(from, "width", width);
+  read_positive(from, "height", height);
+  constexpr std::int64_t kMost = 65535;
+  into = {static_cast<std::uint32_t>(std::min(width, kMost)),
+          static_cast<std::uint32_t>(std::min(height, kMost))};
+}
+
+// `fixed_name`: what the fixed number of tokens is called.
+void read_picture(Parameters& from, std::string_view fixed_name, openai::MediaEstimate::Picture& into) {
+  int mode = 0;
+  from.read_choice("mode", mode, {"dynamic", "static"});
+  read_positive(from.object("dynamic"), "factor", into.factor);
+  std::int64_t fixed = 0;
+  from.object("static").read(fixed_name, fixed);
+  if (mode == 1 && fixed < 1) {
+    from.object("static").reject(fixed_name, "must be positive");
+  }
+  into.fixed = mode == 1 ? std::max<std::int64_t>(fixed, 1) : 0;
+}
+
+void read_frames(Parameters& from, openai::MediaEstimate::Video& into) {
+  int mode = 0;
+  from.read_choice("mode", mode, {"sampled", "strided"});
+  from.read("minFrames", into.least_frames);
+  from.read("maxFrames", into.most_frames);
+  read_positive(from.object("sampled"), "sampleFPS", into.frames_per_second);
+  read_positive(from.object("sampled"), "temporalPatchSize", into.frames_at_once);
+  double source = 24;
+  read_positive(from.object("strided"), "defaultSourceFPS", source);
+  read_positive(from.object("strided"), "frameStride", into.stride);
+  into.stride_fps = mode == 1 ? source : 0;
+}
+
+void read_estimate(Parameters& from, openai::MediaEstimate& into) {
+  Parameters& image = from.object("image");
+  read_picture(image, "staticToken", into.image);
+  read_resolution(image.object("defaultResolution"), into.image.size);
+  Parameters& video = from.object("video");
+  read_picture(video.object("tokensPerFrame"), "numTokensPerFrame", into.video.frame);
+  read_resolution(video.object("defaultResolution"), into.video.frame.size);
+  read_positive(video, "defaultDuration", into.video.seconds);
+  read_frames(video.object("frames"), into.video);
+  video.read("maxVideoTokens", into.video.most_tokens);
 }
 
 }  // namespace
@@ -46,7 +104,10 @@ Result<std::unique_ptr<Plugin>> make_token_producer(PluginSetup& setup) {
     }
   }
   parameters.object("udsTokenizerConfig").accept({"socketFile", "useTCP"});
-  parameters.object("estimate").accept_all();
+  if (parameters.has("estimate") && (uses_vllm || uses_socket)) {
+    parameters.reject("estimate", "only one backend can be used; an engine is asked already");
+  }
+  read_estimate(parameters.object("estimate"), options.media);
   setup.provide("tokens");
   return std::make_unique<TokenProducer>(std::move(options));
 }

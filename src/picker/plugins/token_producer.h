@@ -5,6 +5,7 @@
 #pragma once
 
 #include "net/address.h"
+#include "openai/media_items.h"
 #include "picker/registry.h"
 
 namespace llmd::picker {
@@ -16,6 +17,7 @@ class TokenProducer final : virtual public Plugin {
     std::string model;    // that the engine is asked to tokenise for
     Duration timeout = std::chrono::seconds(5);
     Duration media_timeout = std::chrono::seconds(30);  // for contents that are lists
+    openai::MediaEstimate media;                        // where tokens are estimated
   };
   explicit TokenProducer(Options options_) : options(std::move(options_)) {}
   bool renders() const { return options.server.port != 0; }
