@@ -12,11 +12,6 @@ constexpr std::size_t kMostSeries = 1000;
 constexpr std::string_view kOther = "other";
 constexpr std::size_t kOtherKey = 1;
 
-std::uint64_t next_id() {
-  static std::atomic<std::uint64_t> last{0};
-  return ++last;
-}
-
 std::size_t mix(std::size_t hash, std::string_view more) {
   return (hash ^ std::hash<std::string_view>()(more)) * 0x9e3779b97f4a7c15ULL + (hash >> 29);
 }
@@ -67,21 +62,8 @@ struct DecisionMetrics::Shard {
   std::unordered_map<std::size_t, std::unique_ptr<Hits>> hits;
 };
 
-DecisionMetrics::DecisionMetrics() : id_(next_id()) {}
+DecisionMetrics::DecisionMetrics() = default;
 DecisionMetrics::~DecisionMetrics() = default;
-
-DecisionMetrics::Shard& DecisionMetrics::shard() {
-  static thread_local std::vector<std::pair<std::uint64_t, Shard*>> mine;
-  for (const auto& [owner, own] : mine) {
-    if (owner == id_) {
-      return *own;
-    }
-  }
-  const std::lock_guard lock(mutex_);
-  Shard* own = shards_.emplace_back(std::make_unique<Shard>()).get();
-  mine.emplace_back(id_, own);
-  return *own;
-}
 
 DecisionMetrics::Attempts& DecisionMetrics::attempts(Shard& own, const EndpointState* endpoint,
                                                      std::string_view model) {
@@ -134,7 +116,7 @@ DecisionMetrics::Hits& DecisionMetrics::hits(Shard& own, const Plugin& predictor
 }
 
 void DecisionMetrics::decided(const Plan& plan, const Cycle& cycle, const Stages& stages, Duration took) {
-  Shard& own = shard();
+  Shard& own = shards_.mine();
   own.seconds.observe(std::chrono::duration<double>(took).count());
   const Row chosen = stages.primary.front();
   const std::string_view model = cycle.request().target();
@@ -152,7 +134,7 @@ void DecisionMetrics::decided(const Plan& plan, const Cycle& cycle, const Stages
 }
 
 void DecisionMetrics::rejected(const Cycle& cycle, Duration took) {
-  Shard& own = shard();
+  Shard& own = shards_.mine();
   own.seconds.observe(std::chrono::duration<double>(took).count());
   attempts(own, nullptr, cycle.request().target()).count.add(1);
 }
@@ -173,19 +155,19 @@ void DecisionMetrics::write(Page& page) const {
   write_histogram(page, "inference_extension_prefix_indexer_hit_ratio", kRatioHelp, {}, no_hits.ratio);
   write_histogram(page, "inference_extension_prefix_indexer_hit_bytes", kBytesHelp, {}, no_hits.bytes);
   const std::lock_guard lock(mutex_);
-  for (const auto& own : shards_) {
+  shards_.each([&](const Shard& own) {
     for (const std::string_view prefix : {"llm_d_epp_", "inference_extension_"}) {
       write_histogram(page, std::string(prefix) + "scheduler_e2e_duration_seconds", kSecondsHelp, {},
-                      own->seconds);
+                      own.seconds);
     }
-    for (const auto& [key, hits] : own->hits) {
+    for (const auto& [key, hits] : own.hits) {
       const LabelText of_predictor{{"plugin_name", hits->name}, {"plugin_type", hits->type}};
       write_histogram(page, "llm_d_epp_prefix_indexer_hit_ratio", kRatioHelp, of_predictor, hits->ratio);
       write_histogram(page, "llm_d_epp_prefix_indexer_hit_bytes", kBytesHelp, of_predictor, hits->bytes);
       write_histogram(page, "inference_extension_prefix_indexer_hit_ratio", kRatioHelp, {}, hits->ratio);
       write_histogram(page, "inference_extension_prefix_indexer_hit_bytes", kBytesHelp, {}, hits->bytes);
     }
-    for (const auto& [key, each] : own->attempts) {
+    for (const auto& [key, each] : own.attempts) {
       const auto count = static_cast<double>(each->count.value());
       for (const auto& [prefix, label] :
            {std::pair("llm_d_epp_", "endpoint_name"), {"inference_extension_", "pod_name"}}) {
@@ -198,7 +180,7 @@ void DecisionMetrics::write(Page& page) const {
                      count);
       }
     }
-    for (const auto& [key, each] : own->stages) {
+    for (const auto& [key, each] : own.stages) {
       const auto count = static_cast<double>(each->count.value());
       // The same under the name of the time before encoders.
       const std::string_view name =
@@ -212,7 +194,7 @@ void DecisionMetrics::write(Page& page) const {
       page.counter("llm_d_inference_scheduler_" + std::string(name), kStagesHelp,
                    {{"model_name", each->model}, {"decision_type", each->type}}, count);
     }
-  }
+  });
 }
 
 }  // namespace llmd::picker

@@ -6,13 +6,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <string_view>
-#include <vector>
 
 #include "picker/evaluate.h"
 #include "picker/metrics/page.h"
+#include "picker/per_thread.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
@@ -32,15 +31,13 @@ class DecisionMetrics {
   struct Stage;     // decisions of one model for one set of stages
   struct Hits;      // of one predictor
   struct Shard;     // one thread's numbers
-  Shard& shard();
   Attempts& attempts(Shard& own, const EndpointState* endpoint, std::string_view model);
   Stage& stages_of(Shard& own, std::string_view model, std::string_view type, const Plugin& handler);
   Hits& hits(Shard& own, const Plugin& predictor);
 
-  const std::uint64_t id_;  // never used again, so that threads may keep addresses of what is gone
-  // Guards the list, and what threads add to their own shard; a thread reads its own without it.
+  // Guards what threads add to their own shard; a thread reads its own without it.
   mutable std::mutex mutex_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  PerThread<Shard> shards_;
 };
 
 }  // namespace llmd::picker

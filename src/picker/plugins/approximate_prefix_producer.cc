@@ -10,6 +10,7 @@
 #include "picker/chain_inserter.h"
 #include "picker/check_state.h"
 #include "picker/metrics/page.h"
+#include "picker/per_thread.h"
 
 namespace llmd::picker {
 namespace {
@@ -172,15 +173,7 @@ class ApproximatePrefixProducer final : public Producer,
   };
 
   // Between produce() and dispatched() of one decision, which run on one thread.
-  Chain& chain() const {
-    static thread_local std::vector<std::pair<const void*, Chain>> chains;
-    for (auto& [owner, chain] : chains) {
-      if (owner == this) {
-        return chain;
-      }
-    }
-    return chains.emplace_back(this, Chain()).second;
-  }
+  Chain& chain() const { return chains_.mine(); }
 
   void build_chain(const Cycle& cycle, Chain& chain) const {
     const Request& request = cycle.request();
@@ -251,6 +244,7 @@ class ApproximatePrefixProducer final : public Producer,
   mutable ChainInserter inserter_;
   mutable kvcache::PrefixCheck check_{{.block_size = kUnitTokens, .exact = false}};
   mutable async::Snapshot<Handles> handles_;
+  PerThread<Chain> chains_;
 };
 
 }  // namespace
