@@ -9,6 +9,7 @@
 #include "async/event.h"
 #include "async/scope.h"
 #include "base/strings.h"
+#include "cli/freed_memory.h"
 #include "cli/gateway_settings.h"
 #include "cli/options.h"
 #include "crypto/random.h"
@@ -259,6 +260,7 @@ Result<int> run_gateway(Arguments arguments) {
   }
   LLMD_TRY(auto gateway_options, options_of(options));
   LLMD_TRY(auto tracing_settings, trace::trace_settings(trace::process_environment, "llmd-gateway"));
+  keep_freed_memory(16 << 20);
   async::EventLoop loop;
   LLMD_TRY(const auto tracing, trace::Tracing::create(loop, std::move(tracing_settings)));
   gateway_options.tracer = tracing->tracer();

@@ -1,8 +1,8 @@
 // `llmd picker`: the endpoint picker as a program of its own, with endpoints from a file or from Kubernetes.
-#include <malloc.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cli/freed_memory.h"
 #include "cli/picker_running.h"
 #include "picker/plan.h"
 #include "picker/replay.h"
@@ -37,10 +37,7 @@ Result<int> run_picker(Arguments words) {
   log::configure(arguments.verbosity >= 4  ? log::Level::Debug
                  : arguments.verbosity < 0 ? log::Level::Error
                                            : log::Level::Info);
-  // Bodies come and go: handing their pages back to the kernel after each costs more than all work on them.
-  constexpr int kMostIdleBytes = 64 << 20;
-  ::mallopt(M_TRIM_THRESHOLD, kMostIdleBytes);
-  ::mallopt(M_MMAP_THRESHOLD, 8 << 20);
+  keep_freed_memory(64 << 20);
   metrics::Registry registry;
   LLMD_TRY(auto options, pools_of(arguments, registry));
   LLMD_TRY(EndpointSource source, source_of(arguments, {options.config_text, options.config_name}));
