@@ -10,8 +10,11 @@
 #include "kvcache/kv_follower.h"
 #include "kvcache/kv_index.h"
 #include "kvcache/prefix_check.h"
+#include "kvcache/prompt_extras.h"
 #include "picker/check_state.h"
+#include "picker/per_thread.h"
 #include "picker/plugins/kv_cache_metrics.h"
+#include "picker/spans.h"
 
 namespace llmd::picker {
 namespace {
@@ -43,6 +46,12 @@ class PrecisePrefixProducer : public Producer,
 
   void produce(Cycle& cycle) const override {
     const Request& request = cycle.request();
+    trace::Span span = begin_span(cycle.spans(), "produce_precise_prefix_cache");
+    if (span.sampled()) {
+      span.set("gen_ai.request.id", request.id);
+      span.set("gen_ai.request.model", request.target());
+      span.set("llm_d.kv_cache.tokens", request.tokens.size());
+    }
     Match& match = this->match();
     match.keys.clear();
     if (request.tokens.empty()) {
@@ -52,34 +61,16 @@ class PrecisePrefixProducer : public Producer,
     const auto keys = index_.keys(request.target());
     const std::size_t block = index_.block_size();
     match.keys.resize(request.tokens.size() / block);
-    const std::string_view salt[] = {request.cache_salt};
-    const kvcache::BlockExtras extras[] = {salt};
-    match.keys.resize(keys.chain(
-        keys.init(), request.tokens, block,
-        request.cache_salt.empty() ? std::span<const kvcache::BlockExtras>() : extras, match.keys));
+    match.keys.resize(chain(keys, request, block, match.keys));
     if (match.keys.empty()) {
       return;
     }
     cycle.set_scalar(columns_.total, static_cast<float>(match.keys.size()));
     cycle.set_scalar(columns_.block_tokens, static_cast<float>(block));
-    match.blocks.assign(index_.slots(), {});
-    index_.match(match.keys, match.blocks);
-    lookups_.fetch_add(1, std::memory_order_relaxed);
-    std::uint64_t most = 0;
-    const auto handles = handles_.load();
-    const auto matched = cycle.fill(columns_.matched);
-    const auto cached = cycle.fill(columns_.cached);
-    for (const Row row : cycle.candidates()) {
-      const std::uint32_t id = cycle.endpoint(row).id;
-      if (id < handles->size() && (*handles)[id] && (*handles)[id]->slot < match.blocks.size()) {
-        const std::size_t slot = (*handles)[id]->slot;
-        const kvcache::TierMatch& found = match.blocks[slot];
-        matched[row] = check_.distrusts(slot) ? 0 : static_cast<float>(std::floor(index_.weighted(found)));
-        cached[row] = static_cast<float>(found.blocks);
-        most = std::max<std::uint64_t>(most, found.blocks);
-      }
-    }
-    hits_.fetch_add(most, std::memory_order_relaxed);
+    trace::Span scoring = begin_span(cycle.spans(), "score_tokens", span);
+    scoring.set("llm_d.kv_cache.blocks", match.keys.size());
+    look_up(match, cycle.spans(), scoring);
+    compute(cycle, match, scoring);
   }
 
   void write(Page& page) const override {
@@ -98,6 +89,7 @@ class PrecisePrefixProducer : public Producer,
     if (!options_.speculative || match.keys.empty()) {
       return;
     }
+    const trace::Span span = begin_span(cycle.spans(), "index_add");
     const auto handles = handles_.load();
     const auto expect = [&](Row row) {
       const std::uint32_t id = cycle.endpoint(row).id;
@@ -209,16 +201,45 @@ class PrecisePrefixProducer : public Producer,
     std::vector<kvcache::TierMatch> blocks;
   };
 
-  // Between produce() and dispatched() of one decision, which run on one thread.
-  Match& match() const {
-    static thread_local std::vector<std::pair<const void*, Match>> matches;
-    for (auto& [owner, match] : matches) {
-      if (owner == this) {
-        return match;
+  // Plain text without a salt, the usual case, has no extra keys.
+  static std::size_t chain(const kvcache::RequestKeys& keys, const Request& request, std::size_t block,
+                           std::span<kvcache::BlockHash> into) {
+    if (request.cache_salt.empty() && request.placed_media.empty()) {
+      return keys.chain(keys.init(), request.tokens, block, {}, into);
+    }
+    const kvcache::PromptExtras extras(request.placed_media, request.cache_salt, block, into.size());
+    return keys.chain(keys.init(), request.tokens, block, extras.blocks(), into);
+  }
+
+  void look_up(Match& match, const SpanParent* spans, const trace::Span& above) const {
+    const trace::Span span = begin_span(spans, "index_lookup", above);
+    match.blocks.assign(index_.slots(), {});
+    index_.match(match.keys, match.blocks);
+    lookups_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  void compute(Cycle& cycle, const Match& match, const trace::Span& above) const {
+    trace::Span span = begin_span(cycle.spans(), "compute_scores", above);
+    std::uint64_t most = 0;
+    const auto handles = handles_.load();
+    const auto matched = cycle.fill(columns_.matched);
+    const auto cached = cycle.fill(columns_.cached);
+    for (const Row row : cycle.candidates()) {
+      const std::uint32_t id = cycle.endpoint(row).id;
+      if (id < handles->size() && (*handles)[id] && (*handles)[id]->slot < match.blocks.size()) {
+        const std::size_t slot = (*handles)[id]->slot;
+        const kvcache::TierMatch& found = match.blocks[slot];
+        matched[row] = check_.distrusts(slot) ? 0 : static_cast<float>(std::floor(index_.weighted(found)));
+        cached[row] = static_cast<float>(found.blocks);
+        most = std::max<std::uint64_t>(most, found.blocks);
       }
     }
-    return matches.emplace_back(this, Match()).second;
+    hits_.fetch_add(most, std::memory_order_relaxed);
+    span.set("llm_d.kv_cache.longest_match", most);
   }
+
+  // Between produce() and dispatched() of one decision, which run on one thread.
+  Match& match() const { return matches_.mine(); }
 
   PreciseOptions options_;
   mutable kvcache::KvIndex index_;
@@ -226,21 +247,47 @@ class PrecisePrefixProducer : public Producer,
   mutable async::Snapshot<Handles> handles_;
   mutable async::Snapshot<Slots> names_;
   mutable async::Snapshot<Engines> engines_;
+  PerThread<Match> matches_;
   mutable kvcache::PrefixCheck check_;
   mutable std::atomic<std::uint64_t> without_tokens_{0};
   mutable std::atomic<std::uint64_t> lookups_{0};
   mutable std::atomic<std::uint64_t> hits_{0};  // blocks
 };
 
+// The share of the prompt; false: nothing is known.
+bool score_share(const PrefixColumns& columns, const Cycle& cycle, std::span<const Row> rows,
+                 std::span<double> scores) {
+  const double total = cycle.scalar(columns.total);
+  for (std::size_t i = 0; total > 0 && i < rows.size(); ++i) {
+    scores[i] = cycle.at(columns.matched, rows[i]) / total;
+  }
+  return total > 0;
+}
+
 class PrecisePrefixScorer final : public PrecisePrefixProducer, public Scorer {
  public:
   using PrecisePrefixProducer::PrecisePrefixProducer;
   void score(const Cycle& cycle, std::span<const Row> rows, std::span<double> scores) const override {
-    const double total = cycle.scalar(columns_.total);
-    for (std::size_t i = 0; total > 0 && i < rows.size(); ++i) {
-      scores[i] = cycle.at(columns_.matched, rows[i]) / total;
+    trace::Span span = begin_span(cycle.spans(), "score_prefix_cache");
+    const bool known = score_share(columns_, cycle, rows, scores);
+    if (span.sampled()) {
+      span.set("llm_d.scorer.candidate_endpoints", rows.size());
+      span.set("llm_d.scorer.result", known ? "scored" : "without tokens");
+      span.set("llm_d.scorer.score.max", *std::ranges::max_element(scores));
     }
   }
+};
+
+// Scores what the configuration's own producer finds.
+class SharedIndexScorer final : public Scorer {
+ public:
+  explicit SharedIndexScorer(PrefixColumns columns) : columns_(columns) {}
+  void score(const Cycle& cycle, std::span<const Row> rows, std::span<double> scores) const override {
+    score_share(columns_, cycle, rows, scores);
+  }
+
+ private:
+  const PrefixColumns columns_;
 };
 
 void read_token_processor(Parameters& from, kvcache::KvIndex::Options& index) {
@@ -257,15 +304,22 @@ void read_token_processor(Parameters& from, kvcache::KvIndex::Options& index) {
   index.algorithm = algorithm == 0 ? kvcache::KeyAlgorithm::CborFnv : kvcache::KeyAlgorithm::Xxh64;
 }
 
-void read_indexer(Parameters& from, kvcache::KvIndex::Options& index, bool& metrics) {
+void read_indexer(Parameters& from, bool refuses_older, kvcache::KvIndex::Options& index, bool& metrics) {
   if (from.has("tokenProcessorConfig")) {
     read_token_processor(from.object("tokenProcessorConfig"), index);
   }
   from.accept({"tokenProcessorConfig"});
   from.object("prefixStoreConfig").accept_all();
   from.object("tokenizersPoolConfig").accept_all();
-  from.object("kvBlockIndexConfig").read("enableMetrics", metrics);
-  from.object("kvBlockIndexConfig").accept_all();
+  Parameters& store = from.object("kvBlockIndexConfig");
+  store.read("enableMetrics", metrics);
+  if (refuses_older && from.has("tokenizersPoolConfig")) {
+    from.reject("tokenizersPoolConfig", "a token-producer counts tokens now; move it there");
+  }
+  if (refuses_older && store.has("valkeyConfig")) {
+    store.reject("valkeyConfig", "is not known any more; use redisConfig");
+  }
+  store.accept_all();
   const auto tiers = from.objects("kvCacheBackendConfigs");
   if (!tiers.empty()) {
     index.tiers.clear();
@@ -295,7 +349,9 @@ void read_port(Parameters& from, std::string_view name, std::uint16_t& into) {
 PreciseOptions read_options(PluginSetup& setup) {
   PreciseOptions options;
   Parameters& parameters = setup.parameters;
-  read_indexer(parameters.object("indexerConfig"), options.index, options.metrics);
+  // A producer that another plugin asked for got that plugin's parameters, some of which are older.
+  const bool refuses_older = setup.plugin_type == kPreciseProducer && setup.is_listed(setup.plugin_name);
+  read_indexer(parameters.object("indexerConfig"), refuses_older, options.index, options.metrics);
   if (parameters.has("tokenProcessorConfig")) {
     read_token_processor(parameters.object("tokenProcessorConfig"), options.index);
   }
@@ -326,6 +382,17 @@ Result<std::unique_ptr<Plugin>> make_precise_prefix_producer(PluginSetup& setup)
 }
 
 Result<std::unique_ptr<Plugin>> make_precise_prefix_scorer(PluginSetup& setup) {
+  const auto producers = setup.listed_of(kPreciseProducer);
+  if (producers.size() > 1) {
+    return invalid_argument("there are {} plugins of type {}; it cannot know whose matches to score",
+                            producers.size(), kPreciseProducer)
+        .hint("use a prefix-cache-scorer with prefixMatchInfoProducerName");
+  }
+  if (!producers.empty()) {
+    setup.parameters.accept_all();  // they are those of the producer that is there
+    setup.require("prefix", producers.front(), nullptr);
+    return std::make_unique<SharedIndexScorer>(setup.prefix_columns(producers.front()));
+  }
   setup.provide("prefix");
   return std::make_unique<PrecisePrefixScorer>(read_options(setup), setup.prefix_columns(setup.plugin_name));
 }

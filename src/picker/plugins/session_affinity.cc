@@ -122,24 +122,28 @@ class IdAffinity : public Affinity {
     }
   }
 
-  // A session moves only when its endpoint was no candidate, not when others outvoted it.
+  // A session moves only when its endpoint was no candidate, not when others outvoted it. What another
+  // request of the session has bound meanwhile counts: its first two requests may be decided at once.
   void dispatched(const Cycle& cycle, const Stages&, Decision& decision) const override {
     const auto id = session_of(cycle.request());
     const EndpointState* endpoint = target(decision);
     if (!id || endpoint == nullptr) {
       return;
     }
-    const bool held = std::ranges::any_of(cycle.candidates(), [&](Row row) { return is_pinned(cycle, row); });
     const std::lock_guard lock(mutex_);
     sweep(cycle.now());
     auto bound = bound_.find(*id);
     if (bound == bound_.end()) {
       bound = bound_.emplace(std::string(*id), Binding{}).first;
     }
-    bound->second.used = cycle.now();
-    if (!held || bound->second.endpoint.empty()) {
-      bound->second.endpoint = endpoint->full_name;
+    Binding& binding = bound->second;
+    const bool is_candidate = std::ranges::any_of(cycle.candidates(), [&](Row row) {
+      return cycle.endpoint(row).full_name == binding.endpoint;
+    });
+    if (!is_candidate || cycle.now() - binding.used > options_.idle) {
+      binding.endpoint = endpoint->full_name;
     }
+    binding.used = cycle.now();
   }
 
  private:
