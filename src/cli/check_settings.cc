@@ -49,6 +49,31 @@ Finding placed(std::string_view text, const std::string& file, std::string code,
   return finding;
 }
 
+void add_report(const picker::CheckReport& report, const std::string& file, llmisvc::Findings& findings) {
+  for (const std::string& error : report.errors) {
+    findings.push_back(placed(error, file, "picker-config", Severity::Error));
+  }
+  for (const std::string& warning : report.warnings) {
+    findings.push_back(placed(warning, file, "picker-config", Severity::Warning));
+  }
+}
+
+// What a service gives its picker: an object, or a text in which places are counted anew.
+void check_inline(const json::YamlDocument& document, llmisvc::Findings& findings) {
+  constexpr std::string_view kInline = "spec.router.scheduler.config.inline";
+  const picker::LoadOptions options{.allow_experimental = true};
+  const json::Value* config = json::find(document.value, kInline);
+  if (config == nullptr) {
+    return;
+  }
+  if (config->is_object()) {
+    add_report(picker::check_configuration(document, kInline, options), document.source_name, findings);
+  } else if (const auto text = json::string_at(document.value, kInline)) {
+    const std::string where = fmt::format("{}: {}", document.place_of(kInline), kInline);
+    add_report(picker::check_configuration(*text, where, options), document.source_name, findings);
+  }
+}
+
 void check_document(const std::string& text, const std::string& file, llmisvc::Findings& findings) {
   const auto parsed = json::parse_yaml(text, file);
   if (!parsed || parsed->size() != 1) {
@@ -56,13 +81,9 @@ void check_document(const std::string& text, const std::string& file, llmisvc::F
   }
   const std::string kind(json::string_at(parsed->front().value, "kind").value_or(""));
   if (kind == "EndpointPickerConfig") {
-    const auto report = picker::check_configuration(text, file, {.allow_experimental = true});
-    for (const std::string& error : report.errors) {
-      findings.push_back(placed(error, file, "picker-config", Severity::Error));
-    }
-    for (const std::string& warning : report.warnings) {
-      findings.push_back(placed(warning, file, "picker-config", Severity::Warning));
-    }
+    add_report(picker::check_configuration(text, file, {.allow_experimental = true}), file, findings);
+  } else if (kind == "LLMInferenceService" || kind == "LLMInferenceServiceConfig") {
+    check_inline(parsed->front(), findings);
   } else if (kind == "GatewayConfiguration") {
     if (const auto read = gateway::parse_gateway_configuration(text, file); !read) {
       findings.push_back(placed(read.error().text(), file, "gateway-config", Severity::Error));

@@ -86,8 +86,13 @@ Result<EndpointSource> source_of(const PickerArguments& arguments, const ConfigT
   LLMD_TRY(const auto parsed, picker::parse_configuration(config.text, config.name,
                                                           {.allow_experimental = arguments.experimental}));
   const auto discovery = std::ranges::find(parsed.plugins, parsed.discovery, &picker::PluginEntry::name);
-  if (parsed.discovery.empty() || discovery == parsed.plugins.end()) {
+  if (parsed.discovery.empty()) {
     return EndpointSource{};
+  }
+  if (discovery == parsed.plugins.end() || !discovery->type.ends_with("file-discovery")) {
+    return invalid_argument("{}: dataLayer.discovery.pluginRef: the plugin '{}' is {}",
+                            parsed.place("dataLayer.discovery.pluginRef"), parsed.discovery,
+                            discovery == parsed.plugins.end() ? "not defined" : "no endpoint discovery");
   }
   EndpointSource source;
   for (const auto& parameter : discovery->parameters) {

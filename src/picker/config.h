@@ -18,6 +18,10 @@
 #include "base/result.h"
 #include "json/value.h"
 
+namespace llmd::json {
+struct YamlDocument;
+}
+
 namespace llmd::picker {
 
 struct LoadOptions {
@@ -89,12 +93,19 @@ struct Configuration {
   FlowEntry flow;
   std::vector<std::string> warnings;
 
+  // Where the configuration stands in a larger document; empty: it is the document.
+  std::string within;
+
   std::string place(std::string_view path) const;          // "picker.yaml:12:5"
   std::map<std::string, std::string, std::less<>> places;  // by path
 };
 
 // The text's structure; plugins are made later. Empty text is the default configuration.
 Result<Configuration> parse_configuration(std::string_view text, std::string_view source_name,
+                                          const LoadOptions& options = {});
+// The same of a part of a document, such as spec.router.scheduler.config.inline of a manifest; messages name
+// the whole path.
+Result<Configuration> parse_configuration(const json::YamlDocument& document, std::string_view at,
                                           const LoadOptions& options = {});
 // queue 2, kv-cache utilisation 2, prefix cache 3.
 std::string_view default_configuration();
@@ -105,6 +116,8 @@ struct CheckReport {
   std::vector<std::string> errors;
 };
 CheckReport check_configuration(std::string_view text, std::string_view source_name,
+                                LoadOptions options = {});
+CheckReport check_configuration(const json::YamlDocument& document, std::string_view at,
                                 LoadOptions options = {});
 
 }  // namespace llmd::picker

@@ -26,8 +26,16 @@ std::string text_of(const json::String& string) {
 
 }  // namespace
 
-Parameters::Parameters(const json::Object* object, std::string path)
-    : object_(object), path_(std::move(path)) {}
+Parameters::Parameters(const json::Object* object, std::string path, Spelling spelling)
+    : object_(object), path_(std::move(path)), spelling_(spelling) {}
+
+bool Parameters::is(std::string_view key, std::string_view name) const {
+  return spelling_ == Spelling::Exact ? key == name : equals_ignoring_case(key, name);
+}
+
+bool Parameters::is_known(std::string_view key) const {
+  return std::ranges::any_of(spelled_, [&](const std::string& name) { return is(key, name); });
+}
 
 const json::Value* Parameters::find(std::string_view name, std::string_view older_name) {
   const json::Value* found = nullptr;
@@ -35,7 +43,6 @@ const json::Value* Parameters::find(std::string_view name, std::string_view olde
     if (wanted.empty()) {
       continue;
     }
-    known_.insert(to_lower(wanted));
     if (std::ranges::find(spelled_, wanted) == spelled_.end()) {
       spelled_.emplace_back(wanted);
     }
@@ -44,7 +51,7 @@ const json::Value* Parameters::find(std::string_view name, std::string_view olde
     }
     for (const auto& member : *object_) {
       const std::string_view key(member.key().data(), member.key().size());
-      if (equals_ignoring_case(key, wanted) && !member.value().is_null()) {
+      if (is(key, wanted) && !member.value().is_null()) {
         found = &member.value();
       }
     }
@@ -57,7 +64,7 @@ bool Parameters::has(std::string_view name) const {
     return false;
   }
   for (const auto& member : *object_) {
-    if (equals_ignoring_case({member.key().data(), member.key().size()}, name)) {
+    if (is({member.key().data(), member.key().size()}, name)) {
       return !member.value().is_null();
     }
   }
@@ -187,7 +194,7 @@ Parameters& Parameters::object(std::string_view name) {
       expected(name, "an object", *found);
     }
   }
-  return nested_.emplace_back(object, json::path_member(path_, name));
+  return nested_.emplace_back(object, json::path_member(path_, name), spelling_);
 }
 
 std::vector<Parameters*> Parameters::objects(std::string_view name) {
@@ -207,7 +214,7 @@ std::vector<Parameters*> Parameters::objects(std::string_view name) {
     if (object == nullptr) {
       expected(name, "a list of objects", (*list)[i]);
     }
-    items.push_back(&nested_.emplace_back(object, json::path_index(path, i)));
+    items.push_back(&nested_.emplace_back(object, json::path_index(path, i), spelling_));
   }
   return items;
 }
@@ -228,7 +235,7 @@ std::vector<Problem> Parameters::problems() const {
     const std::vector<std::string_view> names(spelled_.begin(), spelled_.end());
     for (const auto& member : *object_) {
       const std::string_view key(member.key().data(), member.key().size());
-      if (!known_.contains(to_lower(key))) {
+      if (!is_known(key)) {
         all.push_back({json::path_member(path_, key), "unknown parameter", did_you_mean(key, names), true});
       }
     }

@@ -6,7 +6,8 @@
 //   if (threshold_ <= 0) parameters.reject("threshold", "must be positive");
 //
 // Nothing fails at once: wrong types, rejected values and names that nobody read are problems that the loader
-// reports together, each with its path. Names are compared without case, as upstream does.
+// reports together, each with its path. Names are compared without case, as upstream does, unless said
+// otherwise.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,9 @@ struct Problem {
 
 class Parameters {
  public:
-  Parameters(const json::Object* object, std::string path);
+  // Exact: names are compared with case, as upstream reads the document around the parameters.
+  enum class Spelling { AnyCase, Exact };
+  Parameters(const json::Object* object, std::string path, Spelling spelling = Spelling::AnyCase);
 
   bool has(std::string_view name) const;
   bool empty() const { return object_ == nullptr || object_->empty(); }
@@ -69,9 +72,12 @@ class Parameters {
   const json::Value* find(std::string_view name, std::string_view older_name = {});
   void expected(std::string_view name, std::string_view what, const json::Value& got);
 
+  bool is(std::string_view key, std::string_view name) const;
+  bool is_known(std::string_view key) const;
+
   const json::Object* object_;
   std::string path_;
-  std::set<std::string> known_;  // lower case
+  Spelling spelling_;
   std::vector<std::string> spelled_;
   bool all_known_ = false;
   std::deque<Parameters> nested_;

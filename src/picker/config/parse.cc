@@ -27,8 +27,8 @@ void read_quantity(Parameters& from, std::string_view name, std::int64_t& into) 
     into = *number;
   } else if (value->is_string()) {
     static constexpr std::pair<std::string_view, double> kUnits[] = {
-        {"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30}, {"Ti", 0x1p40}, {"k", 1e3},
-        {"M", 1e6},     {"G", 1e9},     {"T", 1e12},    {"", 1}};
+        {"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30}, {"Ti", 0x1p40}, {"Pi", 0x1p50}, {"k", 1e3},
+        {"M", 1e6},     {"G", 1e9},     {"T", 1e12},    {"P", 1e15},    {"", 1}};
     const std::string_view text(value->get_string().data(), value->get_string().size());
     for (const auto& [suffix, factor] : kUnits) {
       if (text.ends_with(suffix)) {
@@ -303,24 +303,12 @@ std::string Configuration::place(std::string_view path) const {
   }
 }
 
-Result<Configuration> parse_configuration(std::string_view text, std::string_view source_name,
-                                          const LoadOptions& options) {
-  if (trim(text).empty()) {
-    text = default_configuration();
-    source_name = "default configuration";
-  }
-  LLMD_TRY(const auto documents, json::parse_yaml(text, source_name));
-  if (documents.size() != 1 || !documents.front().value.is_object()) {
-    return invalid_argument("{}: expected one EndpointPickerConfig", source_name);
-  }
-  const json::YamlDocument& document = documents.front();
-  Configuration configuration;
-  configuration.source_name = source_name;
-  configuration.text = text;
-  for (const auto& [path, position] : document.positions) {
-    configuration.places[path] = fmt::format("{}:{}:{}", source_name, position.line, position.column);
-  }
-  Parameters root(&document.value.get_object(), "");
+namespace {
+
+// The members of `object`, with the places and the text that `configuration` has already.
+Result<Configuration> read_members(const json::Object& object, Configuration configuration,
+                                   const LoadOptions& options) {
+  Parameters root(&object, "", Parameters::Spelling::Exact);
   read_kind(root, configuration);
   read_gates(root, configuration);
   read_plugins(root, configuration);
@@ -347,6 +335,47 @@ Result<Configuration> parse_configuration(std::string_view text, std::string_vie
   }
   LLMD_TRY_VOID(settle_problems(problems, configuration, options, nullptr));
   return configuration;
+}
+
+}  // namespace
+
+Result<Configuration> parse_configuration(std::string_view text, std::string_view source_name,
+                                          const LoadOptions& options) {
+  if (trim(text).empty()) {
+    text = default_configuration();
+    source_name = "default configuration";
+  }
+  LLMD_TRY(const auto documents, json::parse_yaml(text, source_name));
+  if (documents.size() != 1 || !documents.front().value.is_object()) {
+    return invalid_argument("{}: expected one EndpointPickerConfig", source_name);
+  }
+  Configuration configuration;
+  configuration.source_name = source_name;
+  configuration.text = text;
+  for (const auto& [path, position] : documents.front().positions) {
+    configuration.places[path] = fmt::format("{}:{}:{}", source_name, position.line, position.column);
+  }
+  return read_members(documents.front().value.get_object(), std::move(configuration), options);
+}
+
+Result<Configuration> parse_configuration(const json::YamlDocument& document, std::string_view at,
+                                          const LoadOptions& options) {
+  const json::Value* part = json::find(document.value, at);
+  if (part == nullptr || !part->is_object()) {
+    return invalid_argument("{}: {}: expected an EndpointPickerConfig", document.place_of(at), at);
+  }
+  Configuration configuration;
+  configuration.source_name = document.source_name;
+  configuration.text = json::write_yaml(*part);
+  configuration.within = at;
+  const std::string below = std::string(at) + ".";
+  for (const auto& [path, position] : document.positions) {
+    if (path == at || path.starts_with(below)) {
+      configuration.places[path.substr(std::min(path.size(), below.size()))] =
+          fmt::format("{}:{}:{}", document.source_name, position.line, position.column);
+    }
+  }
+  return read_members(part->get_object(), std::move(configuration), options);
 }
 
 }  // namespace llmd::picker

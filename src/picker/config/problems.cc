@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "json/yaml.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
@@ -14,8 +15,10 @@ Result<void> settle_problems(std::span<const Problem> problems, Configuration& c
                              const LoadOptions& options, CheckReport* report) {
   std::optional<Error> first;
   for (const Problem& problem : problems) {
-    Error error = invalid_argument("{}: {}{}{}", configuration.place(problem.path), problem.path,
-                                   problem.path.empty() ? "" : ": ", problem.message);
+    const bool both = !configuration.within.empty() && !problem.path.empty();
+    const std::string path = configuration.within + (both ? "." : "") + problem.path;
+    Error error = invalid_argument("{}: {}{}{}", configuration.place(problem.path), path,
+                                   path.empty() ? "" : ": ", problem.message);
     error.advice = problem.hint;
     if (problem.unknown_name && configuration.older_group && !options.strict) {
       configuration.warnings.push_back(error.text());
@@ -31,10 +34,10 @@ Result<void> settle_problems(std::span<const Problem> problems, Configuration& c
   return {};
 }
 
-CheckReport check_configuration(std::string_view text, std::string_view source_name, LoadOptions options) {
+namespace {
+
+CheckReport check(Result<Configuration> configuration, const LoadOptions& options) {
   CheckReport report;
-  options.strict = true;
-  auto configuration = parse_configuration(text, source_name, options);
   if (!configuration) {
     report.errors.push_back(configuration.error().text());
     return report;
@@ -48,6 +51,19 @@ CheckReport check_configuration(std::string_view text, std::string_view source_n
     report.warnings = (*plan)->configuration.warnings;
   }
   return report;
+}
+
+}  // namespace
+
+CheckReport check_configuration(std::string_view text, std::string_view source_name, LoadOptions options) {
+  options.strict = true;
+  return check(parse_configuration(text, source_name, options), options);
+}
+
+CheckReport check_configuration(const json::YamlDocument& document, std::string_view at,
+                                LoadOptions options) {
+  options.strict = true;
+  return check(parse_configuration(document, at, options), options);
 }
 
 }  // namespace llmd::picker

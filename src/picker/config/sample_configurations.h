@@ -26,7 +26,7 @@ inline void expect_to_load_and_decide(const Sample& sample) {
   for (const char* role : {"prefill", "decode", "encode"}) {
     endpoints.push_back({.address = {"10.0.0.1", static_cast<std::uint16_t>(8000 + endpoints.size())},
                          .name = role,
-                         .labels = {{"llm-d.ai/role", role}, {"inference-role", role}}});
+                         .labels = {{"llm-d.ai/role", role}, {"inference-role", role}, {"app", "vllm"}}});
   }
   (*picker)->update(endpoints);
   const auto decision = (*picker)->pick({.id = "r", .model = "m", .prompt_bytes = 4000});

@@ -1,0 +1,150 @@
+// `llmd check` of what a service gives its picker: as an object, as a text, and in files of their own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "cli/command.h"
+#include "json/path.h"
+
+namespace llmd::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class CheckPicker : public testing::Test {
+ protected:
+  CheckPicker() {
+    std::string name = (std::filesystem::temp_directory_path() / "llmd-check-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+  }
+  ~CheckPicker() override { std::filesystem::remove_all(folder_); }
+
+  std::string write(const std::string& name, std::string_view text) {
+    EXPECT_TRUE(write_file_atomically(folder_ / name, text));
+    return (folder_ / name).string();
+  }
+  struct Ran {
+    int code = 0;
+    std::string out;
+  };
+  Ran check(std::vector<std::string> words) {
+    words.insert(words.begin(), {"llmd", "check"});
+    std::vector<const char*> argv;
+    for (const std::string& word : words) {
+      argv.push_back(word.c_str());
+    }
+    testing::internal::CaptureStdout();
+    Ran ran{.code = run_program(static_cast<int>(argv.size()), argv.data())};
+    std::fflush(stdout);
+    ran.out = testing::internal::GetCapturedStdout();
+    return ran;
+  }
+
+  std::filesystem::path folder_;
+};
+
+// A service whose scheduler has this configuration, indented as the manifest needs it.
+std::string service(std::string_view inline_config, std::string_view kind = "LLMInferenceService") {
+  return fmt::format(R"(apiVersion: serving.kserve.io/v1alpha1
+kind: {}
+metadata:
+  name: chat
+spec:
+  model:
+    uri: hf://a/b
+  router:
+    scheduler:
+      config:
+        inline:{}
+)",
+                     kind, inline_config);
+}
+
+constexpr std::string_view kWrong = R"(
+          apiVersion: llm-d.ai/v1alpha1
+          kind: EndpointPickerConfig
+          plugins:
+          - type: queu-scorer
+          - type: load-aware-scorer
+            parameters:
+              treshold: 3
+          requestHandler:
+            parsers:
+            - pluginRef: mine)";
+
+TEST_F(CheckPicker, MistakesOfAnInlineConfigurationStandAtTheirPlaceInTheManifest) {
+  for (const char* kind : {"LLMInferenceService", "LLMInferenceServiceConfig"}) {
+    const auto file = write("a.yaml", service(kWrong, kind));
+    const auto ran = check({file});
+    EXPECT_EQ(ran.code, 1) << kind;
+    const std::string at = "spec.router.scheduler.config.inline.";
+    EXPECT_THAT(ran.out,
+                HasSubstr(file + ":15:13: error: " + at + "plugins[0].type: unregistered plugin type"));
+    EXPECT_THAT(ran.out, HasSubstr("did you mean 'queue-scorer'?"));
+    EXPECT_THAT(ran.out,
+                HasSubstr(file + ":18:15: error: " + at + "plugins[1].parameters.treshold: unknown"));
+    EXPECT_THAT(ran.out, HasSubstr("did you mean 'threshold'?"));
+    EXPECT_THAT(ran.out,
+                HasSubstr(at + "requestHandler.parsers[0].pluginRef: the plugin 'mine' is not defined"));
+  }
+}
+
+TEST_F(CheckPicker, TheSecondServiceOfAFileHasPlacesOfItsOwn) {
+  const std::string fine = service("\n          plugins: [{type: queue-scorer}]");
+  const auto ran = check({write("a.yaml", fine + "---\n" + service(kWrong))});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.out, HasSubstr("a.yaml:28:13: error: spec.router.scheduler.config.inline.plugins[0].type"));
+}
+
+TEST_F(CheckPicker, WhatLoadsIsNotObjectedTo) {
+  for (const char* config : {"\n          plugins: [{type: queue-scorer}]",
+                             "\n          apiVersion: inference.networking.x-k8s.io/v1alpha1\n"
+                             "          kind: EndpointPickerConfig\n          plugins:\n"
+                             "          - type: queue-scorer",
+                             " {plugins: [{type: session-affinity-filter}, {type: random-picker}]}"}) {
+    const auto ran = check({write("a.yaml", service(config))});
+    EXPECT_EQ(ran.code, 0) << config << ran.out;
+    EXPECT_THAT(ran.out, Not(HasSubstr("[picker-config]")));
+  }
+}
+
+TEST_F(CheckPicker, WhatOnlyWarnsIsAWarning) {
+  const auto ran = check({write("a.yaml", service("\n          plugins: [{type: queue-scorer}]\n"
+                                                  "          flowControl: {maxRequests: 3}"))});
+  EXPECT_EQ(ran.code, 0) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("a.yaml:13:11: warning: flowControl has no effect"));
+}
+
+TEST_F(CheckPicker, ATextIsReadAsADocumentOfItsOwn) {
+  const auto ran = check({write("a.yaml", service(" |\n          plugins:\n          - type: queu-scorer"))});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("a.yaml:11:9: error: spec.router.scheduler.config.inline:2:3: "
+                                       "plugins[0].type: unregistered plugin type 'queu-scorer'"),
+                             HasSubstr("did you mean 'queue-scorer'?")));
+}
+
+TEST_F(CheckPicker, JsonSaysPlaceAndSentence) {
+  const auto ran = check({"-o", "json", write("a.yaml", service(kWrong))});
+  const auto findings = json::parse(ran.out).value();
+  bool found = false;
+  for (const json::Value& each : findings.as_array()) {
+    if (json::string_at(each, "code") == "picker-config" && json::int_at(each, "line") == 15) {
+      EXPECT_EQ(json::int_at(each, "column"), 13);
+      EXPECT_THAT(std::string(json::string_at(each, "sentence").value_or("")), HasSubstr("queu-scorer"));
+      found = true;
+    }
+  }
+  EXPECT_TRUE(found) << ran.out;
+}
+
+TEST_F(CheckPicker, EverySampleOfAConfigurationPasses) {
+  const auto ran = check({std::string(LLMD_SOURCE_DIR) + "/src/picker/config/testdata"});
+  EXPECT_EQ(ran.code, 0) << ran.out;
+}
+
+}  // namespace
+}  // namespace llmd::cli
