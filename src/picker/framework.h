@@ -59,13 +59,13 @@ struct Stages {
   std::size_t primary_profile = 0;
   int primary_port = -1;  // data parallelism: the port that serves all ranks; -1: the endpoint's own
 
-  void clear() {
   // What metrics and traces call it.
   std::string_view kind() const {
     return prefill ? (encode.empty() ? "prefill-decode" : "encode-prefill-decode")
                    : (encode.empty() ? "decode-only" : "encode-decode");
   }
 
+  void clear() {
     primary.clear();
     prefill.reset();
     encode.clear();
@@ -144,6 +144,8 @@ class EndpointWatcher : virtual public Plugin {
 class SaturationDetector : virtual public Plugin {
  public:
   virtual double saturation(const Cycle& cycle, std::span<const Row> rows) const = 0;
+  // How long after a request has ended it no longer counts here.
+  virtual Duration settles_in() const = 0;
   // How many of them have numbers too old to be trusted.
   virtual std::size_t stale(const Cycle& /*cycle*/, std::span<const Row> /*rows*/) const { return 0; }
 };
@@ -155,8 +157,6 @@ class UsageLimit : virtual public Plugin {
                         std::span<double> ceilings) const = 0;
 };
 
-  // How long after a request has ended it no longer counts here.
-  virtual Duration settles_in() const = 0;
 // Numbers of its own on /metrics (metrics/page.h).
 class Measured : virtual public Plugin {
  public:
