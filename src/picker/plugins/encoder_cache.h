@@ -1,6 +1,7 @@
-// mm-embeddings-cache-producer: which endpoints have encoded a request's images before, guessed from where
-// they were sent; the least recently used leave first ({cacheSizeInMBPerServer}, two megabytes each).
-// mm-embeddings-cache-scorer: the share of the request's images an endpoint has.
+// mm-embeddings-cache-producer: which endpoints have encoded a request's images, videos and sounds before,
+// guessed from where they were sent; the least recently used leave first ({cacheSizeInMBPerServer}, two
+// megabytes each).
+// mm-embeddings-cache-scorer: the share of these items that an endpoint has, by the tokens they become.
 #pragma once
 
 #include <memory>

@@ -5,9 +5,8 @@
 // global-strict-fairness-policy  the flow whose first request is first by the order
 // round-robin-fairness-policy    the next flow after the one served last
 // program-aware-fairness         least attained service: the program (fairness id) that got the least and
-// waits the
-//                                longest; service is prompt + 2 * completion tokens and decays by half every
-//                                lasHalfLifeSeconds
+//                                waits the longest, both compared among those that wait; service is prompt +
+//                                2 * completion tokens and decays by half every lasHalfLifeSeconds
 #pragma once
 
 #include <memory>
