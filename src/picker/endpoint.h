@@ -26,6 +26,9 @@ struct Endpoint {
   int rank = 0;                 // data-parallel rank: index of the port within the pod
   net::Address metrics = {};    // where numbers are scraped; port 0: the address
   net::Address kv_events = {};  // where KV events are published; port 0: as configured
+  std::string pod = {};         // that has this port; empty: not known
+  std::string hostname = {};    // that the pod has given itself; empty: none
+  std::string node = {};        // address of the machine it runs on; empty: not known
   bool operator==(const Endpoint&) const = default;
 
   const std::string* label(std::string_view key) const;

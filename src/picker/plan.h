@@ -15,6 +15,7 @@ namespace llmd::picker {
 
 class AgentIdentity;
 class CoreMetricsExtractor;
+class Parser;
 class PluginTimes;
 class PollSource;
 
@@ -53,10 +54,12 @@ struct Plan {
   std::vector<const Measured*> measured;
   const SaturationDetector* detector = nullptr;
   const UsageLimit* usage_limit = nullptr;
-  const AgentIdentity* identity = nullptr;  // names flows that no header names; null: nobody does
-  const Holder* holder = nullptr;           // null: requests are decided one by one
-  openai::MediaEstimate media;              // what images, videos and sounds cost
-  std::optional<Column> uncached_tokens;    // what a lease counts; absent: the whole prompt
+  std::vector<const Parser*> parsers;             // in the order of the configuration; never empty
+  std::vector<std::unique_ptr<Plugin>> unlisted;  // of these, where the configuration lists none
+  const AgentIdentity* identity = nullptr;        // names flows that no header names; null: nobody does
+  const Holder* holder = nullptr;                 // null: requests are decided one by one
+  openai::MediaEstimate media;                    // what images, videos and sounds cost
+  std::optional<Column> uncached_tokens;          // what a lease counts; absent: the whole prompt
   // The stages whose fullness is looked at one by one, as predicates (flow control only).
   struct StageMasks {
     unsigned prefill = 0;
@@ -70,7 +73,7 @@ struct Plan {
   // What scrapers ask endpoints for.
   struct Poll {
     const PollSource* source = nullptr;
-    const CoreMetricsExtractor* extractor = nullptr;
+    std::vector<const CoreMetricsExtractor*> extractors = {};
   };
   std::vector<Poll> polls;
 

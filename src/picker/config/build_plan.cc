@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <set>
 
 #include "picker/config/plan_builder.h"
 #include "picker/datalayer/sources.h"
 #include "picker/flowcontrol/policies.h"
 #include "picker/metrics/plugin_times.h"
 #include "picker/plugins/agent_identity.h"
+#include "picker/plugins/parsers.h"
 #include "picker/plugins/token_producer.h"
 
 namespace llmd::picker {
@@ -22,6 +24,20 @@ constexpr DefaultProducer kDefaultProducers[] = {
     {"latency", kLatencyProducer},      {"mm", "mm-embeddings-cache-producer"},
     {"load", "inflight-load-producer"}, {"session", "session-id-producer"}};
 
+// Whatever it was called before.
+std::string_view current_type(const Plugin& extractor) {
+  return extractor.type == "model-server-protocol-metrics"  ? "core-metrics-extractor"
+         : extractor.type == "model-server-protocol-models" ? "models-data-extractor"
+                                                            : std::string_view(extractor.type);
+}
+
+// Plugins that may stand under a data source although nothing is read from an engine's answer for them: they
+// are told about endpoints and pods, or another part of the program reads for them.
+constexpr std::string_view kListeners[] = {
+    "models-data-extractor",         "model-server-protocol-models",     "topology-extractor",
+    "precise-prefix-cache-producer", "precise-prefix-cache-scorer",      "inflight-load-producer",
+    "mm-embeddings-cache-producer",  "disaggregatedset-rollout-screener"};
+
 template <typename Role>
 void collect(const std::vector<std::unique_ptr<Plugin>>& plugins, std::vector<const Role*>& into) {
   for (const auto& plugin : plugins) {
@@ -38,6 +54,7 @@ Result<std::shared_ptr<const Plan>> PlanBuilder::build() {
   make_listed_plugins();
   make_policies();
   make_sources();
+  make_parsers();
   make_producers();
   compile_profiles();
   collect_roles();
@@ -68,12 +85,16 @@ void PlanBuilder::make_policies() {
 
 void PlanBuilder::make_flow_policies() {
   const FlowEntry& flow = configuration().flow;
-  std::vector<BandEntry> bands = flow.bands;
-  bands.push_back(flow.default_band);
-  bands.push_back(flow.default_negative_band.value_or(flow.default_band));
-  for (const BandEntry& band : bands) {
-    referenced<FairnessPolicy>(band.fairness, "flowControl.priorityBands", "fairness policy");
-    referenced<OrderingPolicy>(band.ordering, "flowControl.priorityBands", "ordering policy");
+  const auto make_policies_of = [this](const BandEntry& band, const std::string& path) {
+    referenced<FairnessPolicy>(band.fairness, path + ".fairnessPolicyRef", "fairness policy");
+    referenced<OrderingPolicy>(band.ordering, path + ".orderingPolicyRef", "ordering policy");
+  };
+  for (std::size_t i = 0; i < flow.bands.size(); ++i) {
+    make_policies_of(flow.bands[i], fmt::format("flowControl.priorityBands[{}]", i));
+  }
+  make_policies_of(flow.default_band, "flowControl.defaultPriorityBand");
+  if (flow.default_negative_band) {
+    make_policies_of(*flow.default_negative_band, "flowControl.defaultNegativePriorityBand");
   }
   const auto role_is_one_of = [](std::vector<std::string_view> roles, bool none) {
     return [roles = std::move(roles), none](const Endpoint& endpoint) {
@@ -113,36 +134,97 @@ void PlanBuilder::apply_flags() {
 void PlanBuilder::make_sources() {
   std::vector<SourceEntry> sources = configuration().sources;
   bool scrapes_metrics = false;
+  std::set<std::string_view> followed;
   for (const SourceEntry& source : sources) {
-    const auto* made_source = dynamic_cast<const PollSource*>(made(source.plugin));
+    const Plugin* plugin = made(source.plugin);
+    const auto* poll = dynamic_cast<const PollSource*>(plugin);
     scrapes_metrics = scrapes_metrics || source.plugin == "metrics-data-source" ||
-                      (made_source != nullptr && made_source->options.kind == PollSource::Kind::Metrics);
+                      (poll != nullptr && poll->options.kind == PollSource::Kind::Metrics);
+    const auto* notified = dynamic_cast<const NotificationSource*>(plugin);
+    if (notified != nullptr && !notified->kind.empty() && !followed.insert(notified->kind).second) {
+      problem(source.path + ".pluginRef",
+              fmt::format("a duplicate source: another one is notified of {}", notified->kind));
+    }
   }
   if (configuration().inject_sources && !scrapes_metrics) {
-    sources.push_back({"metrics-data-source", {"core-metrics-extractor"}, "dataLayer.sources"});
+    sources.push_back(usual_source());
   }
   for (const SourceEntry& source : sources) {
-    const auto* plugin = referenced<Plugin>(source.plugin, source.path + ".pluginRef", "data source");
-    Plan::Poll poll{dynamic_cast<const PollSource*>(plugin), nullptr};
-    for (const std::string& name : source.extractors) {
-      const auto* extractor = referenced<Plugin>(name, source.path + ".extractors", "extractor");
-      if (const auto* core = dynamic_cast<const CoreMetricsExtractor*>(extractor)) {
-        poll.extractor = core;
-      }
-    }
-    if (poll.source != nullptr) {
-      plan_->polls.push_back(poll);
-    }
+    make_source(source);
   }
   if (!configuration().discovery.empty()) {
-    referenced<Plugin>(configuration().discovery, "dataLayer.discovery.pluginRef", "discovery");
+    referenced<FileDiscovery>(configuration().discovery, "dataLayer.discovery.pluginRef",
+                              "endpoint discovery");
+  }
+}
+
+// Instances of these types that the document lists, whatever their names, or new ones.
+SourceEntry PlanBuilder::usual_source() const {
+  SourceEntry usual{"metrics-data-source", {"core-metrics-extractor"}, "dataLayer.sources"};
+  for (const PluginEntry& entry : configuration().plugins) {
+    usual.plugin = entry.type == "metrics-data-source" ? entry.name : usual.plugin;
+    if (entry.type == "core-metrics-extractor" || entry.type == "model-server-protocol-metrics") {
+      usual.extractors.front() = entry.name;
+    }
+  }
+  return usual;
+}
+
+void PlanBuilder::make_source(const SourceEntry& source) {
+  const Plugin* plugin = referenced_plugin(source.plugin, source.path + ".pluginRef");
+  Plan::Poll poll{.source = dynamic_cast<const PollSource*>(plugin)};
+  if (plugin != nullptr && poll.source == nullptr &&
+      dynamic_cast<const NotificationSource*>(plugin) == nullptr) {
+    problem(source.path + ".pluginRef", fmt::format("the plugin '{}' is no data source", source.plugin));
+  }
+  const bool has_numbers = poll.source != nullptr && poll.source->has_numbers();
+  std::set<std::string_view> types;
+  for (std::size_t i = 0; i < source.extractors.size(); ++i) {
+    const std::string path = fmt::format("{}.extractors[{}].pluginRef", source.path, i);
+    Plugin* extractor = referenced_plugin(source.extractors[i], path);
+    auto* numbers = dynamic_cast<CoreMetricsExtractor*>(extractor);
+    if (extractor != nullptr && !types.insert(current_type(*extractor)).second) {
+      problem(path, fmt::format("a second extractor of the type '{}' for one source", extractor->type));
+    } else if (numbers != nullptr && has_numbers) {
+      numbers->serve(poll.source->options.kind);
+      poll.extractors.push_back(numbers);
+    } else if (extractor != nullptr && numbers == nullptr &&
+               std::ranges::find(kListeners, extractor->type) == std::end(kListeners)) {
+      problem(path, fmt::format("the plugin '{}' is no extractor", source.extractors[i]));
+    } else if (extractor != nullptr && plugin != nullptr && (numbers != nullptr || has_numbers)) {
+      problem(path, fmt::format("the plugin '{}' cannot read what the source '{}' has to say",
+                                source.extractors[i], source.plugin));
+    }
+  }
+  if (poll.source != nullptr) {
+    plan_->polls.push_back(poll);
+  }
+}
+
+void PlanBuilder::make_parsers() {
+  for (std::size_t i = 0; i < configuration().parsers.size(); ++i) {
+    const auto* parser = referenced<Parser>(configuration().parsers[i],
+                                            fmt::format("requestHandler.parsers[{}].pluginRef", i), "parser");
+    if (parser != nullptr) {
+      plan_->parsers.push_back(parser);
+    }
+  }
+  if (configuration().parsers.empty()) {
+    for (std::unique_ptr<Parser>& parser : usual_parsers()) {
+      plan_->parsers.push_back(parser.get());
+      plan_->unlisted.push_back(std::move(parser));
+    }
   }
 }
 
 bool PlanBuilder::provided(const Need& need) const {
   if (need.kind == "metrics") {
-    return std::ranges::any_of(plan_->polls,
-                               [](const Plan::Poll& poll) { return poll.extractor != nullptr; });
+    const auto finds_them = [&need](const CoreMetricsExtractor* extractor) {
+      return current_type(*extractor) == need.producer;
+    };
+    return std::ranges::any_of(plan_->polls, [&finds_them](const Plan::Poll& poll) {
+      return std::ranges::any_of(poll.extractors, finds_them);
+    });
   }
   const Plugin* producer = made(need.producer);
   return producer != nullptr && provides_.at(producer).contains(need.kind);
@@ -178,6 +260,16 @@ void PlanBuilder::collect_roles() {
   for (const auto& plugin : plan_->plugins) {
     const auto* identity = dynamic_cast<const AgentIdentity*>(plugin.get());
     plan_->identity = plan_->identity != nullptr ? plan_->identity : identity;
+    if (const auto* tokens = dynamic_cast<const TokenProducer*>(plugin.get())) {
+      plan_->media = tokens->options.media;
+    }
+    if (const auto* holder = dynamic_cast<const Holder*>(plugin.get())) {
+      if (plan_->holder != nullptr) {
+        problem("plugins", fmt::format("'{}' and '{}' both hold requests; only one plugin can",
+                                       plan_->holder->name, holder->name));
+      }
+      plan_->holder = holder;
+    }
   }
   const auto rank = [this](const Producer* producer) {
     const auto& kinds = provides_[producer];
@@ -239,13 +331,3 @@ std::shared_ptr<const Plan> least_loaded_plan() {
 }
 
 }  // namespace llmd::picker
-    if (const auto* tokens = dynamic_cast<const TokenProducer*>(plugin.get())) {
-      plan_->media = tokens->options.media;
-    }
-    if (const auto* holder = dynamic_cast<const Holder*>(plugin.get())) {
-      if (plan_->holder != nullptr) {
-        problem("plugins", fmt::format("'{}' and '{}' both hold requests; only one plugin can",
-                                       plan_->holder->name, holder->name));
-      }
-      plan_->holder = holder;
-    }

@@ -43,6 +43,7 @@ class PlanBuilder {
   };
 
   Configuration& configuration() { return plan_->configuration; }
+  const Configuration& configuration() const { return plan_->configuration; }
   void problem(std::string path, std::string message, std::string hint = {}) {
     problems_.push_back(problem_at(std::move(path), std::move(message), std::move(hint)));
   }
@@ -69,6 +70,9 @@ class PlanBuilder {
   void make_policies();
   void make_flow_policies();
   void make_sources();
+  SourceEntry usual_source() const;
+  void make_source(const SourceEntry& source);
+  void make_parsers();
   void make_producers();
   bool provided(const Need& need) const;
   void inject_profile();

@@ -49,12 +49,17 @@ class PlanBuilder::Setup final : public PluginSetup {
     if (entry != listed.end() && !builder_.under_way_.contains(plugin)) {
       return builder_.make(*entry);
     }
+    const std::string place = fmt::format("{}.{}", parameters.path(), path);
+    if (entry != listed.end()) {
+      builder_.problem(place,
+                       fmt::format("the plugins '{}' and '{}' depend on each other", entry_.name, plugin));
+      return nullptr;
+    }
     std::vector<std::string_view> all;
     for (const PluginEntry& other : listed) {
       all.push_back(other.name);
     }
-    builder_.problem(fmt::format("{}.{}", parameters.path(), path),
-                     fmt::format("a plugin has a dependency on the unregistered plugin '{}'", plugin),
+    builder_.problem(place, fmt::format("a plugin has a dependency on the unregistered plugin '{}'", plugin),
                      did_you_mean(plugin, all));
     return nullptr;
   }

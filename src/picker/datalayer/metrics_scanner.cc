@@ -35,6 +35,9 @@ bool read_labels(std::string_view& text, Labels& labels) {
     }
     auto& [name, value] = labels.emplace_back(trim(text.substr(0, equals)), "");
     text.remove_prefix(equals + 1);
+    while (text.starts_with(' ')) {
+      text.remove_prefix(1);
+    }
     if (!text.starts_with('"')) {
       const auto end = text.find_first_of(",}");
       if (end == std::string_view::npos) {
@@ -90,6 +93,18 @@ void set_if_number(float& into, std::string_view text) {
   }
 }
 
+bool has_empty_part(const MetricSpec& spec) {
+  return spec.name.empty() || std::ranges::any_of(spec.labels, [](const auto& each) {
+           return each.first.empty() || each.second.empty();
+         });
+}
+
+// Another pod's, by its label; without one nobody else's.
+bool is_foreign(const Labels& labels, std::string_view pod) {
+  const std::string_view named = label(labels, "pod");
+  return !pod.empty() && !named.empty() && named != pod;
+}
+
 MetricSpec spec(std::string_view text) {
   return MetricSpec::parse(text).value();
 }
@@ -101,11 +116,11 @@ Result<MetricSpec> MetricSpec::parse(std::string_view text) {
   text = trim(text);
   const auto brace = text.find('{');
   spec.name = trim(text.substr(0, brace));
-  if (brace != std::string_view::npos) {
-    std::string_view labels = text.substr(brace);
-    if (!read_labels(labels, spec.labels) || !trim(labels).empty()) {
-      return invalid_argument("\"{}\" is no metric selector; expected name{{label=value,…}}", text);
-    }
+  std::string_view labels = text.substr(std::min(brace, text.size()));
+  const bool is_selector = read_labels(labels, spec.labels) && trim(labels).empty() &&
+                           !has_empty_part(spec) && spec.name.find_first_of(" =,}\"") == std::string::npos;
+  if (!text.empty() && !is_selector) {
+    return invalid_argument("\"{}\" is no metric selector; expected name{{label=value,…}}", text);
   }
   return spec;
 }
@@ -126,7 +141,16 @@ const std::vector<EngineMapping>& builtin_engines() {
        .kv_usage = {spec("sglang:token_usage")},
        .cache_info = spec("sglang:cache_config_info"),
        .block_size_label = "page_size",
-       .num_blocks_label = "num_pages"},
+       .num_blocks_label = "num_pages",
+       .block_size = spec("sglang:page_size"),
+       .num_blocks = spec("sglang:num_pages")},
+      {.engine = "atom",
+       .queued = {spec("atom:requests_waiting")},
+       .running = {spec("atom:requests_running")},
+       .kv_usage = {spec("atom:kv_cache_usage_ratio")},
+       .cache_info = spec("atom:cache_config_info"),
+       .block_size_label = "block_size",
+       .num_blocks_label = "num_gpu_blocks"},
       {.engine = "trtllm-serve",
        .queued = {spec("trtllm_num_requests_waiting")},
        .running = {spec("trtllm_num_requests_running")},
@@ -209,8 +233,8 @@ void MetricsScanner::make_query() {
   }
 }
 
-EngineReport MetricsScanner::scan(std::string_view page) const {
-  Pass pass(*this);
+EngineReport MetricsScanner::scan(std::string_view page, std::string_view pod) const {
+  Pass pass(*this, pod);
   pass.feed(page);
   return pass.finish();
 }
@@ -262,7 +286,8 @@ EngineReport MetricsScanner::Pass::finish() {
 void MetricsScanner::take(const Wanted& wanted, std::string_view rest, EngineReport& report,
                           Found& found) const {
   static thread_local Labels labels;
-  if (!read_labels(rest, labels) || !has_all(labels, wanted.spec)) {
+  if (!read_labels(rest, labels) || !has_all(labels, wanted.spec) ||
+      (mapping_.of_pod && is_foreign(labels, found.pod))) {
     return;
   }
   rest = trim(rest);

@@ -3,6 +3,9 @@
 //
 // A server with several engines has several series of a name: requests are summed, cache usage is the
 // highest. Adapters are taken from the series with the greatest value, which vLLM sets to its creation time.
+//
+// An exporter of a whole machine names the pod that a series is of; those of other pods are passed over where
+// the mapping says so.
 #pragma once
 
 #include <array>
@@ -16,7 +19,8 @@
 
 namespace llmd::picker {
 
-// name{label=value,label2="value"}: a series with at least these labels. Empty text: nothing.
+// name{label=value,label2="value"}: a series with at least these labels, none of them empty. Empty text:
+// nothing.
 struct MetricSpec {
   std::string name;
   std::vector<std::pair<std::string, std::string>> labels;
@@ -37,9 +41,10 @@ struct EngineMapping {
   MetricSpec num_blocks;
   std::vector<std::pair<std::size_t, MetricSpec>> custom;  // by slot of EndpointState::custom
   float custom_scale = 1;                                  // what custom numbers are multiplied with
+  bool of_pod = false;  // series whose label "pod" names another pod are none of ours
 };
 
-// vllm, sglang, trtllm-serve, triton-tensorrt-llm, triton, llamacpp.
+// vllm, sglang, atom, trtllm-serve, triton-tensorrt-llm, triton, llamacpp.
 const std::vector<EngineMapping>& builtin_engines();
 
 class MetricsScanner {
@@ -49,8 +54,9 @@ class MetricsScanner {
   // "name[]=a&name[]=b", percent-encoded: asks an exporter for what is wanted and no more. Empty: nothing is,
   // or a name is none that can be asked for.
   const std::string& query() const { return query_; }
-  // What is not on the page stays absent. Lines that are none are passed over.
-  EngineReport scan(std::string_view page) const;
+  // What is not on the page stays absent. Lines that are none are passed over. `pod`: the endpoint's; empty:
+  // any.
+  EngineReport scan(std::string_view page, std::string_view pod = {}) const;
   // The same while the page arrives, in pieces of any size; keeps no more of it than a line.
   class Pass;
 
@@ -64,6 +70,7 @@ class MetricsScanner {
   };
   struct Found {
     double adapters_at = -1;
+    std::string_view pod = {};
   };
   void find_common_beginning();
   void make_query();
@@ -82,7 +89,9 @@ class MetricsScanner {
 
 class MetricsScanner::Pass {
  public:
-  explicit Pass(const MetricsScanner& scanner) : scanner_(scanner) {}
+  // `pod` outlives it.
+  explicit Pass(const MetricsScanner& scanner, std::string_view pod = {})
+      : scanner_(scanner), found_{.pod = pod} {}
   void feed(std::string_view bytes);
   EngineReport finish();
 

@@ -1,16 +1,18 @@
 #include "picker/datalayer/scraper.h"
 
-#include <cerrno>
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 #include <set>
-#include <system_error>
 
 #include "async/scope.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "http/client.h"
 #include "json/path.h"
-#include "net/tls.h"
+#include "net/refused.h"
+#include "net/tls_options.h"
 #include "picker/datalayer/page_share.h"
 #include "picker/datalayer/sources.h"
 #include "picker/plan.h"
@@ -39,7 +41,8 @@ bool is_same(float a, float b) {
 }
 
 bool is_empty(const EngineReport& report) {
-  return std::isnan(report.waiting) && std::isnan(report.running) && std::isnan(report.kv_usage);
+  return std::isnan(report.waiting) && std::isnan(report.running) && std::isnan(report.kv_usage) &&
+         std::ranges::all_of(report.custom, [](float value) { return std::isnan(value); });
 }
 
 bool is_same(const EngineReport& a, const EngineReport& b) {
@@ -53,32 +56,77 @@ bool is_expected(const EngineReport& report, std::int64_t leases) {
          std::abs(report.running - static_cast<float>(leases)) <= 1;
 }
 
-// Nobody listens there, by the system's own words: an Unavailable of any other cause says less.
-bool is_refused(const Error& error) {
-  return error.kind == ErrorKind::Unavailable &&
-         error.message.ends_with(std::generic_category().message(ECONNREFUSED));
+Result<std::string> read_if_named(const std::string& file) {
+  return file.empty() ? Result<std::string>() : read_file(file);
 }
 
+// Null: without TLS.
 Result<std::shared_ptr<const net::TlsClient>> trust(const PollSource::Options& options) {
   if (!options.https) {
     return nullptr;
   }
-  if (!options.ca_file.empty()) {
-    LLMD_TRY(const std::string pem, read_file(options.ca_file));
-    return net::TlsClient::from_ca_pem(pem);
+  net::TlsClientOptions tls{.ca_pem = {}, .verify = options.verify};
+  if (options.verify) {
+    LLMD_TRY(tls.ca_pem, read_if_named(options.ca_file));
   }
-  return net::TlsClient::system_trust();
+  LLMD_TRY(tls.certificate_pem, read_if_named(options.certificate_file));
+  LLMD_TRY(tls.key_pem, read_if_named(options.key_file));
+  return net::make_tls_client(tls);
 }
 
 net::Address address_of(const PollSource::Options& source, const Endpoint& endpoint) {
-  net::Address address = endpoint.metrics.port != 0 ? endpoint.metrics : endpoint.address;
-  if (source.port != 0) {
-    address.port = static_cast<std::uint16_t>(source.port);
+  if (source.port == 0) {
+    return endpoint.metrics.port != 0 ? endpoint.metrics : endpoint.address;
   }
-  return address;
+  const bool at_node = source.at_node && !endpoint.node.empty();
+  return {at_node ? endpoint.node : endpoint.address.host, static_cast<std::uint16_t>(source.port)};
+}
+
+// What one scanner has found and another has not.
+void add_found(EngineReport& into, EngineReport&& found) {
+  const auto keep = [](float& number, float value) { number = std::isnan(value) ? number : value; };
+  keep(into.waiting, found.waiting);
+  keep(into.running, found.running);
+  keep(into.kv_usage, found.kv_usage);
+  keep(into.block_tokens, found.block_tokens);
+  keep(into.blocks, found.blocks);
+  for (std::size_t i = 0; i < kCustomMetrics; ++i) {
+    keep(into.custom[i], found.custom[i]);
+  }
+  if (found.adapters) {
+    into.adapters = std::move(found.adapters);
+  }
 }
 
 }  // namespace
+
+Duration base_interval(const Plan& plan, const PollSource& source, const ScrapeOptions& options) {
+  const auto own = [&options](const PollSource& of) {
+    return std::max(of.options.interval, options.shortest_interval);
+  };
+  if (source.options.interval > Duration::zero()) {
+    return own(source);
+  }
+  if (!source.has_numbers()) {
+    return kModelsInterval;
+  }
+  Duration fastest = options.interval;
+  for (const Plan::Poll& poll : plan.polls) {
+    fastest =
+        poll.source->options.interval > Duration::zero() ? std::min(fastest, own(*poll.source)) : fastest;
+  }
+  return fastest;
+}
+
+Result<void> check_sources(const Plan& plan) {
+  for (const Plan::Poll& poll : plan.polls) {
+    if (auto usable = trust(poll.source->options); !usable) {
+      return std::unexpected(
+          std::move(usable).error().within(fmt::format("data source '{}'", poll.source->name)));
+    }
+  }
+  return {};
+}
 
 struct Scraper::State {
   State(async::EventLoop& on, const Picker& for_picker, ScrapeOptions chosen)
@@ -87,27 +135,37 @@ struct Scraper::State {
   // One source with the connections to all endpoints.
   struct Poll {
     const PollSource* source = nullptr;
-    const CoreMetricsExtractor* extractor = nullptr;
+    std::vector<const CoreMetricsExtractor*> extractors;
+    Duration interval{};
     std::unique_ptr<http::ClientPool> connections;
+  };
+  // One endpoint as one source sees it.
+  struct Target {
+    const Poll& poll;
+    EndpointPtr endpoint;
+    std::vector<const MetricsScanner*> scanners;  // of each extractor
+    std::string part;  // the target that asks for the wanted series; empty: none does
+    PageShare share;
   };
 
   void prepare();
   Task<void> watch(async::Scope& scope);
   Task<void> follow(const Poll& poll, EndpointPtr endpoint);
-  // False: the endpoint did not answer.
-  Task<Result<EngineReport>> ask(const Poll& poll, const EndpointState& endpoint, PageShare& share);
+  static Target begin(const Poll& poll, EndpointPtr endpoint);
+  http::ClientRequest request_for(const Target& target) const;
+  Task<Result<EngineReport>> ask(Target& target);
   struct Numbers {
     EngineReport report;
     std::size_t bytes = 0;  // of the page
   };
-  Task<Result<Numbers>> read_numbers(const MetricsScanner& scanner, http::BodyReader& page) const;
+  Task<Result<Numbers>> read_numbers(const Target& target, http::BodyReader& page) const;
   bool is_listed(const EndpointPtr& endpoint) const;
 
   async::EventLoop& loop;
   const Picker& picker;
   const ScrapeOptions options;
   std::vector<Poll> polls;
-  std::set<const EndpointState*> followed;
+  std::set<EndpointPtr> followed;
   Stats stats;
 };
 
@@ -122,7 +180,8 @@ void Scraper::State::prepare() {
     }
     Poll& poll = polls.emplace_back();
     poll.source = planned.source;
-    poll.extractor = planned.extractor;
+    poll.extractors = planned.extractors;
+    poll.interval = base_interval(picker.plan(), *planned.source, options);
     poll.connections =
         std::make_unique<http::ClientPool>(loop, http::ClientOptions{.tls = *tls, .max_idle_per_address = 1});
   }
@@ -134,51 +193,79 @@ bool Scraper::State::is_listed(const EndpointPtr& endpoint) const {
 }
 
 // A page is looked at as it comes and never held: it is large, and there are thousands in a second.
-Task<Result<Scraper::State::Numbers>> Scraper::State::read_numbers(const MetricsScanner& scanner,
+Task<Result<Scraper::State::Numbers>> Scraper::State::read_numbers(const Target& target,
                                                                    http::BodyReader& page) const {
-  MetricsScanner::Pass pass(scanner);
-  std::size_t size = 0;
+  std::vector<MetricsScanner::Pass> passes;
+  for (const MetricsScanner* scanner : target.scanners) {
+    passes.emplace_back(*scanner, target.endpoint->endpoint.pod);
+  }
+  Numbers numbers;
   while (true) {
     LLMD_CO_TRY(const std::string_view bytes, co_await page.next());
     if (bytes.empty()) {
-      co_return Numbers{pass.finish(), size};
+      break;
     }
-    size += bytes.size();
-    if (size > options.max_page) {
+    numbers.bytes += bytes.size();
+    if (numbers.bytes > options.max_page) {
       co_return resource_exhausted("the page has more than {} bytes", options.max_page);
     }
-    pass.feed(bytes);
+    for (MetricsScanner::Pass& pass : passes) {
+      pass.feed(bytes);
+    }
   }
+  for (std::size_t i = 0; i < passes.size(); ++i) {
+    EngineReport found = passes[i].finish();
+    if (is_empty(found)) {
+      target.poll.extractors[i]->count_empty_page(target.poll.source->options.kind);
+    }
+    add_found(numbers.report, std::move(found));
+  }
+  co_return numbers;
 }
 
-Task<Result<EngineReport>> Scraper::State::ask(const Poll& poll, const EndpointState& endpoint,
-                                               PageShare& share) {
-  const PollSource::Options& source = poll.source->options;
-  http::ClientRequest request;
-  request.address = address_of(source, endpoint.endpoint);
-  request.head.target = source.path;
-  const MetricsScanner* const scanner =
-      poll.extractor != nullptr ? &poll.extractor->scanner_for(endpoint.endpoint) : nullptr;
-  if (scanner != nullptr && share.next() == PageShare::Question::Part) {
-    request.head.target += (source.path.contains('?') ? '&' : '?') + scanner->query();
+Scraper::State::Target Scraper::State::begin(const Poll& poll, EndpointPtr endpoint) {
+  Target target{.poll = poll, .endpoint = std::move(endpoint), .scanners = {}, .part = {}, .share = {}};
+  const std::string& path = poll.source->options.path;
+  bool is_askable = !poll.extractors.empty();
+  for (const CoreMetricsExtractor* extractor : poll.extractors) {
+    const MetricsScanner& scanner = extractor->scanner_for(target.endpoint->endpoint);
+    target.scanners.push_back(&scanner);
+    is_askable = is_askable && !scanner.query().empty();
+    const char before = target.part.empty() && !path.contains('?') ? '?' : '&';
+    target.part += before + scanner.query();
   }
+  target.part = is_askable ? path + target.part : std::string();
+  return target;
+}
+
+http::ClientRequest Scraper::State::request_for(const Target& target) const {
+  const PollSource::Options& source = target.poll.source->options;
+  http::ClientRequest request;
+  request.address = address_of(source, target.endpoint->endpoint);
+  const bool is_part = !target.part.empty() && target.share.next() == PageShare::Question::Part;
+  request.head.target = is_part ? target.part : source.path;
   request.timeouts = {.connect = options.timeout,
                       .first_byte = options.timeout,
                       .idle = options.timeout,
                       .total = async::Deadline::after(options.timeout)};
-  LLMD_CO_TRY(const auto answer, co_await poll.connections->send(std::move(request)));
+  return request;
+}
+
+Task<Result<EngineReport>> Scraper::State::ask(Target& target) {
+  const EndpointState& endpoint = *target.endpoint;
+  LLMD_CO_TRY(const auto answer, co_await target.poll.connections->send(request_for(target)));
   if (answer->status() != 200) {
     co_return unavailable("status {}", answer->status());
   }
   EngineReport report;
-  if (source.kind == PollSource::Kind::Models) {
+  if (!target.poll.source->has_numbers()) {
     LLMD_CO_TRY(const std::string page, co_await http::read_all(answer->body(), options.max_page));
     endpoint.list_models(read_models(page));
-  } else if (scanner != nullptr) {
-    LLMD_CO_TRY(Numbers numbers, co_await read_numbers(*scanner, answer->body()));
+  } else if (!target.scanners.empty()) {
+    LLMD_CO_TRY(Numbers numbers, co_await read_numbers(target, answer->body()));
     report = std::move(numbers.report);
-    if (!scanner->query().empty()) {
-      share.answered(report, numbers.bytes);
+    if (!target.part.empty()) {
+      target.share.answered(report, numbers.bytes);
     }
     endpoint.report(report, std::chrono::steady_clock::now());
     picker.numbers_changed();
@@ -187,30 +274,24 @@ Task<Result<EngineReport>> Scraper::State::ask(const Poll& poll, const EndpointS
 }
 
 Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
-  const bool models = poll.source->options.kind == PollSource::Kind::Models;
-  const Duration given = poll.source->options.interval;
-  const Duration base = given > Duration::zero() ? std::max(given, options.interval)
-                        : models                 ? kModelsInterval
-                                                 : options.interval;
+  const PollSource::Options& source = poll.source->options;
+  const bool is_steady = !poll.source->has_numbers() || source.interval > Duration::zero();
   // Another port that refuses says nothing about the one that requests go to.
-  const bool tells_contact =
-      address_of(poll.source->options, endpoint->endpoint) == endpoint->endpoint.address;
-  Duration interval = base;
+  const bool tells_contact = address_of(source, endpoint->endpoint) == endpoint->endpoint.address;
+  Target target = begin(poll, endpoint);
+  Duration interval = poll.interval;
   EngineReport before;
-  PageShare share;
   bool answers = true;
   while (is_listed(endpoint)) {
     const TimePoint asked = std::chrono::steady_clock::now();
-    auto report = co_await ask(poll, *endpoint, share);
+    auto report = co_await ask(target);
     ++(report ? stats.pages : stats.failures);
     if (tells_contact) {
-      endpoint->connected(report || !is_refused(report.error()));
+      endpoint->connected(report || !net::is_refused(report.error()));
     }
     if (!report) {
-      share.failed();
+      target.share.failed();
       poll.source->count_failed_poll();
-    } else if (poll.extractor != nullptr && is_empty(*report)) {
-      poll.source->count_empty_page();
     }
     if (answers != report.has_value()) {
       answers = report.has_value();
@@ -221,9 +302,9 @@ Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
     }
     const std::int64_t leases = endpoint->running();
     const bool quiet = report && (is_expected(*report, leases) || (leases == 0 && is_same(*report, before)));
-    interval = models || given > Duration::zero() ? base
-               : quiet || !report ? std::min(interval * 2, std::max(base, options.longest_interval))
-                                  : base;
+    const bool may_wait = !is_steady && (quiet || !report);
+    interval =
+        may_wait ? std::min(interval * 2, std::max(poll.interval, options.longest_interval)) : poll.interval;
     before = report.value_or(EngineReport());
     // From question to question, but a slow endpoint gets some rest.
     const Duration took = std::chrono::steady_clock::now() - asked;
@@ -237,10 +318,10 @@ Task<void> Scraper::State::watch(async::Scope& scope) {
     const auto snapshot = picker.endpoints();
     if (snapshot->version != version) {
       version = snapshot->version;
-      std::set<const EndpointState*> listed;
+      std::set<EndpointPtr> listed;
       for (const EndpointPtr& endpoint : snapshot->endpoints) {
-        listed.insert(endpoint.get());
-        if (!followed.contains(endpoint.get())) {
+        listed.insert(endpoint);
+        if (!followed.contains(endpoint)) {
           for (const Poll& poll : polls) {
             scope.spawn("scrape", follow(poll, endpoint));
           }

@@ -9,6 +9,9 @@
 // line is logged when that begins and when it ends. Where numbers come from the address that requests go to,
 // one that refuses connections is known as such (EndpointState::unreachable) until it does no longer.
 //
+// Every source has its own connections, certificates and times, and asks every endpoint in a task of its own:
+// one that is slow keeps nobody waiting.
+//
 // One loop. The picker outlives it.
 #pragma once
 
@@ -19,12 +22,23 @@
 
 namespace llmd::picker {
 
+class PollSource;
+struct Plan;
+
 struct ScrapeOptions {
   Duration interval = std::chrono::milliseconds(50);
+  Duration shortest_interval = std::chrono::milliseconds(50);  // that a source may have of its own
   Duration longest_interval = std::chrono::milliseconds(150);
   Duration timeout = std::chrono::seconds(1);
   std::size_t max_page = std::size_t{8} << 20;
 };
+
+// How often endpoints are asked at least while their numbers change: a source with an interval of its own
+// goes by that, however short the others' are; one without goes as fast as the fastest.
+Duration base_interval(const Plan& plan, const PollSource& source, const ScrapeOptions& options);
+
+// The certificates that sources name can be read; where not, the error names source and file.
+Result<void> check_sources(const Plan& plan);
 
 class Scraper {
  public:

@@ -3,11 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "picker/metrics/page.h"
 
 namespace llmd::picker {
 namespace {
+
+// By kind.
+constexpr std::string_view kSourceTypes[] = {"metrics-data-source", "multicluster-metrics-data-source",
+                                             "models-data-source", "dcgm-data-source"};
+constexpr std::string_view kPrefixes[] = {"llm_d_epp_", "llm_d_inference_scheduler_"};
 
 void read_poll_options(PluginSetup& setup, PollSource::Options& options) {
   Parameters& parameters = setup.parameters;
@@ -21,6 +27,11 @@ void read_poll_options(PluginSetup& setup, PollSource::Options& options) {
   parameters.read("clientCertPath", options.certificate_file);
   parameters.read("clientKeyPath", options.key_file);
   parameters.read("interval", options.interval);
+  if (options.certificate_file.empty() != options.key_file.empty()) {
+    const bool no_key = options.key_file.empty();
+    parameters.reject(no_key ? "clientKeyPath" : "clientCertPath",
+                      "a certificate and its key are given together");
+  }
   options.https = scheme == 1;
   options.verify = !insecure;
   if (options.port < 0 || options.port > 65535) {
@@ -33,6 +44,9 @@ void read_poll_options(PluginSetup& setup, PollSource::Options& options) {
 
 Result<std::unique_ptr<Plugin>> make(PluginSetup& setup, PollSource::Options options) {
   read_poll_options(setup, options);
+  if (options.kind == PollSource::Kind::Clusters) {
+    options.port = 0;  // said by the endpoints
+  }
   return std::make_unique<PollSource>(std::move(options));
 }
 
@@ -64,11 +78,61 @@ EngineMapping read_engine(Parameters& from) {
   read_specs(from, "kvUsageSpec", mapping.kv_usage);
   read_spec(from, "loraSpec", mapping.lora);
   read_spec(from, "cacheInfoSpec", mapping.cache_info);
+  mapping.block_size_label = "block_size";
+  mapping.num_blocks_label = "num_gpu_blocks";
   from.read("cacheBlockSizeLabelName", mapping.block_size_label);
   from.read("cacheNumBlocksLabelName", mapping.num_blocks_label);
   read_spec(from, "cacheBlockSizeSpec", mapping.block_size);
   read_spec(from, "cacheNumBlocksSpec", mapping.num_blocks);
   return mapping;
+}
+
+using CustomMetrics = std::vector<std::pair<std::size_t, MetricSpec>>;
+
+// Scalars that become attributes of endpoints.
+CustomMetrics read_custom(PluginSetup& setup, Parameters& from) {
+  CustomMetrics custom;
+  std::set<std::string> names;
+  for (Parameters* item : from.objects("customMetrics")) {
+    std::string attribute;
+    item->read("attributeKey", attribute);
+    MetricSpec spec;
+    read_spec(*item, "metricSpec", spec);
+    if (attribute.empty()) {
+      item->reject("attributeKey", "is required");
+    } else if (!names.insert(attribute).second) {
+      item->reject("attributeKey", fmt::format("'{}' is given twice", attribute));
+    } else if (!item->has("metricSpec")) {
+      item->reject("metricSpec", "is required");
+    } else {
+      custom.emplace_back(setup.custom_metric(attribute), std::move(spec));
+    }
+  }
+  return custom;
+}
+
+// The usual engines, and those of the document in place of ones of the same name.
+std::vector<EngineMapping> read_engines(PluginSetup& setup) {
+  std::vector<EngineMapping> engines = builtin_engines();
+  std::set<std::string> given;
+  for (Parameters* item : setup.parameters.objects("engineConfigs")) {
+    EngineMapping mapping = read_engine(*item);
+    mapping.custom = read_custom(setup, *item);
+    if (!given.insert(mapping.engine).second) {
+      item->reject("name", fmt::format("'{}' is given twice", mapping.engine));
+    }
+    const auto same = std::ranges::find(engines, mapping.engine, &EngineMapping::engine);
+    if (same != engines.end()) {
+      *same = std::move(mapping);
+    } else {
+      engines.push_back(std::move(mapping));
+    }
+  }
+  const CustomMetrics of_all = read_custom(setup, setup.parameters);
+  for (EngineMapping& engine : engines) {
+    engine.custom.insert(engine.custom.end(), of_all.begin(), of_all.end());
+  }
+  return engines;
 }
 
 }  // namespace
@@ -80,14 +144,31 @@ const MetricsScanner* CoreMetricsExtractor::find(std::string_view engine) const 
 
 void PollSource::write(Page& page) const {
   const auto failed = static_cast<double>(failed_polls_.load(std::memory_order_relaxed));
-  const auto empty = static_cast<double>(empty_pages_.load(std::memory_order_relaxed));
-  for (const std::string_view prefix : {"llm_d_epp_", "llm_d_inference_scheduler_"}) {
+  for (const std::string_view prefix : kPrefixes) {
     page.counter(fmt::format("{}datalayer_poll_errors_total", prefix), "Endpoints that did not answer.",
                  {{"source_type", type}}, failed);
-    if (options.kind == Kind::Metrics) {
-      page.counter(fmt::format("{}datalayer_extract_errors_total", prefix),
-                   "Pages without any number that is wanted.",
-                   {{"source_type", type}, {"extractor_type", "core-metrics-extractor"}}, empty);
+  }
+}
+
+void CoreMetricsExtractor::serve(PollSource::Kind source) {
+  serves_[static_cast<std::size_t>(source)] = true;
+}
+
+void CoreMetricsExtractor::count_empty_page(PollSource::Kind source) const {
+  empty_pages_[static_cast<std::size_t>(source)].fetch_add(1, std::memory_order_relaxed);
+}
+
+void CoreMetricsExtractor::write(Page& page) const {
+  const std::string_view now =
+      type == "model-server-protocol-metrics" ? "core-metrics-extractor" : std::string_view(type);
+  for (std::size_t kind = 0; kind < serves_.size(); ++kind) {
+    for (const std::string_view prefix : kPrefixes) {
+      if (serves_[kind]) {
+        page.counter(fmt::format("{}datalayer_extract_errors_total", prefix),
+                     "Pages without any number that is wanted.",
+                     {{"source_type", kSourceTypes[kind]}, {"extractor_type", now}},
+                     static_cast<double>(empty_pages_[kind].load(std::memory_order_relaxed)));
+      }
     }
   }
 }
@@ -107,13 +188,18 @@ Result<std::unique_ptr<Plugin>> make_metrics_source(PluginSetup& setup) {
   return make(setup, {});
 }
 
+Result<std::unique_ptr<Plugin>> make_multicluster_source(PluginSetup& setup) {
+  return make(setup, {.kind = PollSource::Kind::Clusters, .https = true, .verify = true});
+}
+
 Result<std::unique_ptr<Plugin>> make_models_source(PluginSetup& setup) {
   return make(setup, {.kind = PollSource::Kind::Models, .path = "/v1/models"});
 }
 
 Result<std::unique_ptr<Plugin>> make_dcgm_source(PluginSetup& setup) {
-  setup.parameters.accept({"useNodeAddress"});
-  return make(setup, {.kind = PollSource::Kind::Dcgm, .port = 9400});
+  PollSource::Options options{.kind = PollSource::Kind::Dcgm, .port = 9400};
+  setup.parameters.read("useNodeAddress", options.at_node);
+  return make(setup, std::move(options));
 }
 
 Result<std::unique_ptr<Plugin>> make_core_metrics_extractor(PluginSetup& setup) {
@@ -125,30 +211,7 @@ Result<std::unique_ptr<Plugin>> make_core_metrics_extractor(PluginSetup& setup) 
   if (!label.empty()) {
     labels.assign(1, label);
   }
-  std::vector<EngineMapping> engines = builtin_engines();
-  for (Parameters* item : setup.parameters.objects("engineConfigs")) {
-    EngineMapping mapping = read_engine(*item);
-    const auto same = std::ranges::find(engines, mapping.engine, &EngineMapping::engine);
-    if (same != engines.end()) {
-      *same = std::move(mapping);
-    } else {
-      engines.push_back(std::move(mapping));
-    }
-  }
-  for (Parameters* item : setup.parameters.objects("customMetrics")) {
-    std::string attribute;
-    item->read("attributeKey", attribute);
-    MetricSpec spec;
-    read_spec(*item, "metricSpec", spec);
-    if (attribute.empty()) {
-      item->reject("attributeKey", "is required");
-      continue;
-    }
-    const std::size_t slot = setup.custom_metric(attribute);
-    for (EngineMapping& engine : engines) {
-      engine.custom.emplace_back(slot, spec);
-    }
-  }
+  std::vector<EngineMapping> engines = read_engines(setup);
   if (std::ranges::find(engines, fallback, &EngineMapping::engine) == engines.end()) {
     setup.parameters.reject("defaultEngine", fmt::format("there is no engine '{}'", fallback));
   }
@@ -160,11 +223,11 @@ Result<std::unique_ptr<Plugin>> make_core_metrics_extractor(PluginSetup& setup) 
 }
 
 Result<std::unique_ptr<Plugin>> make_dcgm_extractor(PluginSetup& setup) {
-  setup.parameters.accept_all();
   EngineMapping mapping{.engine = "dcgm"};
   LLMD_TRY(const MetricSpec utilization, MetricSpec::parse("DCGM_FI_DEV_GPU_UTIL"));
   mapping.custom = {{setup.custom_metric("GPUUtilization"), utilization}};
   mapping.custom_scale = 0.01F;  // it counts in percent
+  mapping.of_pod = true;
   std::vector<MetricsScanner> scanners;
   scanners.emplace_back(std::move(mapping));
   return std::make_unique<CoreMetricsExtractor>(std::vector<std::string>(), "dcgm", std::move(scanners));
@@ -181,9 +244,18 @@ Result<std::unique_ptr<Plugin>> make_file_discovery(PluginSetup& setup) {
   return std::make_unique<FileDiscovery>(std::move(path), watch);
 }
 
-Result<std::unique_ptr<Plugin>> make_notification_source(PluginSetup& setup) {
-  setup.parameters.accept({"group", "version", "kind"});
-  return std::make_unique<Plugin>();
+Result<std::unique_ptr<Plugin>> make_kubernetes_source(PluginSetup& setup) {
+  std::string group;
+  std::string version;
+  std::string kind;
+  setup.parameters.read("group", group);
+  setup.parameters.read("version", version);
+  setup.parameters.read("kind", kind);
+  return std::make_unique<NotificationSource>(fmt::format("{}/{}/{}", group, version, kind));
+}
+
+Result<std::unique_ptr<Plugin>> make_endpoint_source(PluginSetup&) {
+  return std::make_unique<NotificationSource>("");
 }
 
 Result<std::unique_ptr<Plugin>> make_passive_extractor(PluginSetup& setup) {

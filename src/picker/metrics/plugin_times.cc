@@ -51,40 +51,13 @@ PluginTimes::PluginTimes(const Plan& plan) {
   for (const Point point : {Point::PreRequest, Point::ResponseReceived, Point::ResponseStreaming}) {
     each(point, plan.hooks);
   }
-  add_parsers(plan);
+  parsers_ = plan.parsers;
   each(Point::RequestParsing, parsers_);
   each(Point::ResponseParsing, parsers_);
 }
 
-void PluginTimes::add_parsers(const Plan& plan) {
-  for (const std::string& name : plan.configuration.parsers) {
-    if (const Plugin* parser = plan.find(name)) {
-      parsers_.push_back(parser);
-    }
-  }
-  if (!parsers_.empty()) {
-    return;
-  }
-  for (const std::string_view type : kUsualParsers) {
-    auto& parser = usual_parsers_.emplace_back(std::make_unique<Plugin>());
-    parser->name = type;
-    parser->type = type;
-    parsers_.push_back(parser.get());
-  }
-}
-
-const Plugin* PluginTimes::parser_of(std::string_view path) const {
-  const auto claims = [path](const Plugin* parser) { return parser_claims(parser->type, path); };
-  const auto found = std::ranges::find_if(parsers_, claims);
-  if (found != parsers_.end()) {
-    return *found;
-  }
-  const auto rest = std::ranges::find(parsers_, "passthrough-parser", &Plugin::type);
-  return rest != parsers_.end() ? *rest : nullptr;
-}
-
 void PluginTimes::parsed(Point point, std::string_view path, Duration took, std::uint64_t weight) const {
-  if (const Plugin* parser = parser_of(path)) {
+  if (const Parser* parser = parser_for(parsers_, path)) {
     add(point, *parser, took, weight);
   }
 }

@@ -13,6 +13,7 @@
 
 namespace llmd::picker {
 
+class Parser;
 class Plugin;
 struct Plan;
 
@@ -49,11 +50,8 @@ class PluginTimes {
 
  private:
   struct Slot;
-  void add_parsers(const Plan& plan);
-  const Plugin* parser_of(std::string_view path) const;
   std::vector<std::unique_ptr<Slot>> slots_;
-  std::vector<const Plugin*> parsers_;
-  std::vector<std::unique_ptr<Plugin>> usual_parsers_;  // where the configuration lists none
+  std::vector<const Parser*> parsers_;
 };
 
 // Measures the plugins that run one after another; does nothing when the decision is not to be measured.

@@ -15,10 +15,13 @@ class Topology final : public Plugin {
                                              "topology.kubernetes.io/zone", "topology.kubernetes.io/region"};
 };
 
-// The labels of the named extractor, or the usual ones.
+// The labels of the named extractor, of the one that has no other name, or the usual ones.
 std::array<std::string, kLevels> labels_of(PluginSetup& setup) {
   std::string producer;
   setup.parameters.read("topologyProducerName", producer);
+  if (producer.empty() && setup.is_listed("topology-extractor")) {
+    producer = "topology-extractor";
+  }
   if (!producer.empty()) {
     if (const auto* topology =
             dynamic_cast<const Topology*>(setup.reference("topologyProducerName", producer))) {
@@ -35,9 +38,8 @@ class Nearness {
   // 0: same host; kLevels: nothing in common.
   std::size_t distance(const Endpoint& a, const Endpoint& b) const {
     for (std::size_t level = 0; level < kLevels; ++level) {
-      const std::string* here = a.label(labels_[level]);
-      const std::string* there = b.label(labels_[level]);
-      if (here != nullptr && there != nullptr && !here->empty() && *here == *there) {
+      const std::string_view here = place(a, level);
+      if (!here.empty() && here == place(b, level)) {
         return level;
       }
     }
@@ -45,6 +47,15 @@ class Nearness {
   }
 
  private:
+  // Without the label of a host, the name that the pod has given itself counts.
+  std::string_view place(const Endpoint& endpoint, std::size_t level) const {
+    const std::string* label = endpoint.label(labels_[level]);
+    if (label != nullptr && !label->empty()) {
+      return *label;
+    }
+    return level == 0 ? std::string_view(endpoint.hostname) : std::string_view();
+  }
+
   const std::array<std::string, kLevels> labels_;
 };
 
@@ -91,7 +102,9 @@ Result<std::unique_ptr<Plugin>> make_topology_extractor(PluginSetup& setup) {
   auto topology = std::make_unique<Topology>();
   constexpr std::string_view kNames[kLevels] = {"hostname", "rack", "zone", "region"};
   for (std::size_t level = 0; level < kLevels; ++level) {
-    setup.parameters.read(kNames[level], topology->labels[level]);
+    std::string label;
+    setup.parameters.read(kNames[level], label);
+    topology->labels[level] = label.empty() ? topology->labels[level] : label;
   }
   return topology;
 }
