@@ -156,7 +156,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   RequestSpans spans_;
 
-  std::vector<std::uint32_t> tokens_;  // when an engine was asked for them
+  Renderer::Rendered rendered_;  // when an engine was asked
+  std::vector<kvcache::PlacedItem> placed_media_;
   std::vector<openai::MediaItem> media_;
 
   // The decision. Rules stay as they were when the pool was chosen.

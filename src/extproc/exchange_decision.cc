@@ -102,7 +102,8 @@ picker::Request Exchange::describe() {
   request.prompt_units = scan_.prompt_units();
   request.estimated_tokens = openai::estimated_tokens(scan_, media_);
   request.cache_salt = scan_.cache_salt() ? std::string_view(*scan_.cache_salt()) : std::string_view();
-  request.tokens = tokens_;
+  request.tokens = rendered_.tokens;
+  request.placed_media = placed_media_;
   request.max_tokens = scan_.max_tokens().value_or(0);
   request.multimodal = scan_.multimodal();
   request.media = media_;

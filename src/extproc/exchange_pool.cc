@@ -70,13 +70,16 @@ Task<void> Exchange::render(std::shared_ptr<Exchange> self) {
     co_return;
   }
   trace::Span span = self->spans_.begin_rendering(self->path());
-  auto tokens = co_await renderer->render(self->path(), self->body_.joined(), self->scan_.multimodal());
-  if (tokens) {
-    self->tokens_ = std::move(*tokens);
+  const std::string context = span.sampled() ? trace::format_traceparent(span.context()) : std::string();
+  auto rendered =
+      co_await renderer->render(self->path(), self->body_.joined(), self->scan_.multimodal(), context);
+  if (rendered) {
+    self->rendered_ = std::move(*rendered);
+    self->placed_media_ = self->rendered_.placed();
   } else {
-    span.fail(tokens.error().text());
+    span.fail(rendered.error().text());
     self->shared_.metrics.unrendered.add();
-    log::debug("a request was not rendered", {{"problem", tokens.error().text()}});
+    log::debug("a request was not rendered", {{"problem", rendered.error().text()}});
   }
 }
 

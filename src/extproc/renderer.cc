@@ -1,7 +1,10 @@
 #include "extproc/renderer.h"
 
+#include <algorithm>
+
 #include "json/path.h"
 #include "openai/request_scan.h"
+#include "trace/context.h"
 
 namespace llmd::extproc {
 namespace {
@@ -33,6 +36,39 @@ Result<void> append_tokens(const json::Value& rendered, std::vector<std::uint32_
   return {};
 }
 
+// {mm_hashes: {image: [id, …]}, mm_placeholders: {image: [{offset, length}, …]}}. What does not fit together
+// is left out: then its blocks are looked for as if they were text, and not found.
+void append_media(const json::Value& rendered, std::size_t tokens_before,
+                  std::vector<Renderer::Rendered::Place>& media) {
+  const json::Value* hashes = json::find(rendered, "features.mm_hashes");
+  const json::Object* by_modality = hashes != nullptr ? hashes->if_object() : nullptr;
+  if (by_modality == nullptr) {
+    return;
+  }
+  for (const auto& [modality, listed] : *by_modality) {
+    const json::Array* ids = listed.if_array();
+    const json::Array* places =
+        json::array_at(rendered, fmt::format("features.mm_placeholders.{}", std::string_view(modality)));
+    for (std::size_t i = 0; ids != nullptr && places != nullptr && i < std::min(ids->size(), places->size());
+         ++i) {
+      const auto offset = json::int_at((*places)[i], "offset");
+      const auto length = json::int_at((*places)[i], "length");
+      if ((*ids)[i].is_string() && offset && length && *offset >= 0 && *length > 0) {
+        media.push_back({std::string(std::string_view((*ids)[i].get_string())),
+                         static_cast<std::uint64_t>(*offset) + tokens_before,
+                         static_cast<std::uint64_t>(*length)});
+      }
+    }
+  }
+}
+
+Result<void> append(const json::Value& rendered, Renderer::Rendered& all) {
+  const std::size_t before = all.tokens.size();
+  LLMD_TRY_VOID(append_tokens(rendered, all.tokens));
+  append_media(rendered, before, all.media);
+  return {};
+}
+
 }  // namespace
 
 Renderer::Renderer(async::EventLoop& loop, picker::TokenProducer::Options options)
@@ -42,21 +78,29 @@ bool Renderer::renders(std::string_view path) {
   return !render_path(path).empty();
 }
 
-Result<std::vector<std::uint32_t>> Renderer::tokens_of(std::string_view answer) {
-  LLMD_TRY(const json::Value rendered, json::parse(answer));
-  std::vector<std::uint32_t> tokens;
-  if (!rendered.is_array()) {
-    LLMD_TRY_VOID(append_tokens(rendered, tokens));
-    return tokens;
+std::vector<kvcache::PlacedItem> Renderer::Rendered::placed() const {
+  std::vector<kvcache::PlacedItem> items;
+  for (const Place& place : media) {
+    items.push_back({.id = place.id, .offset = place.offset, .length = place.length});
   }
-  for (const json::Value& one : rendered.get_array()) {
-    LLMD_TRY_VOID(append_tokens(one, tokens));
-  }
-  return tokens;
+  return items;
 }
 
-Task<Result<std::vector<std::uint32_t>>> Renderer::render(std::string_view path, std::string_view body,
-                                                          bool media) {
+Result<Renderer::Rendered> Renderer::read(std::string_view answer) {
+  LLMD_TRY(const json::Value rendered, json::parse(answer));
+  Rendered all;
+  if (!rendered.is_array()) {
+    LLMD_TRY_VOID(append(rendered, all));
+    return all;
+  }
+  for (const json::Value& one : rendered.get_array()) {
+    LLMD_TRY_VOID(append(one, all));
+  }
+  return all;
+}
+
+Task<Result<Renderer::Rendered>> Renderer::render(std::string_view path, std::string_view body, bool media,
+                                                  std::string_view traceparent) {
   openai::RequestScan scan;
   scan.feed(body);
   if (!scan.finish() || !scan.model_position()) {
@@ -71,6 +115,9 @@ Task<Result<std::vector<std::uint32_t>>> Renderer::render(std::string_view path,
   request.address = options_.server;
   request.head = {.method = "POST", .target = std::string(render_path(path)), .headers = {}};
   request.head.headers.add("Content-Type", "application/json");
+  if (!traceparent.empty()) {
+    request.head.headers.add(std::string(trace::kTraceparent), std::string(traceparent));
+  }
   request.content = content;
   request.timeouts = {
       .connect = timeout, .first_byte = timeout, .idle = timeout, .total = async::Deadline::after(timeout)};
@@ -78,7 +125,7 @@ Task<Result<std::vector<std::uint32_t>>> Renderer::render(std::string_view path,
   if (answer.status / 100 != 2) {
     co_return unavailable("status {}: {}", answer.status, answer.body.substr(0, kMostOfMistake));
   }
-  co_return tokens_of(answer.body);
+  co_return read(answer.body);
 }
 
 }  // namespace llmd::extproc

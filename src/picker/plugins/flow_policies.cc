@@ -104,7 +104,7 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
         best_score = score;
       }
     }
-    Waits& waited = waits_[best->first];
+    Waits& waited = waits_[std::string(remembered(best->first).view())];
     waited.seconds += wait(best->second, now);
     ++waited.requests;
     return best;
@@ -160,8 +160,15 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
     return options_.half_life > 0 ? service.tokens * std::exp2(-seconds / options_.half_life)
                                   : service.tokens;
   }
-  double service(const std::string& id, TimePoint now) const {
-    const auto known = programs_.find(id);
+  // Decisions remember the beginning of long ids only.
+  using ProgramId = decltype(Decision::Memory::fairness_id);
+  static ProgramId remembered(std::string_view id) {
+    ProgramId beginning;
+    beginning = id;
+    return beginning;
+  }
+  double service(std::string_view id, TimePoint now) const {
+    const auto known = programs_.find(remembered(id).view());
     return known == programs_.end() ? 0 : decayed(known->second, now);
   }
   void sweep(TimePoint now) const {

@@ -19,8 +19,7 @@ struct Hours final : Clock {
 
 std::string program_aware(std::string_view parameters) {
   return "featureGates: [flowControl]\nplugins: [{name: fair, type: program-aware-fairness, parameters: " +
-         std::string(parameters) +
-         "}]\nflowControl: {defaultPriorityBand: {fairnessPolicyRef: fair}}\n";
+         std::string(parameters) + "}]\nflowControl: {defaultPriorityBand: {fairnessPolicyRef: fair}}\n";
 }
 
 // Programs that wait, and what they got.
@@ -87,6 +86,16 @@ TEST(ProgramAware, WaitingCountsAsMuchAsItsWeightSays) {
   }
 }
 
+TEST(ProgramAware, LongNamesAreKnownByTheirBeginning) {
+  Programs programs;
+  const std::string a = "a" + std::string(200, 'x');
+  const std::string b = "b" + std::string(200, 'x');
+  programs.waits(a, seconds(1));
+  programs.waits(b, seconds(1));
+  programs.served(a, 100, 0);
+  EXPECT_EQ(programs.next(), b);
+}
+
 TEST(ProgramAware, OnlyDifferencesCount) {
   // Both have got much, one a little more: that is all the difference there is, as if it were everything.
   Programs programs;
@@ -131,11 +140,10 @@ TEST(ProgramAware, IdleProgramsAreForgottenAndNamesStayPrivate) {
     const char* parameters;
     std::int64_t left;
   };
-  for (const Row& row :
-       {Row{"{evictionTtlSeconds: 100, evictionSweepSeconds: 10}", 1},
-        Row{"{evictionTtlSeconds: 1000, evictionSweepSeconds: 10}", 2},
-        Row{"{evictionTtlSeconds: 100, evictionSweepSeconds: 10000}", 2},
-        Row{"{evictionTtlSeconds: 0, evictionSweepSeconds: 10}", 2}}) {
+  for (const Row& row : {Row{"{evictionTtlSeconds: 100, evictionSweepSeconds: 10}", 1},
+                         Row{"{evictionTtlSeconds: 1000, evictionSweepSeconds: 10}", 2},
+                         Row{"{evictionTtlSeconds: 100, evictionSweepSeconds: 10000}", 2},
+                         Row{"{evictionTtlSeconds: 0, evictionSweepSeconds: 10}", 2}}) {
     Programs programs(row.parameters);
     programs.served("secret-a", 1, 0);
     programs.clock.at += seconds(200);
