@@ -82,6 +82,73 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"plugins: []\ndataLayer: {crossReplicaSyncerPluginRef: x}\n",
                 "no plugin that synchronises"}));
 
+INSTANTIATE_TEST_SUITE_P(
+    Structure, WrongConfigurations,
+    testing::Values(
+        Mistake{"plugins: [", "x.yaml:"},
+        Mistake{"- type: queue-scorer\n", "expected one EndpointPickerConfig"},
+        Mistake{"plugins: []\n---\nplugins: []\n", "expected one EndpointPickerConfig"},
+        Mistake{"plugins: {type: queue-scorer}\n", "plugins: expected a list, got an object"},
+        Mistake{"plugins: [queue-scorer]\n", "plugins: expected a list of objects"},
+        Mistake{"Plugins: []\n", "Plugins: unknown field (did you mean 'plugins'?)"},
+        Mistake{"plugins: [{Type: queue-scorer}]\n", "x.yaml:1:11: plugins[0].type: is missing"},
+        Mistake{"plugins: [{type: queue-scorer, parameter: {}}]\n", "did you mean 'parameters'?"},
+        Mistake{"plugins: [{type: load-aware-scorer, parameters: [1]}]\n",
+                "plugins[0].parameters: expected an object"},
+        Mistake{"plugins: []\napiVersion: llm-d.ai/v1alpha1\nkind: EndpointPicker\n",
+                "no kind \"EndpointPicker\" is registered for version \"llm-d.ai/v1alpha1\""},
+        Mistake{"featureGates: ['flowControl =true']\nplugins: []\n",
+                "feature gate 'flowControl ' is unknown"},
+        Mistake{"featureGates: flowControl\nplugins: []\n", "featureGates: expected a list of strings"},
+        Mistake{"plugins: []\nschedulingProfiles: [{plugins: []}]\n", "is missing a name"},
+        Mistake{"plugins: []\nschedulingProfiles: [{name: a, plugins: [{weight: 2}]}]\n",
+                "schedulingProfiles[0].plugins[0].pluginRef: is missing"},
+        Mistake{"plugins: [{type: queue-scorer}]\nschedulingProfiles: [{name: a, plugins: [{pluginRef: "
+                "queue-scorer, weight: heavy}]}]\n",
+                "weight: expected a number, got a string"},
+        Mistake{"plugins: [{type: latency-slo-admiter}]\n", "did you mean 'latency-slo-admitter'?"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    References, WrongConfigurations,
+    testing::Values(
+        Mistake{"plugins: [{type: queue-scorer}]\nsaturationDetector: {pluginRef: queue-scorer}\n",
+                "the plugin 'queue-scorer' is no saturation detector"},
+        Mistake{"plugins: []\nparser: {pluginRef: mine}\n",
+                "requestHandler.parsers[0].pluginRef: the plugin 'mine' is not defined"},
+        Mistake{"plugins: [{type: queue-scorer}]\nrequestHandler: {parsers: [{pluginRef: openai-parser}, "
+                "{pluginRef: queue-scorer}]}\n",
+                "x.yaml:2:57: requestHandler.parsers[1].pluginRef: the plugin 'queue-scorer' is no parser"},
+        Mistake{"plugins: []\nrequestHandler: {parsers: [{pluginRef: openia-parser}]}\n",
+                "the plugin 'openia-parser' is not defined"},
+        Mistake{"plugins: []\ndataLayer: {sources: [{pluginRef: mine}]}\n",
+                "dataLayer.sources[0].pluginRef: the plugin 'mine' is not defined"},
+        Mistake{"plugins: [{type: queue-scorer}]\ndataLayer: {sources: [{pluginRef: queue-scorer}]}\n",
+                "the plugin 'queue-scorer' is no data source"},
+        Mistake{
+            "plugins: []\ndataLayer: {sources: [{pluginRef: metrics-data-source, extractors: [{pluginRef: "
+            "mine}]}]}\n",
+            "dataLayer.sources[0].extractors[0].pluginRef: the plugin 'mine' is not defined"},
+        Mistake{"plugins: [{type: queue-scorer}]\ndataLayer: {sources: [{pluginRef: metrics-data-source, "
+                "extractors: [{pluginRef: queue-scorer}]}]}\n",
+                "the plugin 'queue-scorer' is no extractor"},
+        Mistake{"plugins: []\ndataLayer: {discovery: {pluginRef: mine}}\n",
+                "dataLayer.discovery.pluginRef: the plugin 'mine' is not defined"},
+        Mistake{"plugins: [{type: queue-scorer}]\ndataLayer: {discovery: {pluginRef: queue-scorer}}\n",
+                "the plugin 'queue-scorer' is no endpoint discovery"},
+        Mistake{"plugins: [{type: file-discovery}]\n", "plugins[0].parameters.path: is required"},
+        Mistake{"plugins: [{type: queue-scorer}, {type: disagg-profile-handler, parameters: {deciders: "
+                "{prefill: queue-scorer}}}]\nschedulingProfiles: [{name: prefill}, {name: decode}]\n",
+                "queue-scorer"},
+        Mistake{"plugins: [{type: decision-tree-filter, name: a, parameters: {current: b}}, {type: "
+                "decision-tree-filter, name: b, parameters: {current: a}}]\n",
+                "the plugins 'b' and 'a' depend on each other"},
+        Mistake{"plugins: [{type: decision-tree-filter, name: a, parameters: {current: a}}]\n",
+                "the plugins 'a' and 'a' depend on each other"},
+        Mistake{
+            "plugins: [{type: prefix-cache-scorer, parameters: {prefixMatchInfoProducerName: q}}, {name: q, "
+            "type: queue-scorer}]\n",
+            "no default producer found for missing data key prefix/q, consumed by prefix-cache-scorer"}));
+
 TEST(ConfigTest, UnknownParametersAreWarningsInTheOlderGroupAndErrorsInACheck) {
   const std::string text =
       std::string(kOlder) + "plugins:\n- type: load-aware-scorer\n  parameters: {treshold: 3}\n";
