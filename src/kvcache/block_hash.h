@@ -26,7 +26,8 @@ using TokenId = std::uint32_t;
 //
 //   unit     = AES or XXH3 of 64 bytes of prompt text (unit_hash.h)  made while the body arrives
 //   h0       = XXH64(model, then the cache salt)                     may be known last
-//   digest_i = the unit's hash; of blocks of several units XXH3(their hashes, little-endian)
+//   digest_i = the unit's hash; of blocks of four fold((u1 ^ C) * (u2 ^ D)) + fold((u3 ^ E) * (u4 ^ F)); of
+//              blocks of another number XXH3(their hashes, little-endian)
 //   h_i      = fold((digest_i ^ A) * (h_(i-1) ^ B))                  128-bit product, its halves xor-ed
 //
 // Prompts are hashed in tens of thousands of small pieces, and each link of the chain waits for the one

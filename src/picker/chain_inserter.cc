@@ -1,5 +1,6 @@
 #include "picker/chain_inserter.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace llmd::picker {
@@ -51,13 +52,16 @@ void ChainInserter::flush() {
 }
 
 void ChainInserter::wait_for_work(std::unique_lock<std::mutex>& lock) {
-  // After work there is mostly more: then nobody needs to wake this thread, which costs as much as a
-  // decision.
-  arrived_.wait_for(lock, kNap, [this] { return stopping_ || (flushing_ > 0 && count_ > 0); });
+  // While chains come quickly, nobody needs to wake this thread, which costs as much as a decision.
+  if (come_quickly_) {
+    arrived_.wait_for(lock, kNap, [this] { return stopping_ || (flushing_ > 0 && count_ > 0); });
+  }
   if (count_ == 0 && !stopping_) {
+    const auto before = std::chrono::steady_clock::now();
     asleep_ = true;
     arrived_.wait(lock, [this] { return stopping_ || count_ > 0; });
     asleep_ = false;
+    come_quickly_ = std::chrono::steady_clock::now() - before < kNap;
   }
 }
 
@@ -70,13 +74,18 @@ void ChainInserter::run() {
     if (stopping_) {
       return;
     }
-    // It stays in its place, where nobody touches it, until it is written.
-    const Job& job = ring_[first_];
+    // They stay in their places, where nobody touches them, until they are written.
+    const std::size_t begin = first_;
+    const std::size_t count = std::min(count_, kTogether);
     lock.unlock();
-    index_.insert(job.endpoint, job.chain);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Job& job = ring_[(begin + i) % kMost];
+      index_.insert(job.endpoint, job.chain);
+    }
     lock.lock();
-    first_ = (first_ + 1) % kMost;
-    if (--count_ == 0) {
+    first_ = (begin + count) % kMost;
+    count_ -= count;
+    if (count_ == 0) {
       idle_.notify_all();
     }
   }

@@ -3,7 +3,7 @@
 // prediction and nothing else. Any thread.
 //
 // A chain that comes alone is written at once; one that comes right after others waits up to kNap with those
-// that follow, because waking a thread costs as much as a decision.
+// that follow, because waking a thread costs as much as a decision, and so does being interrupted by one.
 #pragma once
 
 #include <atomic>
@@ -21,9 +21,11 @@ namespace llmd::picker {
 class ChainInserter {
  public:
   static constexpr std::size_t kMost = 1024;
+  // So many at a time are written without asking for the lock, which decisions need, in between.
+  static constexpr std::size_t kTogether = 32;
   // Chains up to this length are written at once.
   static constexpr std::size_t kShort = 16;
-  static constexpr std::chrono::microseconds kNap{500};
+  static constexpr std::chrono::microseconds kNap{2000};
 
   explicit ChainInserter(kvcache::PrefixIndex& index) : index_(index) {}
   ~ChainInserter();
@@ -48,9 +50,10 @@ class ChainInserter {
   std::condition_variable idle_;
   std::vector<Job> ring_;
   std::size_t first_ = 0;
-  std::size_t count_ = 0;  // with the one that is being written
+  std::size_t count_ = 0;  // with those that are being written
   int flushing_ = 0;
-  bool asleep_ = false;  // and to be woken
+  bool asleep_ = false;        // and to be woken
+  bool come_quickly_ = false;  // the last one came within a nap of the one before
   bool stopping_ = false;
   std::atomic<std::uint64_t> dropped_{0};
   std::thread thread_;  // started by the first job

@@ -18,8 +18,8 @@ const std::string* Endpoint::label(std::string_view key) const {
 }
 
 EndpointState::EndpointState(Endpoint described, std::uint32_t number)
-    : endpoint(std::move(described)),
-      id(number),
+    : id(number),
+      endpoint(std::move(described)),
       destination(endpoint.address.to_string()),
       full_name(endpoint.namespace_ + "/" + endpoint.name),
       session_token(crypto::to_base64(full_name)) {
@@ -73,17 +73,6 @@ void EndpointState::suspect() const {
   while ((before & kWatched) != 0 &&
          !contact_.compare_exchange_weak(before, before | kSuspected, std::memory_order_relaxed)) {
   }
-}
-
-EndpointState::Numbers EndpointState::numbers() const {
-  constexpr auto kRelaxed = std::memory_order_relaxed;
-  return {waiting_.load(kRelaxed), reported_running_.load(kRelaxed), kv_usage_.load(kRelaxed),
-          block_tokens_.load(kRelaxed), blocks_.load(kRelaxed)};
-}
-
-Duration EndpointState::age(TimePoint now) const {
-  const std::int64_t at = reported_at_.load(std::memory_order_relaxed);
-  return at == 0 ? Duration::max() : Duration(now.time_since_epoch().count() - at);
 }
 
 Lease::Lease(EndpointPtr endpoint, std::int64_t tokens) : endpoint_(std::move(endpoint)), tokens_(tokens) {

@@ -65,11 +65,26 @@ struct EngineReport {
 
 // An endpoint together with what is counted and reported about it. Lives as long as a snapshot or a lease
 // refers to it, so that numbers survive updates of the list. Any thread.
-class EndpointState {
+//
+// What every decision reads of every endpoint stands in the first cache line.
+class alignas(64) EndpointState {
  public:
   explicit EndpointState(Endpoint described, std::uint32_t number = 0);
+  const std::uint32_t id;  // small and unique among the endpoints of one picker
+
+ private:
+  mutable std::atomic<std::uint32_t> contact_{0};
+  mutable std::atomic<int> running_{0};
+  mutable std::atomic<float> waiting_{0};
+  mutable std::atomic<float> reported_running_{0};
+  mutable std::atomic<float> kv_usage_{0};
+  mutable std::atomic<float> block_tokens_{0};
+  mutable std::atomic<float> blocks_{0};
+  mutable std::atomic<std::int64_t> tokens_{0};
+  mutable std::atomic<std::int64_t> reported_at_{0};  // nanoseconds of the steady clock; 0: never
+
+ public:
   const Endpoint endpoint;
-  const std::uint32_t id;           // small and unique among the endpoints of one picker
   const std::string destination;    // "10.0.0.1:8000", as headers name it
   const std::string full_name;      // "namespace/name"
   const std::string session_token;  // base64 of full_name
@@ -88,7 +103,11 @@ class EndpointState {
     float block_tokens = 0;
     float blocks = 0;
   };
-  Numbers numbers() const;
+  Numbers numbers() const {
+    constexpr auto kRelaxed = std::memory_order_relaxed;
+    return {waiting_.load(kRelaxed), reported_running_.load(kRelaxed), kv_usage_.load(kRelaxed),
+            block_tokens_.load(kRelaxed), blocks_.load(kRelaxed)};
+  }
   float custom(std::size_t slot) const { return custom_[slot].load(std::memory_order_relaxed); }
   // Of a scraper that asks at the address that requests go to: it was connected, or refused.
   void connected(bool accepted) const;
@@ -102,7 +121,10 @@ class EndpointState {
   // How often it began or ceased to refuse: when this has changed, its caches are those of another process.
   std::uint32_t contact_changes() const { return contact_.load(std::memory_order_relaxed) / kChange; }
   // Since the last report that found something; infinite before the first.
-  Duration age(TimePoint now) const;
+  Duration age(TimePoint now) const {
+    const std::int64_t at = reported_at_.load(std::memory_order_relaxed);
+    return at == 0 ? Duration::max() : Duration(now.time_since_epoch().count() - at);
+  }
   std::shared_ptr<const Adapters> adapters() const { return adapters_.load(); }
   std::shared_ptr<const std::vector<ListedModel>> models() const { return models_.load(); }
 
@@ -112,16 +134,7 @@ class EndpointState {
   static constexpr std::uint32_t kSuspected = 2;
   static constexpr std::uint32_t kWatched = 4;  // a scraper looks
   static constexpr std::uint32_t kChange = 8;   // and above: a count
-  mutable std::atomic<int> running_{0};
-  mutable std::atomic<std::int64_t> tokens_{0};
-  mutable std::atomic<float> waiting_{0};
-  mutable std::atomic<float> reported_running_{0};
-  mutable std::atomic<float> kv_usage_{0};
-  mutable std::atomic<float> block_tokens_{0};
-  mutable std::atomic<float> blocks_{0};
   mutable std::array<std::atomic<float>, kCustomMetrics> custom_;
-  mutable std::atomic<std::uint32_t> contact_{0};
-  mutable std::atomic<std::int64_t> reported_at_{0};  // nanoseconds of the steady clock; 0: never
   mutable async::Snapshot<Adapters> adapters_;
   mutable async::Snapshot<std::vector<ListedModel>> models_;
 };

@@ -49,9 +49,10 @@ class ApproximatePrefixProducer final : public Producer,
     const auto cached = cycle.fill(columns_.cached);
     for (const Row row : cycle.candidates()) {
       const std::uint32_t id = cycle.endpoint(row).id;
-      const std::size_t slot =
-          id < handles->size() && (*handles)[id] ? (*handles)[id]->handle.slot : SIZE_MAX;
-      if (slot < chain.matches.size() && !restarted(*(*handles)[id], cycle.endpoint(row))) {
+      const std::size_t slot = id < handles->slots.size() ? handles->slots[id] : kNoSlot;
+      // Most endpoints have nothing of the prompt; what else is known of them is not even looked at.
+      if (slot < chain.matches.size() && chain.matches[slot] > 0 &&
+          !restarted(*handles->known[id], cycle.endpoint(row))) {
         cached[row] = static_cast<float>(chain.matches[slot]);
         matched[row] = check_.distrusts(slot) ? 0 : cached[row];
       }
@@ -76,19 +77,20 @@ class ApproximatePrefixProducer final : public Producer,
     }
     const EndpointState& endpoint = *decision.lease.endpoint();
     const auto handles = handles_.load();
-    if (endpoint.id >= handles->size() || !(*handles)[endpoint.id]) {
+    const Known* const known = handles->find(endpoint.id);
+    if (known == nullptr) {
       return;
     }
     if (decision.predicted_cached_tokens < 0 || !completion.usage.cached_tokens) {
       return;
     }
-    const kvcache::EndpointHandle handle = (*handles)[endpoint.id]->handle;
+    const kvcache::EndpointHandle handle = known->handle;
     const auto tokens = [](std::int64_t count) {
       return static_cast<std::uint32_t>(std::max<std::int64_t>(count, 0));
     };
     const std::int64_t prompt = completion.usage.prompt_tokens.value_or(decision.memory.prompt_tokens);
     // What lies behind the limit is cached without having been foreseen.
-    const std::int64_t visible = (*handles)[endpoint.id]->visible.load(std::memory_order_relaxed);
+    const std::int64_t visible = known->visible.load(std::memory_order_relaxed);
     // Predictions count text in fours of bytes; an engine cannot have cached more than its own count.
     const auto action =
         check_.record(handle.slot, {.prompt_tokens = tokens(prompt),
@@ -106,21 +108,22 @@ class ApproximatePrefixProducer final : public Producer,
     const auto before = handles_.load();
     auto next = std::make_shared<Handles>();
     for (const EndpointPtr& endpoint : snapshot.endpoints) {
-      if (next->size() <= endpoint->id) {
-        next->resize(endpoint->id + 1);
+      if (next->known.size() <= endpoint->id) {
+        next->known.resize(endpoint->id + 1);
+        next->slots.resize(endpoint->id + 1, kNoSlot);
       }
-      auto& known = (*next)[endpoint->id];
-      if (endpoint->id < before->size() && (*before)[endpoint->id] &&
-          (*before)[endpoint->id]->endpoint == endpoint.get()) {
-        known = (*before)[endpoint->id];
+      auto& known = next->known[endpoint->id];
+      if (const Known* const same = before->find(endpoint->id); same && same->endpoint == endpoint.get()) {
+        known = before->known[endpoint->id];
       } else if (const auto handle = index_.add_endpoint(static_cast<std::size_t>(options_.capacity))) {
         known = std::make_shared<Known>(*handle, endpoint.get(), endpoint->full_name);
       }
+      next->slots[endpoint->id] = known ? known->handle.slot : kNoSlot;
     }
-    for (std::size_t id = 0; id < before->size(); ++id) {
-      if ((*before)[id] && (id >= next->size() || (*next)[id] != (*before)[id])) {
-        index_.remove_endpoint((*before)[id]->handle);
-        check_.forget((*before)[id]->handle.slot);
+    for (std::size_t id = 0; id < before->known.size(); ++id) {
+      if (const Known* const old = before->find(id); old != nullptr && next->find(id) != old) {
+        index_.remove_endpoint(old->handle);
+        check_.forget(old->handle.slot);
       }
     }
     handles_.store(std::move(next));
@@ -139,7 +142,8 @@ class ApproximatePrefixProducer final : public Producer,
     inserter_.flush();  // what was decided until now is in it
     const auto stats = index_.stats();
     json::Object endpoints;
-    for (const auto& known : *handles_.load()) {
+    const auto handles = handles_.load();
+    for (const auto& known : handles->known) {
       if (known) {
         endpoints[known->name] = check_state(check_.stats(known->handle.slot));
       }
@@ -165,7 +169,13 @@ class ApproximatePrefixProducer final : public Producer,
     std::atomic<std::uint32_t> contact_changes;
     std::atomic<std::int64_t> visible{INT64_MAX};  // tokens: longer prompts are looked at up to here
   };
-  using Handles = std::vector<std::shared_ptr<Known>>;  // by endpoint id
+  static constexpr std::uint16_t kNoSlot = 0xffff;
+  // By endpoint id. The slots of the index stand by themselves because every decision reads all of them.
+  struct Handles {
+    std::vector<std::shared_ptr<Known>> known;
+    std::vector<std::uint16_t> slots;
+    Known* find(std::size_t id) const { return id < known.size() ? known[id].get() : nullptr; }
+  };
   struct Chain {
     std::vector<kvcache::BlockHash> hashes;
     std::vector<std::uint32_t> matches;
@@ -217,11 +227,12 @@ class ApproximatePrefixProducer final : public Producer,
   }
 
   void learn(const Cycle& cycle, const Handles& handles, Row row, const Chain& chain) const {
-    const std::uint32_t id = cycle.endpoint(row).id;
-    if (id >= handles.size() || !handles[id]) {
+    Known* const found = handles.find(cycle.endpoint(row).id);
+    if (found == nullptr) {
       return;
     }
-    Known& known = *handles[id];
+    Known& known = *found;
+    restarted(known, cycle.endpoint(row));  // what it had is forgotten before it learns
     if (chain.hashes.size() == most_blocks(chain.block_tokens)) {
       known.visible.store(static_cast<std::int64_t>(chain.hashes.size()) * chain.block_tokens,
                           std::memory_order_relaxed);
