@@ -3,32 +3,82 @@
 #include <algorithm>
 
 namespace llmd::picker {
+namespace {
 
-bool parser_claims(std::string_view type, std::string_view path) {
-  static constexpr std::pair<std::string_view, std::string_view> kClaims[] = {
-      {"openai-parser", "/completions"},
-      {"openai-parser", "/embeddings"},
-      {"openai-parser", "/responses"},
-      {"openai-parser", "/conversations"},
-      {"openai-parser", "/completions/render"},
-      {"openai-parser", "/images/generations"},
-      {"anthropic-parser", "/messages"},
-      {"anthropic-parser", "/messages/count_tokens"},
-      {"vllmhttp-parser", "/inference/v1/generate"},
-  };
+constexpr std::string_view kOpenAi[] = {
+    "/completions",   "/embeddings",         "/responses",
+    "/conversations", "/completions/render", "/images/generations",
+};
+constexpr std::string_view kAnthropic[] = {"/messages", "/messages/count_tokens"};
+constexpr std::string_view kVllmHttp[] = {"/inference/v1/generate"};
+constexpr std::string_view kSglang[] = {"/generate"};
+constexpr std::string_view kVertexAi[] = {"PredictionService/ChatCompletions",
+                                          "PredictionService/StreamRawPredict",
+                                          "PredictionService/RawPredict"};
+constexpr std::string_view kVllmGrpc[] = {"VllmEngine/Generate", "VllmEngine/Embed"};
+
+constexpr std::string_view kPassthrough = "passthrough-parser";
+constexpr Dialect kDialects[] = {
+    {.type = "openai-parser", .paths = kOpenAi},
+    {.type = "anthropic-parser", .paths = kAnthropic},
+    {.type = "vllmhttp-parser", .paths = kVllmHttp},
+    {.type = "sglanghttp-parser", .paths = kSglang, .whole_path = true, .model = false},
+    {.type = "vertexai-parser", .paths = kVertexAi, .json = false, .model = false, .http1 = false},
+    {.type = "vllmgrpc-parser", .paths = kVllmGrpc, .json = false, .model = false, .http1 = false},
+    {.type = kPassthrough, .paths = {}, .json = false, .model = false},
+};
+
+const Dialect& dialect_of(std::string_view type) {
+  return *std::ranges::find(kDialects, type, &Dialect::type);
+}
+
+}  // namespace
+
+std::size_t Parser::claim(std::string_view path) const {
+  std::size_t longest = 0;
+  for (const std::string_view end : dialect.paths) {
+    if (dialect.whole_path ? path == end : path.ends_with(end)) {
+      longest = std::max(longest, end.size());
+    }
+  }
+  return longest;
+}
+
+bool Parser::speaks(std::string_view app_protocol) const {
+  const bool http1 = app_protocol.empty() || app_protocol == "http";
+  return takes_the_rest() || app_protocol == "kubernetes.io/h2c" || (http1 && dialect.http1);
+}
+
+const Parser* parser_for(std::span<const Parser* const> parsers, std::string_view path) {
   if (path.size() > 1 && path.ends_with('/')) {
     path.remove_suffix(1);
   }
-  if (type == "sglanghttp-parser") {
-    return path == "/generate";
+  const Parser* chosen = nullptr;
+  std::size_t longest = 0;
+  for (const Parser* parser : parsers) {
+    const std::size_t claim = parser->claim(path);
+    if (claim > longest || (chosen == nullptr && parser->takes_the_rest())) {
+      chosen = parser;
+      longest = claim;
+    }
   }
-  return std::ranges::any_of(
-      kClaims, [&](const auto& claim) { return claim.first == type && path.ends_with(claim.second); });
+  return chosen;
+}
+
+std::vector<std::unique_ptr<Parser>> usual_parsers() {
+  std::vector<std::unique_ptr<Parser>> made;
+  for (const std::string_view type : {std::string_view("openai-parser"), std::string_view("anthropic-parser"),
+                                      std::string_view("vllmhttp-parser"), kPassthrough}) {
+    made.push_back(std::make_unique<Parser>(dialect_of(type)));
+    made.back()->name = type;
+    made.back()->type = type;
+  }
+  return made;
 }
 
 Result<std::unique_ptr<Plugin>> make_parser(PluginSetup& setup) {
   setup.parameters.accept_all();
-  return std::make_unique<Plugin>();
+  return std::make_unique<Parser>(dialect_of(setup.plugin_type));
 }
 
 }  // namespace llmd::picker
