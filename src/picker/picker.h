@@ -98,12 +98,12 @@ class Picker {
   // For the metrics: a request that went nowhere, whoever refused it. `code` as in Rejection.
   void refused(const Request& request, std::string_view code) const;
 
+  // For the metrics: a model that configuration names; it always gets series of its own.
+  void know_model(std::string_view model) const;
+
   // For the metrics: what it took to read the body of a request, or of its answer. Counts `times` times.
   enum class Parsed { Request, Response };
   void parsed(Parsed what, std::string_view path, Duration took, std::uint64_t times) const;
-
-  // For the metrics: a model that configuration names; it always gets series of its own.
-  void know_model(std::string_view model) const;
 
   // Scrapers call it after they changed an endpoint's numbers: waiting requests may have room now.
   void numbers_changed() const;

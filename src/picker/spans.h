@@ -1,6 +1,7 @@
 // The spans that a decision adds to a request's trace, under names of llm-d's picker:
 //
 //   flow_control_wait            until there is room (ours: llm-d makes no span of it)
+//   produce_mm_embeddings_cache  of images, videos and sounds
 //   produce_precise_prefix_cache
 //     score_tokens               with index_lookup and compute_scores
 //   pick_disagg_profile          or pick_pd_profile: which stages, beside the profiles that run for it

@@ -8,6 +8,7 @@
 #include "picker/metrics/buckets.h"
 #include "picker/metrics/page.h"
 #include "picker/metrics/tally.h"
+#include "picker/spans.h"
 
 namespace llmd::picker {
 namespace {
@@ -32,6 +33,8 @@ class EncoderCacheProducer final : public Producer,
     if (media.empty()) {
       return;
     }
+    trace::Span span = begin_span(cycle.spans(), "produce_mm_embeddings_cache");
+    bool any = false;
     const auto share = cycle.fill(share_);
     const std::lock_guard lock(mutex_);
     for (const Row row : cycle.candidates()) {
@@ -41,6 +44,10 @@ class EncoderCacheProducer final : public Producer,
         matched += known != caches_.end() && known->second.used.contains(item.hash) ? weight(item) : 0;
       }
       share[row] = static_cast<float>(matched / total);
+      any = any || matched > 0;
+    }
+    if (span.sampled()) {
+      describe(span, media, any);
     }
   }
 
@@ -97,6 +104,20 @@ class EncoderCacheProducer final : public Producer,
   }
 
  private:
+  // `hit`: some endpoint has encoded some of it.
+  static void describe(trace::Span& span, std::span<const MediaItem> media, bool hit) {
+    std::string kinds;
+    for (const MediaItem& item : media) {
+      const std::string_view kind = name_of(item.modality);
+      if (kinds.find(kind) == std::string::npos) {
+        kinds += (kinds.empty() ? "" : ",") + std::string(kind);
+      }
+    }
+    span.set("mm.modality", kinds);
+    span.set("mm.hash_count", media.size());
+    span.set("mm.hit", hit);
+  }
+
   struct Cache {
     std::map<std::uint64_t, std::uint64_t> used;   // item: tick
     std::map<std::uint64_t, std::uint64_t> order;  // tick: item
