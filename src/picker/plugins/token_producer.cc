@@ -15,9 +15,8 @@ Result<net::Address> server_of(std::string_view url) {
   if (url.ends_with('/')) {
     url.remove_suffix(1);
   }
-  LLMD_TRY(net::Address address, net::parse_address(url));
-  address.port = address.port == 0 ? 80 : address.port;
-  return address;
+  const bool has_port = url.rfind(':') != std::string_view::npos && !url.ends_with(']');
+  return net::parse_address(has_port ? std::string(url) : fmt::format("{}:80", url));
 }
 
 void read_positive(Parameters& from, std::string_view name, auto& into) {
@@ -44,9 +43,10 @@ void read_picture(Parameters& from, std::string_view fixed_name, openai::MediaEs
   from.read_choice("mode", mode, {"dynamic", "static"});
   read_positive(from.object("dynamic"), "factor", into.factor);
   std::int64_t fixed = 0;
-  from.object("static").read(fixed_name, fixed);
+  Parameters& constant = from.object("static");
+  constant.read(fixed_name, fixed);
   if (mode == 1 && fixed < 1) {
-    from.object("static").reject(fixed_name, "must be positive");
+    constant.reject(fixed_name, "must be positive");
   }
   into.fixed = mode == 1 ? std::max<std::int64_t>(fixed, 1) : 0;
 }
@@ -56,11 +56,13 @@ void read_frames(Parameters& from, openai::MediaEstimate::Video& into) {
   from.read_choice("mode", mode, {"sampled", "strided"});
   from.read("minFrames", into.least_frames);
   from.read("maxFrames", into.most_frames);
-  read_positive(from.object("sampled"), "sampleFPS", into.frames_per_second);
-  read_positive(from.object("sampled"), "temporalPatchSize", into.frames_at_once);
+  Parameters& sampled = from.object("sampled");
+  read_positive(sampled, "sampleFPS", into.frames_per_second);
+  read_positive(sampled, "temporalPatchSize", into.frames_at_once);
+  Parameters& strided = from.object("strided");
   double source = 24;
-  read_positive(from.object("strided"), "defaultSourceFPS", source);
-  read_positive(from.object("strided"), "frameStride", into.stride);
+  read_positive(strided, "defaultSourceFPS", source);
+  read_positive(strided, "frameStride", into.stride);
   into.stride_fps = mode == 1 ? source : 0;
 }
 
