@@ -21,7 +21,8 @@ const kube::Resource kOlderObjectives{"inference.networking.x-k8s.io", "v1alpha2
 const kube::Resource kRewrites{"llm-d.ai", "v1alpha2", "inferencemodelrewrites", "InferenceModelRewrite"};
 const kube::Resource kOlderRewrites{"inference.networking.x-k8s.io", "v1alpha2", "inferencemodelrewrites",
                                     "InferenceModelRewrite"};
-constexpr std::string_view kActivePorts = "inference.networking.k8s.io/active-ports";
+constexpr std::string_view kActivePorts = "llm-d.ai/active-ports";
+constexpr std::string_view kOlderActivePorts = "inference.networking.k8s.io/active-ports";
 // A rollout changes many pods at once; one snapshot for a burst is enough.
 constexpr auto kBurst = std::chrono::milliseconds(5);
 
@@ -65,11 +66,13 @@ bool selects(const kube::Object& pool, const kube::Object& pod) {
 // Without the annotation all ports are active. Entries that are no numbers are not looked at.
 bool is_active(const kube::Object& pod, std::uint16_t port) {
   const kube::Object* annotations = kube::find_object(pod, "metadata.annotations");
-  if (annotations == nullptr || !annotations->contains(kActivePorts)) {
-    return true;
+  for (const std::string_view key : {kActivePorts, kOlderActivePorts}) {
+    if (annotations != nullptr && annotations->contains(key)) {
+      return std::ranges::any_of(split(kube::annotation_of(pod, key), ','),
+                                 [port](std::string_view each) { return parse_integer(trim(each)) == port; });
+    }
   }
-  return std::ranges::any_of(split(kube::annotation_of(pod, kActivePorts), ','),
-                             [port](std::string_view each) { return parse_integer(trim(each)) == port; });
+  return true;
 }
 
 picker::Endpoint endpoint_of(const kube::Object& pod, std::uint16_t port, std::size_t rank) {
@@ -78,6 +81,9 @@ picker::Endpoint endpoint_of(const kube::Object& pod, std::uint16_t port, std::s
   endpoint.name = fmt::format("{}-rank-{}", kube::name_of(pod), rank);
   endpoint.namespace_ = kube::namespace_of(pod);
   endpoint.rank = static_cast<int>(rank);
+  endpoint.pod = kube::name_of(pod);
+  endpoint.hostname = kube::find_string(pod, "spec.hostname");
+  endpoint.node = kube::find_string(pod, "status.hostIP");
   if (const kube::Object* labels = kube::find_object(pod, "metadata.labels")) {
     for (const auto& label : *labels) {
       if (label.value().is_string()) {
@@ -290,6 +296,11 @@ Task<void> KubePool::run() {
     scope.spawn("rules", state.follow_rules());
     co_await state.follow_pods();
   });
+}
+
+std::string KubePool::app_protocol() const {
+  const kube::Object* found = state_->has_pool() ? state_->pool() : nullptr;
+  return found != nullptr ? std::string(kube::find_string(*found, "spec.appProtocol")) : "";
 }
 
 json::Object KubePool::state() const {

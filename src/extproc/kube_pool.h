@@ -25,8 +25,9 @@ struct PoolReference {
 };
 
 // What a pool and a pod of its namespace make: an endpoint for each target port of a pod that is ready,
-// matches, and is not being deleted. The annotation inference.networking.k8s.io/active-ports of a pod leaves
-// out the ports that it does not name. A pool that is being deleted has none. Pure.
+// matches, and is not being deleted. The annotation llm-d.ai/active-ports of a pod (or, without it,
+// inference.networking.k8s.io/active-ports) leaves out the ports that it does not name. A pool that is being
+// deleted has none. Pure.
 std::vector<picker::Endpoint> endpoints_of(const kube::Object& pool,
                                            const std::vector<const kube::Object*>& pods);
 
@@ -46,6 +47,9 @@ class KubePool {
   // The objectives and model rewrites whose poolRef names this pool.
   void on_rules(std::function<void(std::shared_ptr<const Rules>)> changed);
   Task<void> run();  // until cancelled
+
+  // Of the pool's engines, as the pool says; empty: it does not say, or there is no pool.
+  std::string app_protocol() const;
 
   // For /debug: what is followed, and since when the API server has been away.
   json::Object state() const;

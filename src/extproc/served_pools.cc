@@ -5,6 +5,7 @@
 #include "async/scope.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "picker/plan.h"
 
 namespace llmd::extproc {
 namespace {
@@ -37,6 +38,7 @@ Result<PoolPtr> ServedPools::find_or_make(const std::string& name, const std::st
     LLMD_TRY(text, read_file(source, kMostConfigBytes));
   }
   LLMD_TRY(auto made, picker::Picker::from_config(text, source, picker));
+  LLMD_TRY_VOID(picker::check_sources(made->plan()));
   auto pool = std::make_shared<const Pool>(name, std::shared_ptr<picker::Picker>(std::move(made)));
   pool->set_rules(rules_of(rules_, name));
   known_[name] = pool;

@@ -86,6 +86,7 @@ struct ScrapeScene {
   std::unique_ptr<Picker> picker;
   ScrapeOptions options{.interval = std::chrono::milliseconds(2),
                         .shortest_interval = std::chrono::milliseconds(2),
+                        .longest_interval = std::chrono::milliseconds(10),
                         .timeout = std::chrono::seconds(10)};
 };
 
