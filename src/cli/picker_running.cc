@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "base/log.h"
 #include "crypto/random.h"
 #include "picker/datalayer/watched_file.h"
+#include "picker/plan.h"
 
 namespace llmd::cli {
 namespace {
@@ -32,9 +34,15 @@ extproc::PoolReference RunningPicker::reference(const std::string& pool) const {
 
 Task<void> RunningPicker::follow(extproc::KubePool& watched, std::string name) {
   const extproc::PoolPtr pool = pools.pools()->find(name);
-  watched.on_change([this, pool, name](std::vector<picker::Endpoint> endpoints, bool exists) {
+  watched.on_change([this, pool, name, &watched](std::vector<picker::Endpoint> endpoints, bool exists) {
     pool->picker->update(std::move(endpoints));
-    found[name] = exists;
+    const std::string protocol = watched.app_protocol();
+    const bool spoken = pool->speaks(protocol);
+    if (exists && !spoken && !std::exchange(warned[name], true)) {
+      log::warning("the pool is not served: its engines speak what not all configured parsers do",
+                   {{"pool", name}, {"appProtocol", protocol.empty() ? "http" : protocol}});
+    }
+    found[name] = exists && spoken;
     program.set_synced(std::ranges::all_of(found, [](const auto& each) { return each.second; }));
   });
   if (arguments.objects_file.empty()) {
@@ -60,12 +68,45 @@ Task<void> RunningPicker::follow_kubernetes() {
     }
     return said;
   });
+  struct Silence {
+    extproc::Program& program;
+    ~Silence() { program.set_source_state({}); }
+  } const at_the_end{program};  // nobody asks about pools that are not followed any more
   co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
     for (const auto& [name, pool] : watched) {
       scope.spawn("inference pool", follow(*pool, name));
     }
     co_await scope.join();
   });
+}
+
+// With the feature gate haPopulateNonLeaderDatastore off, a follower knows no endpoints.
+Task<void> RunningPicker::follow_while_leading() {
+  const auto follow = [](RunningPicker& self) -> Task<bool> {
+    co_await self.follow_kubernetes();
+    co_return true;
+  };
+  while (true) {
+    co_await led.wait();
+    co_await async::unless(lost.wait(), follow(*this));
+    for (const extproc::PoolPtr& pool : pools.pools()->all()) {
+      pool->picker->update({});
+    }
+    program.set_synced(false);
+  }
+}
+
+void RunningPicker::set_leading(bool leads) {
+  program.set_leading(leads);
+  (leads ? led : lost).set();
+  (leads ? lost : led).reset();
+}
+
+bool RunningPicker::followers_know_endpoints() const {
+  return !arguments.leader_election ||
+         std::ranges::all_of(pools.pools()->all(), [](const extproc::PoolPtr& pool) {
+           return pool->picker->plan().configuration.follower_datastore;
+         });
 }
 
 void RunningPicker::watch_files(async::Scope& scope) {
@@ -98,7 +139,8 @@ Task<void> RunningPicker::run() {
     scope.spawn("scrapers", pools.scrape());
     watch_files(scope);
     if (client != nullptr) {
-      scope.spawn("inference pools", follow_kubernetes());
+      scope.spawn("inference pools",
+                  followers_know_endpoints() ? follow_kubernetes() : follow_while_leading());
     }
     if (arguments.cert_reload && certificates.grpc && !arguments.cert_path.empty()) {
       scope.spawn("certificate", extproc::watch_certificate(certificates.grpc, arguments.cert_path));
@@ -110,7 +152,7 @@ Task<void> RunningPicker::run() {
     async::Scope election(loop);
     if (client != nullptr && arguments.leader_election) {
       election.spawn("leader election",
-                     kube::lead(*client, held, [this](bool leads) { program.set_leading(leads); }));
+                     kube::lead(*client, held, [this](bool leads) { set_leading(leads); }));
     }
     co_await signals.wait();
     co_await election.close();

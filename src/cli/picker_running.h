@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "async/event.h"
 #include "async/scope.h"
 #include "cli/picker_setup.h"
 #include "extproc/kube_pool.h"
@@ -25,12 +26,18 @@ struct RunningPicker {
   EndpointSource source;
   kube::Client* client;                               // null: no Kubernetes
   process::Signals signals{loop, {SIGINT, SIGTERM}};  // from before anybody knows that we run
-  std::map<std::string, bool> found = {};             // of pools in Kubernetes: whether they exist
+  std::map<std::string, bool> found = {};             // pools in Kubernetes: they exist and can be served
+  std::map<std::string, bool> warned = {};            // that they cannot
+  async::Event led{loop.executor()};                  // while this replica leads
+  async::Event lost{loop.executor()};                 // while it does not
 
   kube::LeaseOptions lease() const;
   extproc::PoolReference reference(const std::string& pool) const;
   Task<void> follow(extproc::KubePool& watched, std::string name);
   Task<void> follow_kubernetes();
+  Task<void> follow_while_leading();
+  bool followers_know_endpoints() const;
+  void set_leading(bool leads);
   void watch_files(async::Scope& scope);
   Task<void> run();
 };

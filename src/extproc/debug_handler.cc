@@ -1,5 +1,6 @@
 #include "extproc/debug_handler.h"
 
+#include "base/clock.h"
 #include "base/strings.h"
 #include "json/value.h"
 
@@ -21,6 +22,7 @@ struct Handler {
   Task<void> explain(http::Exchange& exchange) const;
   Task<void> explanations(http::Exchange& exchange) const;
   json::Value state() const;
+  json::Value plugins() const;
   std::vector<PoolPtr> asked_for(const http::Exchange& exchange) const;
 };
 
@@ -106,6 +108,24 @@ json::Value Handler::state() const {
   return json::Value(std::move(said));
 }
 
+// As llm-d's picker says it, for tools that read it there; with several pools by pool.
+json::Value Handler::plugins() const {
+  json::Object said;
+  said["timestamp"] = to_rfc3339(system_clock().wall_now());
+  const auto plugins_of = [](const Pool& pool) {
+    return std::move(pool.picker->debug_state().as_object()["plugins"]);
+  };
+  if (const PoolPtr only = pools->only()) {
+    said["plugins"] = plugins_of(*only);
+  } else {
+    json::Object& by_name = said["pools"].emplace_object();
+    for (const PoolPtr& pool : pools->all()) {
+      by_name[pool->name].emplace_object()["plugins"] = plugins_of(*pool);
+    }
+  }
+  return json::Value(std::move(said));
+}
+
 Task<void> Handler::answer(http::Exchange& exchange) const {
   const std::string_view path = exchange.request().path();
   if (exchange.request().method != "GET" && exchange.request().method != "HEAD") {
@@ -116,8 +136,10 @@ Task<void> Handler::answer(http::Exchange& exchange) const {
     co_await exchange.respond(200, kText, "ok\n");
   } else if (path.starts_with("/debug") && !exchange.peer().is_loopback()) {
     co_await exchange.respond(403, kText, "/debug is for this machine only; use kubectl port-forward\n");
-  } else if (path == "/debug" || path == "/debug/plugins/state") {
+  } else if (path == "/debug") {
     co_await exchange.respond(200, kJson, json::write_pretty(state()));
+  } else if (path == "/debug/plugins/state") {
+    co_await exchange.respond(200, kJson, json::write_pretty(plugins()));
   } else if (path == "/debug/explain") {
     co_await explain(exchange);
   } else if (path == "/debug/explanations") {

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "picker/plan.h"
+#include "picker/plugins/parsers.h"
 
 namespace llmd::extproc {
 namespace {
@@ -39,6 +40,12 @@ Pool::Pool(std::string name_, std::shared_ptr<picker::Picker> picker_)
     : name(std::move(name_)),
       picker(std::move(picker_)),
       flow_control(picker->plan().configuration.flow_control) {}
+
+bool Pool::speaks(std::string_view app_protocol) const {
+  return std::ranges::all_of(picker->plan().parsers, [app_protocol](const picker::Parser* parser) {
+    return parser->speaks(app_protocol);
+  });
+}
 
 void Pool::set_rules(std::shared_ptr<const Rules> next) const {
   std::vector<int> levels;

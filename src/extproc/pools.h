@@ -23,6 +23,8 @@ struct Pool {
   const bool flow_control;
   mutable async::Snapshot<Rules> rules;
 
+  // Whether all parsers read what engines with this appProtocol of an InferencePool are sent.
+  bool speaks(std::string_view app_protocol) const;
   // Also gives flow control a band for each priority.
   void set_rules(std::shared_ptr<const Rules> rules) const;
 };
