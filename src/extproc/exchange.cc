@@ -42,7 +42,7 @@ void Exchange::closed() {
 // stream then); otherwise the client has left, or the proxy has given up.
 void Exchange::stream_ended() {
   if (step_ != Step::Done && answer_began_ && modes_.response_body == BodyMode::None) {
-    shared_.answer_hidden(std::chrono::steady_clock::now() - answered_at_);
+    shared_.answer_hidden(shared_.options.clock->now() - answered_at_);
     shared_.metrics.closed->add();
     complete();
   } else if (step_ != Step::Done) {
@@ -113,7 +113,7 @@ bool Exchange::waits_for_body() const {
 
 void Exchange::request_headers(std::string_view bytes) {
   const bool last = shared_.message.end_of_stream;
-  received_ = std::chrono::steady_clock::now();
+  received_ = shared_.options.clock->now();
   constexpr std::uint64_t kMeasureOneOf = 16;
   const std::uint64_t number = shared_.requests++;
   measured_ = number % kMeasureOneOf != 0 ? 0 : number == 0 ? 1 : kMeasureOneOf;

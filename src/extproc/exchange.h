@@ -96,6 +96,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool hold(std::string_view body);
   void release_body();
   bool understand_body();
+  bool refuse_body();
   bool has_model();
   bool lists_models();
   void send_model_list();
@@ -142,6 +143,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   HeaderTable headers_;
   std::string request_id_;  // made here, when the client sent none
   openai::RequestScan scan_;
+  bool is_json_ = false;
   BodyPieces body_;
   bool body_begun_ = false;  // to go back
   bool body_changed_ = false;

@@ -27,7 +27,7 @@ void Exchange::response_headers() {
   const envoy::ProcessingRequest& message = shared_.message;
   const bool last = message.end_of_stream;
   answer_began_ = true;
-  answered_at_ = std::chrono::steady_clock::now();
+  answered_at_ = shared_.options.clock->now();
   const FieldsOfMessage fields{message.headers};
   const auto status = parse_integer(fields.find(":status").value_or("200"));
   status_ = static_cast<int>(status.value_or(200));

@@ -8,6 +8,7 @@
 #include "json/value.h"
 #include "openai/media_items.h"
 #include "picker/plan.h"
+#include "picker/plugins/parsers.h"
 
 namespace llmd::extproc {
 namespace {
@@ -23,11 +24,17 @@ constexpr std::array<std::string_view, 4> kOurHeaders = {"x-prefiller-host-port"
 
 // What llm-d's parsers say of a request without a prompt; empty: that path needs none.
 std::string_view missing_prompt(std::string_view path) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kPaths = {{
+  static constexpr std::pair<std::string_view, std::string_view> kPaths[] = {
       {"/chat/completions", "invalid chat completions request: must have valid messages field"},
       {"/completions", "invalid completions request: must have prompt field"},
       {"/conversations", "invalid conversations request: must have items field"},
-  }};
+      {"/embeddings", "invalid embeddings request: must have input field"},
+      {"/images/generations", "invalid images request: must have prompt field"},
+      {"/responses", "invalid responses request: must have input field"},
+      {"/messages", "invalid messages request: must have messages field"},
+      {"/inference/v1/generate", "invalid generate request: must have token_ids field"},
+      {"/generate", "invalid generate request: must have input_ids field"},
+  };
   for (const auto& [suffix, message] : kPaths) {
     if (path.ends_with(suffix)) {
       return message;
@@ -40,18 +47,36 @@ std::string_view missing_prompt(std::string_view path) {
 
 // --- the decision
 
-// False: the request has been refused.
+bool Exchange::refuse_body() {
+  const bool incomplete = body_.last_visible() != '}';
+  reject(400, "BadRequest",
+         fmt::format("error unmarshaling request bodyMap: {}",
+                     incomplete ? "unexpected end of JSON input" : "not one JSON object"));
+  return false;
+}
+
+// What the parser for the path asks of a body. False: the request has been refused.
 bool Exchange::understand_body() {
-  const bool finished = [this] {
-    const ParseTimer timer(measured_ > 0 ? &request_parsing_ : nullptr);
-    return scan_.finish();
-  }();
-  if (!finished) {
-    const bool incomplete = body_.last_visible() != '}';
-    reject(400, "BadRequest",
-           fmt::format("error unmarshaling request bodyMap: {}",
-                       incomplete ? "unexpected end of JSON input" : "not one JSON object"));
+  const picker::Parser* parser = picker::parser_for(pool_->picker->plan().parsers, path());
+  if (parser == nullptr) {
+    reject(400, "BadRequest", fmt::format("no parser claims the path '{}'", path()));
     return false;
+  }
+  model_added_ = model_added_ && parser->dialect.model;
+  if (parser->dialect.json && !is_json_) {
+    return refuse_body();
+  }
+  if (parser->dialect.model && !has_model()) {
+    return false;
+  }
+  const std::string_view missing =
+      parser->dialect.json && scan_.prompt_bytes() == 0 ? missing_prompt(path()) : std::string_view();
+  if (!missing.empty()) {
+    reject(400, "BadRequest", std::string(missing));
+    return false;
+  }
+  if (parser->dialect.type == "sglanghttp-parser") {
+    usage_.expect_meta_info();
   }
   return true;
 }
@@ -60,11 +85,6 @@ bool Exchange::understand_body() {
 bool Exchange::has_model() {
   if (!scan_.model() && !model_added_) {
     reject(400, "BadRequest", "model not found in request body");
-    return false;
-  }
-  const std::string_view missing = scan_.prompt_bytes() == 0 ? missing_prompt(path()) : std::string_view();
-  if (!missing.empty()) {
-    reject(400, "BadRequest", std::string(missing));
     return false;
   }
   return true;
@@ -122,7 +142,11 @@ picker::Request Exchange::describe() {
 }
 
 void Exchange::decide() {
-  if (!understand_body() || !choose_pool() || !has_model()) {
+  {
+    const ParseTimer timer(measured_ > 0 ? &request_parsing_ : nullptr);
+    is_json_ = scan_.finish();
+  }
+  if (!choose_pool() || !understand_body()) {
     return;
   }
   if (measured_ > 0) {
@@ -278,7 +302,7 @@ void Exchange::send_decision() {
     set.emplace_back(trace::kTraceparent, context);
   }
   shared_.metrics.request_seconds.observe(
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - received_).count());
+      std::chrono::duration<double>(shared_.options.clock->now() - received_).count());
   const std::array metadata{envoy::MetadataText{shared_.options.destination_namespace,
                                                 shared_.options.destination_header, destinations_}};
   std::vector<std::pair<std::string, double>> scores;

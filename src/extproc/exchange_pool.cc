@@ -25,7 +25,7 @@ bool Exchange::choose_pool() {
         said && !said->empty() ? said->front() : headers_.find(kPoolHeader).value_or("");
     pool_ = shared_.pools->select({name, headers_.find(":authority").value_or(""), model});
     if (!pool_ && model.empty() && name.empty() && !headers_only_) {
-      return has_model();
+      return is_json_ ? has_model() : refuse_body();
     }
     if (!pool_) {
       reject(404, "NotFound",
@@ -36,7 +36,7 @@ bool Exchange::choose_pool() {
   }
   rules_ = pool_->rules.load();
   target_model_ = headers_.find("x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite").value_or("");
-  if (!rules_->rewrites.empty() && !headers_only_) {
+  if (!rules_->rewrites.empty() && is_json_) {
     const double draw = std::uniform_real_distribution<double>(0, 1)(shared_.random);
     if (const auto match = rules_->rewrites.find(model, draw)) {
       target_model_ = match->target;
@@ -86,7 +86,7 @@ Task<void> Exchange::render(std::shared_ptr<Exchange> self) {
 // The engine is asked for the target model: only that value changes in the body.
 void Exchange::rewrite_model() {
   const std::string target(target_model_);
-  if (target.empty() || target == scan_.model().value_or("") || body_.empty()) {
+  if (target.empty() || target == scan_.model().value_or("") || !is_json_) {
     return;
   }
   std::string quoted;

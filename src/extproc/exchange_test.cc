@@ -1,151 +1,15 @@
 // The messages of one request, mode by mode, as a proxy sends them and gets them back (protobuf's own
 // classes).
-#include "extproc/exchange.h"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <random>
 
-#include <proto/ext_proc.pb.h>
-#include "extproc/fake_call.h"
+#include "extproc/testing_exchange.h"
 
 namespace llmd::extproc {
 namespace {
 
-namespace pb = ::envoy::service::ext_proc::v3;
-using envoy::BodyMode;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
-
-constexpr std::string_view kBody = R"({"model":"m","prompt":"Hello","max_tokens":8})";
-
-picker::Endpoint endpoint(std::string host) {
-  return {.address = {host, 8000}, .name = host};
-}
-
-class ExchangeTest : public testing::Test {
- public:
-  void SetUp() override {
-    picker_.update({endpoint("10.0.0.1"), endpoint("10.0.0.2"), endpoint("fd00::3")});
-    begin();
-  }
-  void TearDown() override {
-    end();
-    EXPECT_EQ(picker_.endpoints()->running(), 0) << "a lease was left";
-    EXPECT_EQ(shared_.held, 0U) << "bytes are still held";
-  }
-  void begin() {
-    end();
-    call_ = std::make_unique<FakeCall>(loop_);
-    exchange_ = std::make_shared<Exchange>(shared_, *call_);
-  }
-  void end() {
-    if (exchange_) {
-      exchange_->closed();
-      exchange_.reset();
-      call_.reset();
-    }
-  }
-
-  // What the proxy gets back for one message.
-  std::vector<pb::ProcessingResponse> say(const pb::ProcessingRequest& message) {
-    const std::size_t before = call_->sent.size();
-    exchange_->message(message.SerializeAsString());
-    exchange_->sending();
-    return answers(before);
-  }
-  std::vector<pb::ProcessingResponse> answers(std::size_t from) const {
-    std::vector<pb::ProcessingResponse> out;
-    for (std::size_t i = from; i < call_->sent.size(); ++i) {
-      EXPECT_TRUE(out.emplace_back().ParseFromString(call_->sent[i]));
-    }
-    return out;
-  }
-  // What came back of the request's body is all of it, in pieces that a proxy takes.
-  void expect_whole_body(std::string_view whole) const {
-    std::string back;
-    bool last = false;
-    for (const auto& each : answers(0)) {
-      if (each.has_request_body()) {
-        const auto& streamed = each.request_body().response().body_mutation().streamed_response();
-        EXPECT_LE(streamed.body().size(), 62'000U);
-        back += streamed.body();
-        last = streamed.end_of_stream();
-      }
-    }
-    EXPECT_EQ(back, whole);
-    EXPECT_TRUE(last);
-  }
-  using Fields = std::vector<std::pair<std::string, std::string>>;
-  static pb::ProcessingRequest headers(bool end, std::optional<BodyMode> request = {},
-                                       BodyMode response = BodyMode::None, bool without_waiting = false,
-                                       const Fields& more = {}) {
-    pb::ProcessingRequest message;
-    auto* part = message.mutable_request_headers();
-    part->set_end_of_stream(end);
-    Fields fields{{":method", "POST"}, {":path", "/v1/completions"}, {"x-request-id", "r"}};
-    fields.insert(fields.end(), more.begin(), more.end());
-    for (const auto& [name, value] : fields) {
-      auto* header = part->mutable_headers()->add_headers();
-      header->set_key(name);
-      header->set_raw_value(value);
-    }
-    if (request) {
-      message.mutable_protocol_config()->set_request_body_mode(static_cast<std::uint32_t>(*request));
-      message.mutable_protocol_config()->set_response_body_mode(static_cast<std::uint32_t>(response));
-      message.mutable_protocol_config()->set_send_body_without_waiting_for_header_response(without_waiting);
-    }
-    return message;
-  }
-  static pb::ProcessingRequest body(std::string_view bytes, bool end) {
-    pb::ProcessingRequest message;
-    message.mutable_request_body()->set_body(std::string(bytes));
-    message.mutable_request_body()->set_end_of_stream(end);
-    return message;
-  }
-  static pb::ProcessingRequest trailers() {
-    pb::ProcessingRequest message;
-    message.mutable_request_trailers();
-    return message;
-  }
-  static pb::ProcessingRequest response_headers(bool end, std::string status = "200") {
-    pb::ProcessingRequest message;
-    auto* header = message.mutable_response_headers()->mutable_headers()->add_headers();
-    header->set_key(":status");
-    header->set_raw_value(std::move(status));
-    message.mutable_response_headers()->set_end_of_stream(end);
-    return message;
-  }
-  static pb::ProcessingRequest response_body(std::string_view bytes, bool end) {
-    pb::ProcessingRequest message;
-    message.mutable_response_body()->set_body(std::string(bytes));
-    message.mutable_response_body()->set_end_of_stream(end);
-    return message;
-  }
-  static std::string header_of(const pb::HeaderMutation& mutation, std::string_view name) {
-    for (const auto& each : mutation.set_headers()) {
-      if (each.header().key() == name) {
-        return each.header().raw_value();
-      }
-    }
-    return "";
-  }
-  static bool chosen(const pb::CommonResponse& common) {
-    return common.clear_route_cache() &&
-           !header_of(common.header_mutation(), "x-gateway-destination-endpoint").empty();
-  }
-  int running() const { return picker_.endpoints()->running(); }
-
-  async::EventLoop loop_;
-  picker::Picker picker_;
-  metrics::Registry registry_;
-  ServiceMetrics metrics_{registry_};
-  Service::Shared shared_{picker_, metrics_, {}};
-  std::unique_ptr<FakeCall> call_;
-  std::shared_ptr<Exchange> exchange_;
-};
 
 TEST_F(ExchangeTest, FullDuplexAnswersHeadersAndBodyTogetherAndEchoesEveryChunk) {
   EXPECT_THAT(say(headers(false, BodyMode::FullDuplexStreamed, BodyMode::FullDuplexStreamed)), SizeIs(0));
@@ -280,7 +144,7 @@ TEST_F(ExchangeTest, MistakesAreAnsweredAtOnceAndEndTheStream) {
 }
 
 TEST_F(ExchangeTest, WithoutEndpointsItIs503WithTheReason) {
-  picker_.update({});
+  picker().update({});
   say(headers(false));
   const auto answer = say(body(kBody, true));
   EXPECT_EQ(answer.at(0).immediate_response().status().code(), 503U);
@@ -297,9 +161,9 @@ TEST_F(ExchangeTest, A503OfTheProxysOwnIsASignAgainstTheEndpointUntilItsScraperH
   };
   for (const Case& one : {Case{"503", false, true, true}, Case{"503", true, true, false},
                           Case{"500", false, true, false}, Case{"503", false, false, false}}) {
-    picker_.update({});
-    picker_.update({endpoint("10.0.0.1"), endpoint("10.0.0.2")});
-    const auto all = picker_.endpoints()->endpoints;
+    picker().update({});
+    picker().update({endpoint("10.0.0.1"), endpoint("10.0.0.2")});
+    const auto all = picker().endpoints()->endpoints;
     for (const auto& each : all) {
       if (one.scraped) {
         each->connected(true);
@@ -324,11 +188,11 @@ TEST_F(ExchangeTest, A503OfTheProxysOwnIsASignAgainstTheEndpointUntilItsScraperH
 }
 
 TEST_F(ExchangeTest, BodiesThatAreTooLargeOrTooManyAreRefused) {
-  shared_.options.max_body_bytes = 100;
+  shared().options.max_body_bytes = 100;
   say(headers(false));
   EXPECT_EQ(say(body(std::string(101, 'x'), false)).at(0).immediate_response().status().code(), 413U);
   begin();
-  shared_.options.held_bytes = 50;
+  shared().options.held_bytes = 50;
   say(headers(false));
   EXPECT_EQ(say(body(std::string(51, 'x'), false)).at(0).immediate_response().status().code(), 503U);
 }
@@ -379,7 +243,7 @@ TEST_F(ExchangeTest, AMissingRequestIdIsMade) {
 }
 
 TEST_F(ExchangeTest, AnIpv6AddressHasItsBrackets) {
-  picker_.update({endpoint("fd00::3")});
+  picker().update({endpoint("fd00::3")});
   say(headers(true));
   EXPECT_EQ(header_of(answers(0).at(0).request_headers().response().header_mutation(),
                       "x-gateway-destination-endpoint"),

@@ -53,6 +53,11 @@ void Pool::set_rules(std::shared_ptr<const Rules> next) const {
     levels.push_back(priority);
   }
   picker->set_priorities(levels);
+  for (const auto& names : {next->rewrites.names(), next->rewrites.targets()}) {
+    for (const std::string& model : names) {
+      picker->know_model(model);
+    }
+  }
   rules.store(std::move(next));
 }
 

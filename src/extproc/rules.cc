@@ -87,6 +87,18 @@ ModelRewrites::ModelRewrites(std::vector<ModelRewrite> rewrites) : rewrites_(std
   }
 }
 
+std::vector<std::string> ModelRewrites::targets() const {
+  std::vector<std::string> all;
+  for (const ModelRewrite& rewrite : rewrites_) {
+    for (const ModelRewrite::Rule& rule : rewrite.rules) {
+      for (const ModelRewrite::Target& target : rule.targets) {
+        all.push_back(target.model);
+      }
+    }
+  }
+  return all;
+}
+
 std::vector<std::string> ModelRewrites::names() const {
   std::vector<std::string> all;
   for (const auto& [name, place] : exact_) {

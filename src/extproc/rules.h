@@ -49,6 +49,8 @@ class ModelRewrites {
   bool has(std::string_view model) const { return exact_.contains(model); }
   // All names that rules name.
   std::vector<std::string> names() const;
+  // And all that they may become.
+  std::vector<std::string> targets() const;
   bool empty() const { return exact_.empty() && !generic_; }
 
  private:

@@ -35,6 +35,7 @@ struct ServiceOptions {
   // Makes spans of requests; outlives the service. Null: nobody does, and a client's context passes as it
   // came.
   const trace::Tracer* tracer = nullptr;
+  const Clock* clock = &system_clock();
 };
 
 struct ServiceMetrics {

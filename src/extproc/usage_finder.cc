@@ -4,29 +4,37 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "json/path.h"
 
 namespace llmd::extproc {
 namespace {
 
-constexpr std::string_view kKey = "\"usage\"";
 // A usage object is about 200 bytes; what is longer is something else.
 constexpr std::size_t kMaxObject = 4096;
 // How much of an event stream is looked at.
 constexpr std::size_t kBeginning = 2048;
 constexpr std::size_t kEnd = 4096;
 
-std::size_t find_key(std::string_view bytes) {
-  const void* at = ::memmem(bytes.data(), bytes.size(), kKey.data(), kKey.size());
+std::size_t find_in(std::string_view bytes, std::string_view key) {
+  const void* at = ::memmem(bytes.data(), bytes.size(), key.data(), key.size());
   return at == nullptr ? std::string_view::npos
                        : static_cast<std::size_t>(static_cast<const char*>(at) - bytes.data());
 }
 
+// Some engines write numbers as texts.
+std::optional<long long> number_of(const json::Value& value) {
+  if (const auto* text = value.if_string()) {
+    return parse_integer({text->data(), text->size()});
+  }
+  return json::as_integer(value);
+}
+
 void read_count(const json::Object& object, std::string_view name, std::optional<std::int64_t>& out) {
   const json::Value* value = object.if_contains(name);
-  const auto number = value == nullptr ? std::nullopt : json::as_integer(*value);
+  const auto number = value == nullptr ? std::nullopt : number_of(*value);
   if (number && *number >= 0) {
-    out = number;
+    out = *number;
   }
 }
 
@@ -70,7 +78,7 @@ void UsageFinder::look(std::string_view bytes) {
         search(bytes);
         break;
       case State::Key:
-        key(bytes);
+        after_key(bytes);
         break;
       case State::Object:
         object(bytes);
@@ -87,31 +95,31 @@ void UsageFinder::found_key(std::string_view& bytes, std::size_t end) {
 }
 
 void UsageFinder::search(std::string_view& bytes) {
-  constexpr std::size_t kKept = kKey.size() - 1;
+  const std::size_t kept = key_.size() - 1;
   if (!border_.empty()) {  // the key may lie across the border
     const std::size_t before = border_.size();
-    border_ += bytes.substr(0, kKept);
-    const std::size_t at = border_.find(kKey);
+    border_ += bytes.substr(0, kept);
+    const std::size_t at = border_.find(key_);
     if (at != std::string::npos) {
-      return found_key(bytes, at + kKey.size() - before);
+      return found_key(bytes, at + key_.size() - before);
     }
   }
-  const std::size_t at = find_key(bytes);
+  const std::size_t at = find_in(bytes, key_);
   if (at != std::string_view::npos) {
-    return found_key(bytes, at + kKey.size());
+    return found_key(bytes, at + key_.size());
   }
-  if (bytes.size() >= kKept) {
-    border_ = bytes.substr(bytes.size() - kKept);
+  if (bytes.size() >= kept) {
+    border_ = bytes.substr(bytes.size() - kept);
   } else if (border_.empty()) {
     border_ = bytes;
-  } else if (border_.size() > kKept) {
-    border_.erase(0, border_.size() - kKept);
+  } else if (border_.size() > kept) {
+    border_.erase(0, border_.size() - kept);
   }
   bytes = {};
 }
 
 // After the key: a colon and the beginning of an object, or it was something else.
-void UsageFinder::key(std::string_view& bytes) {
+void UsageFinder::after_key(std::string_view& bytes) {
   while (!bytes.empty()) {
     const char c = bytes.front();
     bytes.remove_prefix(1);
@@ -160,7 +168,9 @@ void UsageFinder::read_object() {
   for (const std::string_view name : {"completion_tokens", "output_tokens"}) {
     read_count(*parsed, name, usage_.completion_tokens);
   }
-  read_count(*parsed, "cache_read_input_tokens", usage_.cached_tokens);
+  for (const std::string_view name : {"cached_tokens", "cache_read_input_tokens"}) {
+    read_count(*parsed, name, usage_.cached_tokens);
+  }
   for (const std::string_view name : {"prompt_tokens_details", "input_tokens_details"}) {
     const json::Value* details = parsed->if_contains(name);
     if (details != nullptr && details->is_object()) {

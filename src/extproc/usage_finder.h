@@ -1,4 +1,5 @@
-// Finds the token counts in an engine's answer without parsing it: looks for "usage":{…} in the bytes, also
+// Finds the token counts in an engine's answer without parsing it: looks for "usage":{…} (SGLang's own API
+// calls it "meta_info") in the bytes, also
 // when it is split over pieces, and reads numbers from those objects only. Of an event stream only the
 // beginning (Anthropic's message_start) and the end (everybody's last chunk) are looked at: a token costs a
 // copy of its event, nothing else. Pure.
@@ -15,20 +16,25 @@ class UsageFinder {
  public:
   // The answer is an event stream. Before the first feed().
   void expect_events() { events_ = true; }
+  // It is of SGLang's own API. Before the first feed().
+  void expect_meta_info() { key_ = kMetaInfo; }
   void feed(std::string_view bytes);
   // The answer is over: what was found, later counts over earlier ones.
   picker::Usage finish();
 
  private:
+  static constexpr std::string_view kUsage = "\"usage\"";
+  static constexpr std::string_view kMetaInfo = "\"meta_info\"";
   enum class State { Searching, Key, Object };
   void look(std::string_view bytes);
   void search(std::string_view& bytes);
   void found_key(std::string_view& bytes, std::size_t end);
-  void key(std::string_view& bytes);
+  void after_key(std::string_view& bytes);
   void object(std::string_view& bytes);
   void keep_end(std::string_view bytes);
   void read_object();
 
+  std::string_view key_ = kUsage;
   State state_ = State::Searching;
   std::string border_;  // while searching: the end of the last piece, shorter than what is searched for
   std::string text_;    // the object so far

@@ -38,6 +38,30 @@ TEST(UsageFinder, ReadsAPlainAnswerInAnyPieces) {
          false, {5, 2, 4});
 }
 
+TEST(UsageFinder, ReadsNumbersThatAreWrittenAsTexts) {
+  expect(
+      R"({"usage":{"prompt_tokens":"5","completion_tokens":"8","prompt_tokens_details":{"cached_tokens":"3"}}})",
+      false, {5, 8, 3});
+}
+
+TEST(UsageFinder, ReadsWhatSglangsOwnApiSays) {
+  for (const bool events : {false, true}) {
+    UsageFinder finder;
+    finder.expect_meta_info();
+    if (events) {
+      finder.expect_events();
+      finder.feed(R"(data: {"text":"a","meta_info":{"prompt_tokens":5,"completion_tokens":1}})"
+                  "\n\n");
+    }
+    finder.feed(R"({"text":"ab","meta_info":{"id":"1","finish_reason":{"type":"stop"},"prompt_tokens":5,)");
+    finder.feed(R"("completion_tokens":2,"cached_tokens":4},"usage":{"prompt_tokens":99}})");
+    const auto usage = finder.finish();
+    EXPECT_EQ(usage.prompt_tokens, 5);
+    EXPECT_EQ(usage.completion_tokens, 2);
+    EXPECT_EQ(usage.cached_tokens, 4);
+  }
+}
+
 TEST(UsageFinder, ReadsTheLastUsageOfAStream) {
   std::string stream;
   for (int i = 0; i < 300; ++i) {
@@ -63,7 +87,8 @@ data: {"usage":{"output_tokens":77}}
 }
 
 TEST(UsageFinder, IsNotFooledByOddAnswers) {
-  expect(R"({"usage": {"prompt_tokens": "5", "completion_tokens": null}})", false, {});
+  expect(R"({"usage": {"prompt_tokens": "five", "completion_tokens": null}})", false, {});
+  expect(R"({"usage": {"prompt_tokens": {"a": 1}, "prompt_tokens_details": 7}})", false, {});
   expect(R"({"usage": [1, 2], "x": "usage", "choices": "the \"usage\": {\"prompt_tokens\": 1}"})", false, {});
   expect(R"({"usage": {"prompt_tokens": -5}})", false, {});
   expect(R"({"usage": {"prompt_tokens": 5)", false, {});
