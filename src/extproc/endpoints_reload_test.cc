@@ -1,6 +1,8 @@
 // An endpoints file that changes while pools are served from it.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -19,7 +21,8 @@ class EndpointsReload : public testing::Test {
  protected:
   void SetUp() override {
     file = std::filesystem::path(testing::TempDir()) /
-           ("reload-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".yaml");
+           ("reload-" + std::to_string(::getpid()) +
+            std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".yaml");
     write(kTwo);
   }
   void TearDown() override { std::filesystem::remove(file); }
@@ -103,7 +106,7 @@ TEST_F(EndpointsReload, WhatIsWrongOrTooLargeOrNotThereChangesNothing) {
 }
 
 TEST(EndpointsFileLimit, AnExactMebibyteIsRead) {
-  const auto file = std::filesystem::path(testing::TempDir()) / "limit.yaml";
+  const auto file = std::filesystem::path(testing::TempDir()) / fmt::format("limit-{}.yaml", ::getpid());
   const std::string text = "endpoints: []\n#";
   ASSERT_TRUE(write_file_atomically(file, text + std::string(picker::kMostFileBytes - text.size(), 'x')));
   EXPECT_TRUE(read_file(file, picker::kMostFileBytes));

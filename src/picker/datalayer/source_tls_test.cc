@@ -1,5 +1,6 @@
 // Exporters that are asked by https: who is believed, and what is shown to them.
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -19,7 +20,8 @@ class SourceTls : public testing::Test {
  protected:
   void SetUp() override {
     folder = std::filesystem::path(testing::TempDir()) /
-             ("source-tls-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+             ("source-tls-" + std::to_string(::getpid()) +
+              std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
     std::filesystem::create_directories(folder);
     for (const char* name : {"a", "b"}) {
       authorities[name] = crypto::make_self_signed_certificate({.common_name = name}, now).value();
