@@ -120,16 +120,16 @@ TEST_F(ProgramTest, WithoutItThePortOfExtProcKnowsNoHealth) {
   EXPECT_EQ(probe(addresses_.grpc), "!!!!!");
 }
 
-TEST_F(ProgramTest, TheListNamesWhatProbesMayAskFor) {
-  for (const bool election : {false, true}) {
-    serve({.leader_election = election});
-    const std::string list =
-        loop_.block_on(call(addresses_.health, "/grpc.health.v1.Health/List", "")).value();
-    EXPECT_THAT(list, HasSubstr(std::string(envoy::kProcessorService)));
-    EXPECT_EQ(list.find("liveness") != std::string::npos, election);
-    EXPECT_EQ(list.find("readiness") != std::string::npos, election);
-  }
+class HealthList : public ProgramTest, public testing::WithParamInterface<bool> {};
+
+TEST_P(HealthList, NamesWhatProbesMayAskFor) {
+  serve({.leader_election = GetParam()});
+  const std::string list = loop_.block_on(call(addresses_.health, "/grpc.health.v1.Health/List", "")).value();
+  EXPECT_THAT(list, HasSubstr(std::string(envoy::kProcessorService)));
+  EXPECT_EQ(list.find("liveness") != std::string::npos, GetParam());
+  EXPECT_EQ(list.find("readiness") != std::string::npos, GetParam());
 }
+INSTANTIATE_TEST_SUITE_P(Election, HealthList, testing::Bool());
 
 constexpr std::string_view kWithState = R"(plugins:
 - type: approx-prefix-cache-producer
