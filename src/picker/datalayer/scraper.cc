@@ -23,15 +23,18 @@ namespace {
 // Pages of models change rarely.
 constexpr Duration kModelsInterval = std::chrono::seconds(5);
 
-std::vector<ListedModel> read_models(std::string_view page) {
+Result<std::vector<ListedModel>> read_models(std::string_view page) {
+  LLMD_TRY(const json::Value document, json::parse(page));
+  const auto* list = json::array_at(document, "data");
+  if (list == nullptr) {
+    return invalid_argument("the answer is no list of models");
+  }
   std::vector<ListedModel> models;
-  const auto document = json::parse(page);
-  const auto* list = document ? json::array_at(*document, "data") : nullptr;
-  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
-    const json::Value& item = (*list)[i];
-    models.push_back({std::string(json::string_at(item, "id").value_or("")),
-                      std::string(json::string_at(item, "owned_by").value_or("")),
-                      std::string(json::string_at(item, "parent").value_or(""))});
+  for (const json::Value& item : *list) {
+    if (const auto id = json::string_at(item, "id"); id && !id->empty()) {
+      models.push_back({std::string(*id), std::string(json::string_at(item, "owned_by").value_or("")),
+                        std::string(json::string_at(item, "parent").value_or(""))});
+    }
   }
   return models;
 }
@@ -80,6 +83,20 @@ net::Address address_of(const PollSource::Options& source, const Endpoint& endpo
   }
   const bool at_node = source.at_node && !endpoint.node.empty();
   return {at_node ? endpoint.node : endpoint.address.host, static_cast<std::uint16_t>(source.port)};
+}
+
+// Waking up costs more than a question does: endpoints are asked at common moments, `base` apart, but not
+// more than a few of them at a time, because decisions wait meanwhile.
+TimePoint next_question(TimePoint due, TimePoint earliest, Duration base, std::uint32_t endpoint) {
+  constexpr std::uint32_t kTogether = 8;
+  constexpr std::uint32_t kGroups = 16;
+  const Duration shift = base / kGroups * (endpoint / kTogether % kGroups);
+  const auto moment_after = [&](TimePoint time) {
+    const Duration since = time.time_since_epoch() - shift;
+    return TimePoint((since + base - Duration(1)) / base * base + shift);
+  };
+  const TimePoint nearest = moment_after(due - base / 2);
+  return nearest >= earliest ? nearest : moment_after(earliest);
 }
 
 // What one scanner has found and another has not.
@@ -260,7 +277,8 @@ Task<Result<EngineReport>> Scraper::State::ask(Target& target) {
   EngineReport report;
   if (!target.poll.source->has_numbers()) {
     LLMD_CO_TRY(const std::string page, co_await http::read_all(answer->body(), options.max_page));
-    endpoint.list_models(read_models(page));
+    LLMD_CO_TRY(std::vector<ListedModel> models, read_models(page));
+    endpoint.list_models(std::move(models));
   } else if (!target.scanners.empty()) {
     LLMD_CO_TRY(Numbers numbers, co_await read_numbers(target, answer->body()));
     report = std::move(numbers.report);
@@ -307,8 +325,8 @@ Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
         may_wait ? std::min(interval * 2, std::max(poll.interval, options.longest_interval)) : poll.interval;
     before = report.value_or(EngineReport());
     // From question to question, but a slow endpoint gets some rest.
-    const Duration took = std::chrono::steady_clock::now() - asked;
-    co_await async::sleep(std::max(interval - took, interval / 2));
+    const TimePoint rested = std::chrono::steady_clock::now() + interval / 2;
+    co_await async::sleep_until(next_question(asked + interval, rested, poll.interval, endpoint->id));
   }
 }
 

@@ -150,6 +150,39 @@ TEST(LargePages, AreNotReadToTheEnd) {
   EXPECT_TRUE(fails(models, list + std::string(2000, ' ')));
 }
 
+TEST(ModelLists, AreReadAndStayWhileAnAnswerMakesNoSense) {
+  ScrapeScene scene;
+  std::string answer = R"({"object": "list", "data": [{"id": "base", "object": "model", "owned_by": "me"},
+      {"id": "tuned", "owned_by": "you", "parent": "base"}, {"id": 7}, {"owned_by": "nobody"}, "text"]})";
+  std::vector<std::string> asked;
+  const auto exporter = scene.serve([&](const http::RequestHead& request) {
+    asked.push_back(request.target);
+    return answer;
+  });
+  scene.configure(
+      scraping("- {type: models-data-source, parameters: {interval: 2ms}}\n- type: models-data-extractor\n",
+               "[{pluginRef: models-data-source, extractors: [{pluginRef: models-data-extractor}]}]"),
+      {{.address = exporter, .name = "e"}});
+  const auto listed = [&] {
+    std::string all;
+    const auto models = scene.endpoint().models();
+    for (const ListedModel& model : *models) {
+      all += model.id + "/" + model.owner + "/" + model.parent + " ";
+    }
+    return all;
+  };
+  EXPECT_TRUE(scene.until([](const auto& stats) { return stats.pages >= 2; }));
+  EXPECT_EQ(listed(), "base/me/ tuned/you/base ");
+  EXPECT_EQ(asked.front(), "/v1/models");
+  for (const char* nonsense : {"<html>", "[]", R"({"data": {}})", R"({"error": "busy"})"}) {
+    answer = nonsense;
+    EXPECT_TRUE(scene.until_failed()) << nonsense;
+    EXPECT_EQ(listed(), "base/me/ tuned/you/base ") << nonsense;
+  }
+  answer = R"({"data": []})";
+  EXPECT_TRUE(scene.until([&](const auto&) { return listed().empty(); })) << "it has none any more";
+}
+
 TEST(SeveralExtractors, ReadOnePage) {
   ScrapeScene scene;
   int whole = 0;
