@@ -223,6 +223,7 @@ Result<std::unique_ptr<Plugin>> make_core_metrics_extractor(PluginSetup& setup) 
 }
 
 Result<std::unique_ptr<Plugin>> make_dcgm_extractor(PluginSetup& setup) {
+  setup.parameters.accept_all();
   EngineMapping mapping{.engine = "dcgm"};
   LLMD_TRY(const MetricSpec utilization, MetricSpec::parse("DCGM_FI_DEV_GPU_UTIL"));
   mapping.custom = {{setup.custom_metric("GPUUtilization"), utilization}};
@@ -254,7 +255,8 @@ Result<std::unique_ptr<Plugin>> make_kubernetes_source(PluginSetup& setup) {
   return std::make_unique<NotificationSource>(fmt::format("{}/{}/{}", group, version, kind));
 }
 
-Result<std::unique_ptr<Plugin>> make_endpoint_source(PluginSetup&) {
+Result<std::unique_ptr<Plugin>> make_endpoint_source(PluginSetup& setup) {
+  setup.parameters.accept_all();
   return std::make_unique<NotificationSource>("");
 }
 

@@ -6,6 +6,7 @@ encrypted, what the HTTP port tells about plugins, and what a feature gate chang
 """
 
 import argparse
+import base64
 import datetime
 import json
 import socket
@@ -180,6 +181,23 @@ class Messages(World):
             with self.subTest(flags=flags):
                 proxy = self.connect(self.start(*flags))
                 self.assertEqual(proxy.complete(prompt="x" * 5_000_000).destination, "127.0.0.1:1")
+
+
+class Counting(World):
+    def test_counting_tokens_is_a_request_without_tokens(self):
+        picker = self.start()
+        request = self.connect(picker).open("/v1/messages/count_tokens", {"model": "m", "messages": [{"role": "user"}]})
+        self.assertEqual(request.decide().destination, "127.0.0.1:1")
+        request.answer_begins()
+        body = b'{"input_tokens":12}'
+        piece = request.answer_part(body, True)["response_body"]["response"]["body_mutation"]["streamed_response"]
+        self.assertEqual(base64.b64decode(piece["body"]), body)
+        request.close()
+        page = picker.get("/metrics")
+        labels = 'model_name="m",target_model_name="m",fairness_id="default-flow",priority="0"'
+        self.assertIn(f"llm_d_epp_request_total{{{labels}}} 1", page)
+        self.assertNotIn(f"llm_d_epp_request_output_tokens_count{{{labels}}} 1", page)
+        self.assertIn(f"llm_d_epp_request_running{{{labels}}} 0", page)
 
 
 class Encryption(World):
