@@ -25,7 +25,8 @@ LatencyFeatures LatencyFeatures::of(const State& state) {
                      static_cast<float>(running),
                      static_cast<float>(state.kv_usage),
                      static_cast<float>(thousands * running),
-                     static_cast<float>(running * state.kv_usage)};
+                     static_cast<float>(running * state.kv_usage),
+                     static_cast<float>(state.encoder_tokens / 1000)};
   return features;
 }
 

@@ -15,7 +15,7 @@
 namespace llmd::picker {
 
 struct LatencyFeatures {
-  static constexpr std::size_t kCount = 9;
+  static constexpr std::size_t kCount = 10;
   struct State {
     double prompt_tokens = 0;
     double uncached_tokens = 0;  // of the prompt
@@ -23,6 +23,7 @@ struct LatencyFeatures {
     double running = 0;          // requests
     double kv_usage = 0;
     double tokens_in_flight = 0;  // prompts before this one, what is left of them
+    double encoder_tokens = 0;    // of images, videos and sounds that have to be encoded
   };
   static LatencyFeatures of(const State& state);
   std::array<float, kCount> values{};

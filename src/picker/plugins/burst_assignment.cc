@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 namespace llmd::picker {
@@ -58,7 +58,7 @@ class Placement {
 
   void place(const Unit& unit, std::vector<std::optional<std::size_t>>& assigned) {
     std::vector<std::size_t> shared(endpoints_.size());
-    for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    for (std::size_t i = 0; prefixes_count() && i < endpoints_.size(); ++i) {
       shared[i] = leading(i, *unit.prompt);
     }
     std::vector<std::int64_t> taken(endpoints_.size());
@@ -81,19 +81,22 @@ class Placement {
       }
       taken[chosen] += count;
     }
-    for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    for (std::size_t i = 0; prefixes_count() && i < endpoints_.size(); ++i) {
       if (taken[i] > 0) {
-        held_[i].insert(unit.prompt->begin(), unit.prompt->end());
+        held_[i].insert(unit.prompt->begin() + static_cast<std::ptrdiff_t>(shared[i]), unit.prompt->end());
       }
     }
   }
 
  private:
+  // Whoever holds a block holds what stands before it.
   std::size_t leading(std::size_t endpoint, const Prompt& prompt) const {
-    const auto end = std::ranges::find_if_not(
+    const auto end = std::ranges::partition_point(
         prompt, [&](kvcache::BlockHash block) { return held_[endpoint].contains(block); });
     return static_cast<std::size_t>(end - prompt.begin());
   }
+  // Otherwise nobody asks who holds what.
+  bool prefixes_count() const { return rules_.least_shared > 0 || rules_.by_blocks; }
 
   auto order_of(std::size_t endpoint) const {
     return std::tuple(load_[endpoint], endpoints_[endpoint].running, endpoints_[endpoint].name);
@@ -130,7 +133,7 @@ class Placement {
   const BurstRules& rules_;
   const std::int64_t share_;
   std::vector<std::int64_t> load_;
-  std::vector<std::set<kvcache::BlockHash>> held_;
+  std::vector<std::unordered_set<kvcache::BlockHash>> held_;
 };
 
 }  // namespace

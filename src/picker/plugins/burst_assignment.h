@@ -33,8 +33,8 @@ struct BurstEndpoint {
   float running = 0;
 };
 
-// For each prompt (its chain of blocks) the position of its endpoint; nullopt: any. Time: the number of
-// blocks times the number of endpoints.
+// For each prompt (its chain of blocks) the position of its endpoint; nullopt: any. Time: as all blocks, plus
+// units times endpoints times the logarithm of the longest prompt.
 std::vector<std::optional<std::size_t>> assign_burst(std::span<const std::vector<kvcache::BlockHash>> prompts,
                                                      std::span<const BurstEndpoint> endpoints,
                                                      const BurstRules& rules);

@@ -129,6 +129,57 @@ TEST(PredictedLatency, AnAnswerAtOnceTeachesItsWholeTime) {
   EXPECT_EQ(trained.samples("tpotSamples"), 0);
 }
 
+TEST(PredictedLatency, ItMayKnowWhatHasToBeEncoded) {
+  for (const bool looks : {false, true}) {
+    Trained trained(fmt::format("plugins: [{{type: predicted-latency-producer, parameters: "
+                                "{{useEncoderCacheFeatures: {}}}}}, {{type: slo-headroom-tier-filter, "
+                                "parameters: {{epsilonExploreNeg: 0}}}}]\n",
+                                looks),
+                    of_both_roles());
+    // A picture that nobody has encoded takes a second.
+    std::map<std::string, std::set<std::uint64_t>> encoded;
+    const auto serve = [&](const openai::MediaItem& picture) {
+      Decision decision = trained.picker
+                              ->pick({.id = "r",
+                                      .model = "m",
+                                      .stream = true,
+                                      .estimated_tokens = 100,
+                                      .multimodal = true,
+                                      .media = {&picture, 1}})
+                              .value();
+      std::string endpoint = decision.endpoint().name;
+      const bool is_new = encoded[endpoint].insert(picture.hash).second;
+      trained.clock.at += milliseconds(is_new ? 1100 : 100);
+      decision.first_token();
+      decision.complete({.usage = {.prompt_tokens = 100, .completion_tokens = 1}});
+      return endpoint;
+    };
+    for (std::uint64_t i = 0; i < 200; ++i) {
+      serve({.hash = i / 3, .modality = openai::Modality::Image, .tokens = 1000});
+    }
+    const openai::MediaItem known{.hash = 777, .modality = openai::Modality::Image, .tokens = 1000};
+    const std::string has_it = serve(known);
+    const Headers objective{{{"x-llm-d-slo-ttft-ms", "400"}}};
+    std::set<std::string> chosen;
+    for (int i = 0; i < 40; ++i) {
+      auto decision = trained.picker
+                          ->pick({.id = "r",
+                                  .model = "m",
+                                  .headers = objective,
+                                  .stream = true,
+                                  .estimated_tokens = 100,
+                                  .multimodal = true,
+                                  .media = {&known, 1}})
+                          .value();
+      chosen.insert(decision.endpoint().name);
+      if (!looks && chosen.size() == 2) {
+        break;  // it does not know better
+      }
+    }
+    EXPECT_EQ(chosen.size() == 1 && chosen.contains(has_it), looks);
+  }
+}
+
 TEST(LatencyAdmitter, RefusesOnlySheddableRequestsThatNobodyCanServeInTime) {
   struct Row {
     int priority;

@@ -96,6 +96,38 @@ TEST(PrecisePrefix, ABlockCountsForTheTierThatHasIt) {
   }
 }
 
+// Blocks in the engine's memory count less when endpoints are compared, but they need no prefill.
+TEST(PrecisePrefix, TheDeciderCountsBlocksOfEveryTierInFull) {
+  struct Row {
+    std::size_t stored;
+    bool prefills;  // of 20 tokens, 4 that are not cached are worth it
+  };
+  for (const Row& row : {Row{5, false}, Row{4, true}, Row{1, true}}) {
+    Engine engine;
+    engine.store(row.stored, "cpu");
+    Pool pool("plugins:\n" + precise(engine.ports(), "approx-prefix-cache-producer") +
+                  R"(- {type: prefill-filter}
+- {type: decode-filter}
+- {type: prefix-based-pd-decider, parameters: {nonCachedTokens: 4}}
+- {type: disagg-profile-handler, parameters: {deciders: {prefill: prefix-based-pd-decider}}}
+schedulingProfiles:
+- {name: prefill, plugins: [{pluginRef: prefill-filter}]}
+- {name: decode, plugins: [{pluginRef: decode-filter}]}
+)",
+              0);
+    Endpoint decode = local("d");
+    decode.labels["llm-d.ai/role"] = "decode";
+    pool.set({decode, labelled("127.0.0.2", {{"llm-d.ai/role", "prefill"}})});
+    EXPECT_TRUE(comes_to([&] {
+      return json::int_at(pool.picker->debug_state(), "plugins[approx-prefix-cache-producer].state.blocks")
+                 .value_or(0) == static_cast<std::int64_t>(row.stored);
+    }));
+    const auto prompt = tokens(5);
+    const auto decision = pool.picker->pick({.id = "r", .model = "m", .tokens = prompt}).value();
+    EXPECT_EQ(decision.prefill() != nullptr, row.prefills) << row.stored;
+  }
+}
+
 TEST(PrecisePrefix, AnEndpointThatLeavesTakesItsBlocksAlong) {
   Engine engine;
   engine.store(3);

@@ -16,6 +16,8 @@ struct LatencyOptions {
   double slo_buffer = 1;
   bool streaming = false;
   std::string role_label;
+  std::optional<Column>
+      encoded;  // the share of a request's media that an endpoint has; absent: not looked at
 };
 
 double objective(const Request& request, std::string_view name, std::string_view older_name) {
@@ -189,7 +191,19 @@ class PredictedLatencyProducer final : public Producer,
          .waiting = cycle.at(kWaiting, row),
          .running = std::max(cycle.at(kRunning, row), cycle.at(kInFlightRequests, row)),
          .kv_usage = cycle.at(kKvUsage, row),
-         .tokens_in_flight = backlog.tokens(cycle.endpoint(row).id)});
+         .tokens_in_flight = backlog.tokens(cycle.endpoint(row).id),
+         .encoder_tokens = encoder_tokens(cycle, row)});
+  }
+
+  double encoder_tokens(const Cycle& cycle, Row row) const {
+    if (!options_.encoded) {
+      return 0;
+    }
+    double tokens = 0;
+    for (const openai::MediaItem& item : cycle.request().media) {
+      tokens += static_cast<double>(item.tokens);
+    }
+    return tokens * (1 - static_cast<double>(cycle.at(*options_.encoded, row)));
   }
 
   const LatencyOptions options_;
@@ -208,8 +222,16 @@ Result<LatencyOptions> read_options(PluginSetup& setup) {
   parameters.read("streamingMode", options.streaming);
   parameters.read("endpointRoleLabel", options.role_label);
   parameters.accept({"samplingMean", "maxDecodeTokenSamplesForPrediction", "maxSampledTokens", "contextTTL",
-                     "predictInPrepareData", "predictInProduce", "useEncoderCacheFeatures",
-                     "inFlightLoadProducerName", "encoderCacheProducerName"});
+                     "predictInPrepareData", "predictInProduce", "inFlightLoadProducerName"});
+  bool encoder = false;
+  std::string encoder_cache;
+  parameters.read("useEncoderCacheFeatures", encoder);
+  parameters.read("encoderCacheProducerName", encoder_cache);
+  if (encoder) {
+    encoder_cache = encoder_cache.empty() ? "mm-embeddings-cache-producer" : encoder_cache;
+    setup.require("mm", encoder_cache, nullptr);
+    options.encoded = setup.names().column("mm/" + encoder_cache);
+  }
   if (options.slo_buffer <= 0) {
     parameters.reject("sloBufferFactor", "must be positive");
   }

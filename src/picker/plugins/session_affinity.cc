@@ -137,9 +137,8 @@ class IdAffinity : public Affinity {
       bound = bound_.emplace(std::string(*id), Binding{}).first;
     }
     Binding& binding = bound->second;
-    const bool is_candidate = std::ranges::any_of(cycle.candidates(), [&](Row row) {
-      return cycle.endpoint(row).full_name == binding.endpoint;
-    });
+    const bool is_candidate = std::ranges::any_of(
+        cycle.candidates(), [&](Row row) { return cycle.endpoint(row).full_name == binding.endpoint; });
     if (!is_candidate || cycle.now() - binding.used > options_.idle) {
       binding.endpoint = endpoint->full_name;
     }
