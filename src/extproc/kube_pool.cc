@@ -303,11 +303,6 @@ std::string KubePool::app_protocol() const {
   return found != nullptr ? std::string(kube::find_string(*found, "spec.appProtocol")) : "";
 }
 
-std::string KubePool::app_protocol() const {
-  const kube::Object* found = state_->has_pool() ? state_->pool() : nullptr;
-  return found != nullptr ? std::string(kube::find_string(*found, "spec.appProtocol")) : "";
-}
-
 json::Object KubePool::state() const {
   const State& state = *state_;
   json::Object said;

@@ -51,9 +51,6 @@ class KubePool {
   // Of the pool's engines, as the pool says; empty: it does not say, or there is no pool.
   std::string app_protocol() const;
 
-  // Of the pool's engines, as the pool says; empty: it does not say, or there is no pool.
-  std::string app_protocol() const;
-
   // For /debug: what is followed, and since when the API server has been away.
   json::Object state() const;
 

@@ -82,7 +82,6 @@ TEST(SourceParameters, MistakesAreNamed) {
        "useNodeAddress: unknown parameter"},
       {"{type: models-data-source, parameters: {interval: -1s}}", "parameters.interval"},
       {"{type: dcgm-data-source, parameters: {gpu: 1}}", "gpu: unknown parameter"},
-      {"{type: dcgm-extractor, parameters: {metric: x}}", "metric: unknown parameter"},
       {"{type: multicluster-metrics-data-source, parameters: {port: x}}", "port: expected"},
       {"{type: file-discovery}", "path: is required"},
       {"{type: file-discovery, parameters: {path: f, watch: true}}", "watch: unknown parameter"},
