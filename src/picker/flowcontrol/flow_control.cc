@@ -169,6 +169,37 @@ std::optional<std::expected<void, Rejection>> FlowControl::try_at_once(int prior
   return std::expected<void, Rejection>();
 }
 
+std::shared_ptr<FlowControl::Ticket> FlowControl::make_ticket(const Request& request, Executor executor,
+                                                              TimePoint now) {
+  auto ticket = std::make_shared<Ticket>(executor);
+  FlowQueue::Waiting& item = ticket->item;
+  item.priority = request.priority;
+  item.flow = request.fairness_id;
+  item.model = request.model;
+  item.target = request.target();
+  item.received = now;
+  item.slo_ttft_ms = slo_ms(request);
+  item.bytes = static_cast<std::int64_t>(request.body_bytes);
+  item.settle = [this, waiting = ticket.get(),
+                 weak = std::weak_ptr(ticket)](std::optional<Rejection> rejection) {
+    const TimePoint settled = clock_.now();
+    const Duration waited = settled - waiting->item.enqueued;
+    if (rejection) {
+      refused(waiting->flow(), *rejection, true, waited, settled);
+    } else {
+      metrics_.finished(waiting->flow(), "Dispatched", waited, settled);
+    }
+    waiting->rejection = std::move(rejection);
+    waiting->done = true;
+    async::post_to(waiting->executor, [weak] {
+      if (const auto alive = weak.lock()) {
+        alive->settled.set();
+      }
+    });
+  };
+  return ticket;
+}
+
 Task<std::expected<FlowControl::Admission, Rejection>> FlowControl::admit(const Request& request,
                                                                           async::Deadline deadline) {
   const auto self = shared_from_this();
@@ -189,31 +220,7 @@ Task<std::expected<FlowControl::Admission, Rejection>> FlowControl::admit(const 
       metrics_.finished(flow, "Dispatched", Duration::zero(), now);
       co_return Admission(self);
     }
-    ticket = std::make_shared<Ticket>(executor);
-    ticket->item.priority = request.priority;
-    ticket->item.flow = request.fairness_id;
-    ticket->item.model = request.model;
-    ticket->item.target = request.target();
-    ticket->item.received = now;
-    ticket->item.slo_ttft_ms = slo_ms(request);
-    ticket->item.bytes = static_cast<std::int64_t>(request.body_bytes);
-    ticket->item.settle = [this, waiting = ticket.get(),
-                           weak = std::weak_ptr(ticket)](std::optional<Rejection> rejection) {
-      const TimePoint settled = clock_.now();
-      const Duration waited = settled - waiting->item.enqueued;
-      if (rejection) {
-        refused(waiting->flow(), *rejection, true, waited, settled);
-      } else {
-        metrics_.finished(waiting->flow(), "Dispatched", waited, settled);
-      }
-      waiting->rejection = std::move(rejection);
-      waiting->done = true;
-      async::post_to(waiting->executor, [weak] {
-        if (const auto alive = weak.lock()) {
-          alive->settled.set();
-        }
-      });
-    };
+    ticket = make_ticket(request, executor, now);
     if (auto added = queue_.add(ticket->item, now); !added) {
       refused(flow, added.error(), false, Duration::zero(), now);
       co_return std::unexpected(std::move(added).error());

@@ -65,6 +65,7 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
  private:
   struct Ticket;
   struct Removal;
+  std::shared_ptr<Ticket> make_ticket(const Request& request, Executor executor, TimePoint now);
   // Under the lock.
   void dispatch(TimePoint now);
   void refused(const FlowMetrics::Flow& flow, const Rejection& rejection, bool was_queued, Duration waited,
