@@ -8,20 +8,9 @@ namespace llmd::picker {
 struct Recorder::Slot {
   mutable std::mutex mutex;
   Recorded recorded;
-  // Where the values are, for whoever prepares to overwrite them without the lock.
-  std::atomic<const float*> values = nullptr;
-  std::atomic<std::size_t> value_count = 0;
 };
 
 namespace {
-
-constexpr std::size_t kLine = 64;
-
-void prefetch_for_writing(const void* begin, std::size_t bytes) {
-  for (std::size_t at = 0; at < bytes; at += kLine) {
-    __builtin_prefetch(static_cast<const char*>(begin) + at, 1);
-  }
-}
 
 bool any_but_zero(std::span<const float> values) {
   std::uint32_t bits = 0;  // without a way out in the middle, so that many are taken at a time
@@ -151,19 +140,7 @@ std::uint64_t Recorder::record(const Plan& plan, const Cycle& cycle, const Stage
   into.primary = stages.primary;
   into.prefill = stages.prefill;
   into.encode = stages.encode;
-  own.values.store(into.values.data(), std::memory_order_relaxed);
-  own.value_count.store(into.values.size(), std::memory_order_relaxed);
-  prepare(id);
   return id;
-}
-
-// The next places were last written thousands of decisions ago: their memory is on its way while others
-// decide.
-void Recorder::prepare(std::uint64_t id) {
-  const Slot& next = slot(id + 1);
-  prefetch_for_writing(next.values.load(std::memory_order_relaxed),
-                       next.value_count.load(std::memory_order_relaxed) * sizeof(float));
-  prefetch_for_writing(&slot(id + 2), sizeof(Slot));
 }
 
 std::optional<Recorded> Recorder::find(std::string_view request_id) const {

@@ -75,7 +75,6 @@ class Recorder {
   // Memory comes a chunk at a time: most pickers of a gateway see few requests.
   static constexpr std::size_t kChunk = 256;
   Slot& slot(std::uint64_t id);
-  void prepare(std::uint64_t id);
   const Slot* find_slot(std::uint64_t id) const;  // null: nothing was ever recorded near it
 
   const std::size_t capacity_;
