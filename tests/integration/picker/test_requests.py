@@ -96,8 +96,8 @@ class Media(World):
             first = self.ask(name)
             for _ in range(6):
                 self.assertEqual(self.ask(name), first)
-        self.assertEqual(self.picker.metric('llm_d_epp_encoder_cache_queries_total{modality="any"}'), 21)
-        self.assertEqual(self.picker.metric('llm_d_epp_encoder_cache_hits_total{modality="any"}'), 18)
+        self.assertEqual(self.picker.metric('llm_d_epp_encoder_cache_queries_total{modality="image"}'), 21)
+        self.assertEqual(self.picker.metric('llm_d_epp_encoder_cache_hits_total{modality="image"}'), 18)
 
     def ask(self, name):
         request = self.proxy.open("/v1/chat/completions", self.picture(name)).decide()
