@@ -47,7 +47,7 @@ void Exchange::stream_ended() {
     complete();
   } else if (step_ != Step::Done) {
     shared_.metrics.abandoned->add();
-    abandoned_ = true;
+    ended_as_ = ended_as_ == "OK" ? "Canceled" : ended_as_;
     spans_.fail("the client left, or the proxy gave up");
     decision_.reset();
   }
@@ -70,6 +70,7 @@ void Exchange::message(std::string_view bytes) {
   envoy::ProcessingRequest& message = shared_.message;
   if (const auto parsed = envoy::parse_request(bytes, message); !parsed) {
     shared_.metrics.malformed.add();
+    ended_as_ = "InvalidArgument";
     call_->finish({http::GrpcCode::InvalidArgument, parsed.error().message});
     return;
   }

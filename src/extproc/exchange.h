@@ -77,7 +77,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void sending();
   // The stream is over; the call must not be used any more.
   void closed();
-  bool was_abandoned() const { return abandoned_; }
+  // How the stream ended, as gRPC calls it.
+  std::string_view ended_as() const { return ended_as_; }
 
  private:
   enum class Step { Begin, Collecting, Deciding, Decided, Answering, Done };
@@ -178,7 +179,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   int status_ = 0;
   std::size_t response_bytes_ = 0;
   bool first_token_ = false;
-  bool abandoned_ = false;
+  std::string_view ended_as_ = "OK";
   bool answer_began_ = false;
   TimePoint answered_at_;  // the response headers
 };

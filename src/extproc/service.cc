@@ -27,7 +27,7 @@ class Stream final : public http::GrpcHandler {
       metrics_.grpc->inflight.add(-1);
       metrics_.grpc->seconds.observe(
           std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count());
-      metrics_.grpc->ended.with({exchange_->was_abandoned() ? "Canceled" : "OK"})->add();
+      metrics_.grpc->ended.with({exchange_->ended_as()})->add();
     }
   }
   void on_message(std::string_view bytes) override { exchange_->message(bytes); }

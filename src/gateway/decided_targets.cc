@@ -7,16 +7,11 @@ namespace llmd::gateway {
 DecidedTargets::DecidedTargets(Shared& shared, std::string_view whose)
     : shared_(shared), whose_(whose), budget_(shared.retry_budget) {}
 
-Result<void> DecidedTargets::demand_retry() {
+Result<void> DecidedTargets::give_up() {
+  shared_.outliers.failed(decision_.endpoint().address);
   if (!budget_.may_retry()) {
     return unavailable("{}: too many requests are being tried again", whose_);
   }
-  return {};
-}
-
-Result<void> DecidedTargets::give_up() {
-  shared_.outliers.failed(decision_.endpoint().address);
-  LLMD_TRY_VOID(demand_retry());
   shared_.metrics.retries.add();
   tried_.push_back(decision_.lease.endpoint());
   decision_ = {};
@@ -29,7 +24,9 @@ bool DecidedTargets::has_tried(const net::Address& endpoint) const {
 }
 
 Result<net::Address> DecidedTargets::rival(http::RequestHead& head) {
-  LLMD_TRY_VOID(demand_retry());
+  if (!budget_.may_hedge()) {
+    return unavailable("{}: too many requests are being hedged", whose_);
+  }
   tried_.push_back(decision_.lease.endpoint());
   auto decided = another();
   tried_.pop_back();

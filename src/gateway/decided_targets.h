@@ -38,8 +38,6 @@ class DecidedTargets : public proxy::Targets, public proxy::Rivals {
   std::vector<picker::EndpointPtr> tried_;
 
  private:
-  Result<void> demand_retry();
-
   RetryBudget::Request budget_;
   picker::Decision rival_;  // while both run
 };

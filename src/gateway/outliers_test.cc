@@ -123,5 +123,22 @@ TEST(RetryBudgetTest, IsAFifthOfTheRunningRequestsAndAtLeastTen) {
   EXPECT_TRUE(alone.may_retry());
 }
 
+TEST(RetryBudgetTest, HedgesLeaveHalfOfThePlacesToRequestsThatFailed) {
+  RetryBudget budget;
+  std::vector<std::unique_ptr<RetryBudget::Request>> late;
+  int hedged = 0;
+  for (int i = 0; i < 20; ++i) {
+    hedged += late.emplace_back(std::make_unique<RetryBudget::Request>(budget))->may_hedge() ? 1 : 0;
+  }
+  EXPECT_EQ(hedged, 5);
+  std::vector<std::unique_ptr<RetryBudget::Request>> refused;
+  int retried = 0;
+  for (int i = 0; i < 20; ++i) {
+    retried += refused.emplace_back(std::make_unique<RetryBudget::Request>(budget))->may_retry() ? 1 : 0;
+  }
+  EXPECT_EQ(retried, 5);
+  EXPECT_TRUE(late.front()->may_retry()) << "a hedged request has a place already";
+}
+
 }  // namespace
 }  // namespace llmd::gateway

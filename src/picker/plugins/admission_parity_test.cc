@@ -105,6 +105,70 @@ TEST(RolloutScreener, HeadersNarrowStrictlyOrNotAtAllAndAnswersSayWhoServed) {
   EXPECT_EQ(edits.find("x-zone"), "a");
 }
 
+TEST(RolloutScreener, MistakesAreNamed) {
+  struct Row {
+    const char* parameters;
+    const char* said;
+  };
+  for (
+      const Row& row : {
+          Row{"{revisionGating: {mode: disabled}}", "labelSelector: is required"},
+          Row{"{scope: {labelSelector: 'a in ('}, revisionGating: {mode: disabled}}", "labelSelector"},
+          Row{"{scope: {labelSelector: app=x}}", "mode: is required"},
+          Row{"{scope: {labelSelector: app=x}, revisionGating: {mode: all}}", "max-role"},
+          Row{"{scope: {labelSelector: app=x}, revisionGating: {mode: sum}}", "requireRoles"},
+          Row{"{scope: {labelSelector: app=x}, revisionGating: {mode: disabled}, headerSelectors: [{name: a, "
+              "headerName: x-a}]}",
+              "labelKey are required"},
+          Row{"{scope: {labelSelector: app=x}, revisionGating: {mode: disabled}, headerSelectors: [{name: a, "
+              "headerName: x-a, labelKey: a}, {name: a, headerName: x-b, labelKey: b}]}",
+              "must be unique"},
+          Row{"{scope: {labelSelector: app=x}, revisionGating: {mode: disabled}, headerSelectors: [{name: a, "
+              "headerName: x-a, labelKey: a}, {name: b, headerName: X-A, labelKey: b}]}",
+              "must be unique"},
+          Row{"{scope: {labelSelector: app=x}, revisionGating: {mode: disabled}, headerSelectors: [{name: a, "
+              "headerName: x-a, labelKey: a, mode: loose}]}",
+              "prefer"},
+      }) {
+    const auto made = Picker::from_config(only("disaggregatedset-rollout-screener", row.parameters),
+                                          "wrong.yaml", {.load = {.allow_experimental = true}});
+    ASSERT_FALSE(made) << row.parameters;
+    EXPECT_THAT(made.error().text(), testing::HasSubstr(row.said)) << row.parameters;
+  }
+}
+
+TEST(Screeners, EachSeesAllCandidatesAndWhoPassesAllStays) {
+  const auto by_header = [](std::string_view name, std::string_view header, std::string_view label) {
+    return fmt::format(
+        "- {{type: disaggregatedset-rollout-screener, name: {}, parameters: {{scope: {{labelSelector: "
+        "app=x}}, "
+        "headerSelectors: [{{name: s, headerName: {}, labelKey: {}}}], revisionGating: {{mode: "
+        "disabled}}}}}}\n",
+        name, header, label);
+  };
+  metrics::Registry registry;
+  auto made = Picker::from_config(
+      "plugins:\n" + by_header("teams", "x-team", "team") + by_header("zones", "x-zone", "zone"), "test.yaml",
+      {.load = {.allow_experimental = true}, .metrics = &registry});
+  ASSERT_TRUE(made) << made.error().text();
+  Picker& picker = **made;
+  picker.update({labelled("a1", {{"team", "a"}, {"zone", "1"}}),
+                 labelled("a2", {{"team", "a"}, {"zone", "2"}}),
+                 labelled("b1", {{"team", "b"}, {"zone", "1"}})});
+  const Headers both{{{"x-team", "a"}, {"x-zone", "2"}}};
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(picker.pick({.headers = both}).value().endpoint().name, "a2");
+  }
+  // Either header names somebody: neither screener has failed, only nobody passes both.
+  const Headers nobody{{{"x-team", "b"}, {"x-zone", "2"}}};
+  EXPECT_EQ(picker.pick({.headers = nobody}).error().status, 503);
+  for (const std::string_view name : {"teams", "zones"}) {
+    EXPECT_EQ(metrics::parse_exposition(registry.write_text())
+                  ->value("llm_d_epp_disaggregatedset_strict_header_no_match_total", {{"plugin_name", name}}),
+              0);
+  }
+}
+
 TEST(RolloutScreener, WhatItCountsAndSharesIsOnThePage) {
   metrics::Registry registry;
   const auto picker =

@@ -322,6 +322,17 @@ class Streams(World):
         self.assertIn('llm_d_epp_extproc_streams_total{code="OK"} 1', page)
         self.assertIn("llm_d_epp_extproc_streams_inflight 0", page)
 
+    def test_what_is_no_message_ends_the_stream_and_is_counted_so(self):
+        self.start("--enable-grpc-stream-metrics=true")
+        with grpc.insecure_channel(self.picker.grpc) as channel:
+            process = channel.stream_stream("/envoy.service.ext_proc.v3.ExternalProcessor/Process",
+                                            request_serializer=bytes, response_deserializer=bytes)
+            with self.assertRaises(grpc.RpcError) as refused:
+                list(process(iter([b"\xff\xff\xff"]), timeout=30))
+        self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+        wait_for(lambda: 'llm_d_epp_extproc_streams_total{code="InvalidArgument"} 1' in self.picker.get("/metrics"),
+                 "the stream to end")
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
