@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Benchmarks side by side with their peers: ./dev bench [--quick] [engine] [gateway] [idle] [picker] [routing] [soak]
+"""Benchmarks side by side with their peers: ./dev bench [--quick] [engine] [gateway] [latency] [idle] [picker] [routing] [soak]
 
 Each scenario writes bench/results/<scenario>.json (every run, and the machine) and .md (medians, spread, ratio to the
 peer, target). Peers come from the package registry into a virtual environment of their own; everything listens on
@@ -21,7 +21,14 @@ import routing
 import soak
 from plan import Missing, Plan
 
-SCENARIOS = {"engine": engine.run, "gateway": gateway.run, "idle": idle.run, "picker": picker.run, "routing": routing.run}
+SCENARIOS = {
+    "engine": engine.run,
+    "gateway": gateway.run,
+    "latency": gateway.run_latency,
+    "idle": idle.run,
+    "picker": picker.run,
+    "routing": routing.run,
+}
 ON_REQUEST = {"soak": soak.run}
 ROOT = Path(__file__).resolve().parent.parent
 
