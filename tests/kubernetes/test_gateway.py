@@ -4,8 +4,9 @@ import functools
 import json
 import unittest
 
-from cluster_gateway import USER, ClusterGateway, GatewayCluster, wait_for  # first: finds the next two
+from cluster_gateway import USER, ClusterGateway, GatewayCluster, wait_for  # first: finds the next three
 import harness
+import test_attachment
 import test_routes
 from control_plane import POD_ADDRESS, enter_own_network, require
 from harness import exact, gateway, listener, prefix, route, rule, service, to
@@ -23,8 +24,9 @@ def tearDownModule():
     plane.check_rights()
 
 
-test_routes.Gateway = lambda *words: ClusterGateway(plane, *words)
-test_routes.Upstream = functools.partial(harness.Upstream, host=POD_ADDRESS)
+for tests in (test_attachment, test_routes):
+    tests.Gateway = lambda *words: ClusterGateway(plane, *words)
+    tests.Upstream = functools.partial(harness.Upstream, host=POD_ADDRESS)
 
 
 class Rows(test_routes.Rows):
@@ -37,7 +39,7 @@ class Rows(test_routes.Rows):
         self.assertEqual(self.gateway.refused, self.refused)
 
 
-class Attachment(test_routes.Attachment):
+class Attachment(test_attachment.Attachment):
     pass
 
 
