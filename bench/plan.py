@@ -31,7 +31,7 @@ class Plan:
     @property
     def long_seconds(self):
         """Where a 99th percentile or an idle share is asked for."""
-        return 5 if self.quick else 60
+        return self.run_seconds or (5 if self.quick else 60)
 
     @property
     def llmd(self):

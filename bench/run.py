@@ -38,7 +38,7 @@ def parse_arguments():
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"{', '.join(SCENARIOS)}, all by default; {', '.join(ON_REQUEST)}")
     parser.add_argument("--quick", action="store_true", help="short runs: a look, not a record")
     parser.add_argument("--out", type=Path, help="where results go (default: bench/results; with --quick: build/bench)")
-    parser.add_argument("--seconds", type=int, help="of one run, instead of 20; results say how long theirs were")
+    parser.add_argument("--seconds", type=int, help="of one run, instead of 20 or 60; results say how long theirs were")
     parser.add_argument("--minutes", type=float, default=30, help="how long soak runs")
     arguments = parser.parse_args()
     known = SCENARIOS | ON_REQUEST
