@@ -3,17 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "picker/plugins/testing_pool.h"
+#include "picker/testing_clock.h"
 
 namespace llmd::picker {
 namespace {
 
 using std::chrono::milliseconds;
-
-struct Hours final : Clock {
-  TimePoint now() const override { return at; }
-  WallTime wall_now() const override { return {}; }
-  TimePoint at{std::chrono::hours(1)};
-};
 
 // A picker whose engines take 100 ms to the first token and 20 ms for each further one.
 struct Trained {
@@ -29,9 +24,9 @@ struct Trained {
   }
   void serve(bool stream = true) {
     Decision decision = begin(stream);
-    clock.at += milliseconds(100);
+    clock.pass(milliseconds(100));
     decision.first_token();
-    clock.at += milliseconds(20 * 9);
+    clock.pass(milliseconds(20 * 9));
     decision.complete({.usage = {.prompt_tokens = 100, .completion_tokens = 10}});
   }
   void train(int requests = 40) {
@@ -57,7 +52,7 @@ struct Trained {
     }
     return names;
   }
-  Hours clock;
+  HandClock clock;
   std::unique_ptr<Picker> picker;
 };
 
@@ -103,7 +98,7 @@ TEST(PredictedLatency, WhoLeavesOrFailsTeachesNothing) {
   EXPECT_EQ(trained.samples("tpotSamples"), 1);
   {
     const Decision abandoned = trained.begin();
-    trained.clock.at += milliseconds(100);
+    trained.clock.pass(milliseconds(100));
   }
   Decision evicted = trained.begin();
   evicted.complete({.cause = EndCause::Evicted});
@@ -115,7 +110,7 @@ TEST(PredictedLatency, WhoLeavesOrFailsTeachesNothing) {
   EXPECT_EQ(trained.samples("tpotSamples"), 1);
   // What was seen before a client left counts: the first token had come.
   Decision halfway = trained.begin();
-  trained.clock.at += milliseconds(100);
+  trained.clock.pass(milliseconds(100));
   halfway.first_token();
   halfway.complete({.cause = EndCause::ClientGone});
   EXPECT_EQ(trained.samples("ttftSamples"), 2);
@@ -149,7 +144,7 @@ TEST(PredictedLatency, ItMayKnowWhatHasToBeEncoded) {
                               .value();
       std::string endpoint = decision.endpoint().name;
       const bool is_new = encoded[endpoint].insert(picture.hash).second;
-      trained.clock.at += milliseconds(is_new ? 1100 : 100);
+      trained.clock.pass(milliseconds(is_new ? 1100 : 100));
       decision.first_token();
       decision.complete({.usage = {.prompt_tokens = 100, .completion_tokens = 1}});
       return endpoint;
@@ -208,7 +203,7 @@ TEST(LatencyAdmitter, RefusesOnlySheddableRequestsThatNobodyCanServeInTime) {
       trained.train();
     }
     for (const EndpointPtr& endpoint : trained.picker->endpoints()->endpoints) {
-      endpoint->report({.waiting = 0, .running = row.running, .kv_usage = row.kv}, trained.clock.at);
+      endpoint->report({.waiting = 0, .running = row.running, .kv_usage = row.kv}, trained.clock.now());
     }
     const Headers headers{row.objectives};
     const auto decided = trained.picker->pick({.id = "r",

@@ -3,17 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "picker/plugins/testing_pool.h"
+#include "picker/testing_clock.h"
 
 namespace llmd::picker {
 namespace {
 
 using std::chrono::milliseconds;
-
-struct Hours final : Clock {
-  TimePoint now() const override { return at; }
-  WallTime wall_now() const override { return {}; }
-  TimePoint at{std::chrono::hours(1)};
-};
 
 // A picker that has learned: an engine with nobody waiting begins after 100 ms, one with 20 waiting after a
 // second. Afterwards "quick" is such a one, "slow" the other.
@@ -30,7 +25,7 @@ struct QuickAndSlow {
       report(0, busy);
       report(1, busy);
       Decision decision = pick({}).value();
-      clock.at += milliseconds(busy ? 1000 : 100);
+      clock.pass(milliseconds(busy ? 1000 : 100));
       decision.first_token();
       decision.complete({.usage = {.prompt_tokens = 100, .completion_tokens = 1}});
     }
@@ -40,7 +35,7 @@ struct QuickAndSlow {
   void report(std::size_t endpoint, bool busy) {
     picker->endpoints()->endpoints[endpoint]->report(
         {.waiting = busy ? 20.0F : 0.0F, .running = busy ? 8.0F : 0.0F, .kv_usage = busy ? 0.9F : 0.1F},
-        clock.at);
+        clock.now());
   }
   PickResult<Decision> pick(const HeaderMap& objectives, std::span<const EndpointPtr> without = {}) {
     const Headers headers{objectives};
@@ -60,7 +55,7 @@ struct QuickAndSlow {
     }
     return found;
   }
-  Hours clock;
+  HandClock clock;
   std::unique_ptr<Picker> picker;
 };
 
