@@ -7,15 +7,10 @@
 #include "picker/flowcontrol/policies.h"
 #include "picker/plan.h"
 #include "picker/plugins/testing_pool.h"
+#include "picker/testing_clock.h"
 
 namespace llmd::picker {
 namespace {
-
-struct Hours final : Clock {
-  TimePoint now() const override { return at; }
-  WallTime wall_now() const override { return {}; }
-  TimePoint at{std::chrono::hours(1)};
-};
 
 std::string program_aware(std::string_view parameters) {
   return "featureGates: [flowControl]\nplugins: [{name: fair, type: program-aware-fairness, parameters: " +
@@ -34,7 +29,7 @@ struct Programs {
   void waits(std::string program, Duration since) {
     FlowItem& item = items.emplace_back();
     item.flow = program;
-    item.enqueued = clock.at - since;
+    item.enqueued = clock.now() - since;
     item.number = items.size();
     flows[program].insert(&item);
   }
@@ -43,7 +38,7 @@ struct Programs {
     decision.complete({.usage = {.prompt_tokens = prompt, .completion_tokens = completion}});
   }
   std::string next() {
-    return picker->plan().find_as<FairnessPolicy>("fair")->choose(flows, "", clock.at)->first;
+    return picker->plan().find_as<FairnessPolicy>("fair")->choose(flows, "", clock.now())->first;
   }
   // How often each of the programs would be next.
   std::map<std::string, int> draws(int count) {
@@ -54,7 +49,7 @@ struct Programs {
     return drawn;
   }
 
-  Hours clock;
+  HandClock clock;
   std::unique_ptr<Picker> picker;
   std::deque<FlowItem> items;
   Flows flows;
@@ -127,7 +122,7 @@ TEST(ProgramAware, ServiceIsForgottenByHalves) {
                          Row{"{lasHalfLifeSeconds: 0}", "young"}}) {
     Programs programs(row.parameters);
     programs.served("old", 1000, 0);
-    programs.clock.at += seconds(60);
+    programs.clock.pass(seconds(60));
     programs.served("young", 600, 0);
     programs.waits("old", seconds(1));
     programs.waits("young", seconds(1));
@@ -146,7 +141,7 @@ TEST(ProgramAware, IdleProgramsAreForgottenAndNamesStayPrivate) {
                          Row{"{evictionTtlSeconds: 0, evictionSweepSeconds: 10}", 2}}) {
     Programs programs(row.parameters);
     programs.served("secret-a", 1, 0);
-    programs.clock.at += seconds(200);
+    programs.clock.pass(seconds(200));
     programs.served("secret-b", 1, 0);
     const json::Value state = programs.picker->debug_state();
     EXPECT_EQ(json::int_at(state, "plugins[fair].state.programs"), row.left) << row.parameters;

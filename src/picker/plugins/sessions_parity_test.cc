@@ -3,15 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "picker/plugins/testing_pool.h"
+#include "picker/testing_clock.h"
 
 namespace llmd::picker {
 namespace {
-
-struct Hours final : Clock {
-  TimePoint now() const override { return at; }
-  WallTime wall_now() const override { return {}; }
-  TimePoint at{std::chrono::hours(1)};
-};
 
 const Headers kSession{{{"x-session-id", "s"}}};
 
@@ -61,7 +56,7 @@ TEST(SessionId, TheFirstSourceThatHasAValueCounts) {
 }
 
 TEST(SessionId, IdleSessionsAreForgotten) {
-  Hours clock;
+  HandClock clock;
   const auto picker = Picker::from_config(by_id("{evictionTtlSeconds: 60}"), "sessions",
                                           {.load = {.allow_experimental = true, .seed = 7}, .clock = &clock})
                           .value();
@@ -76,11 +71,11 @@ TEST(SessionId, IdleSessionsAreForgotten) {
     return best > 0;
   };
   EXPECT_FALSE(sticks());
-  clock.at += std::chrono::seconds(59);
+  clock.pass(std::chrono::seconds(59));
   EXPECT_TRUE(sticks()) << "and is used again";
-  clock.at += std::chrono::seconds(59);
+  clock.pass(std::chrono::seconds(59));
   EXPECT_TRUE(sticks());
-  clock.at += std::chrono::seconds(61);
+  clock.pass(std::chrono::seconds(61));
   EXPECT_FALSE(sticks());
 }
 

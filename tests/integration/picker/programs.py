@@ -6,9 +6,12 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import unittest
 import urllib.request
+from pathlib import Path
 
 
 def free_port():
@@ -107,6 +110,20 @@ class Picker(Child):
             if line.startswith(name + " "):
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
+
+
+class InFolder(unittest.TestCase):
+    """Each test has an empty folder of its own."""
+
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = Path(holder.name)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return path
 
 
 def wait_for(condition, what, seconds=30):

@@ -10,28 +10,16 @@ import json
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
-from pathlib import Path
 
-from programs import Picker, wait_for
+from programs import InFolder, Picker, wait_for
 
 PROGRAM = None
 MEBIBYTE = 1 << 20
 
 
-class World(unittest.TestCase):
-    def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.folder = Path(holder.name)
-
-    def write(self, name, text):
-        path = self.folder / name
-        path.write_text(text)
-        return path
-
+class World(InFolder):
     def start(self, config, *arguments):
         picker = Picker(PROGRAM, "--config-file", self.write("config.yaml", config), *arguments)
         self.addCleanup(picker.stop)

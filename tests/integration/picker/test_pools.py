@@ -8,15 +8,13 @@ import argparse
 import collections
 import json
 import sys
-import tempfile
 import unittest
-from pathlib import Path
 
 import clients
 
 clients.run_inside(__file__)
 
-from programs import Picker, wait_for  # noqa: E402
+from programs import InFolder, Picker, wait_for  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 PROGRAM = None
@@ -38,17 +36,7 @@ plugins:
 """
 
 
-class World(unittest.TestCase):
-    def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.folder = Path(holder.name)
-
-    def write(self, name, text):
-        path = self.folder / name
-        path.write_text(text)
-        return path
-
+class World(InFolder):
     def start(self, *arguments):
         self.picker = Picker(PROGRAM, *arguments)
         self.addCleanup(self.picker.stop)

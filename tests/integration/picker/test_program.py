@@ -13,12 +13,10 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import clients
 
@@ -27,23 +25,16 @@ clients.run_inside(__file__)
 import grpc  # noqa: E402
 from google.protobuf import json_format  # noqa: E402
 
-from programs import Picker, wait_for  # noqa: E402
+from programs import InFolder, Picker, wait_for  # noqa: E402
 from proxy import Proxy, fields, stubs  # noqa: E402
 
 PROGRAM = None
 
 
-class World(unittest.TestCase):
+class World(InFolder):
     def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.folder = Path(holder.name)
+        super().setUp()
         self.endpoints = self.write("e.yaml", "endpoints: [{name: a, address: 127.0.0.1, port: 1}]")
-
-    def write(self, name, text):
-        path = self.folder / name
-        path.write_text(text)
-        return path
 
     def start(self, *arguments, secure=False):
         self.picker = Picker(PROGRAM, "--endpoints-file", self.endpoints, *arguments, secure=secure)

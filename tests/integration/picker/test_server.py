@@ -13,11 +13,9 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import unittest
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import clients
 
@@ -25,23 +23,16 @@ clients.run_inside(__file__)
 
 import grpc  # noqa: E402
 
-from programs import Picker, wait_for  # noqa: E402
+from programs import InFolder, Picker, wait_for  # noqa: E402
 from proxy import Proxy, stubs  # noqa: E402
 
 PROGRAM = None
 
 
-class World(unittest.TestCase):
+class World(InFolder):
     def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.folder = Path(holder.name)
+        super().setUp()
         self.endpoints = self.write("e.yaml", "endpoints: [{name: a, address: 127.0.0.1, port: 1}]")
-
-    def write(self, name, text):
-        path = self.folder / name
-        path.write_text(text)
-        return path
 
     def run_picker(self, *arguments, secure=False):
         picker = Picker(PROGRAM, *arguments, secure=secure)
