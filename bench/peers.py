@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 
@@ -38,6 +39,19 @@ def envoy():
 def envoy_version():
     asked = subprocess.run([envoy(), "--version"], capture_output=True, text=True)
     return asked.stdout.strip().partition("version: ")[2].split("/")[1]
+
+
+def smg():
+    """The Shepherd Model Gateway, SGLang's router: Rust inside a wheel."""
+    binary = environment() / "bin" / "smg"
+    if not binary.exists():
+        install("smg")
+    return binary
+
+
+def smg_version():
+    listed = subprocess.run([FOLDER / "bin" / "python3", "-m", "pip", "show", "smg"], capture_output=True, text=True)
+    return re.search(r"^Version: (.*)$", listed.stdout, re.MULTILINE)[1]
 
 
 def llama_python():
