@@ -70,7 +70,7 @@ Result<int> run_check(Arguments arguments) {
     texts.push_back({.text = file.text, .name = file.name});
   }
   auto findings = llmisvc::check_manifests(texts, input.facts, question);
-  std::ranges::move(check_settings(input.files), std::back_inserter(findings));
+  std::ranges::move(check_settings(input.files, input.facts), std::back_inserter(findings));
   return print_checked(findings, options.output == "json");
 }
 

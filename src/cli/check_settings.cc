@@ -1,16 +1,16 @@
 #include "cli/check_settings.h"
 
-#include "base/strings.h"
+#include <algorithm>
+#include <set>
+
+#include "cli/picker_findings.h"
 #include "gateway/configuration.h"
 #include "json/path.h"
 #include "json/yaml.h"
-#include "picker/config.h"
+#include "llmisvc/compile.h"
 
 namespace llmd::cli {
 namespace {
-
-using llmisvc::Finding;
-using llmisvc::Severity;
 
 // The documents of a file, each behind as many empty lines as stand before it: places stay as they are.
 std::vector<std::string> documents_in_place(std::string_view text) {
@@ -30,49 +30,108 @@ std::vector<std::string> documents_in_place(std::string_view text) {
   return documents;
 }
 
-// "FILE:LINE:COLUMN: SENTENCE" of an error's text, as a finding.
-Finding placed(std::string_view text, const std::string& file, std::string code, Severity severity) {
-  Finding finding{.code = std::move(code), .severity = severity, .source = file};
-  if (text.starts_with(file + ":")) {
-    text.remove_prefix(file.size() + 1);
-    for (std::size_t* number : {&finding.line, &finding.column}) {
-      const std::size_t colon = text.find(':');
-      const auto value = parse_integer(text.substr(0, colon));
-      if (colon == std::string_view::npos || !value || *value < 0) {
-        break;
+// The scheduler configurations of services and configs, and of the ConfigMaps they name.
+class SchedulerConfigs {
+ public:
+  SchedulerConfigs(const std::vector<TextFile>& files, const llmisvc::Facts& facts) : facts_(facts) {
+    for (const TextFile& file : files) {
+      if (auto manifest = llmisvc::parse_manifest(file.text, file.name)) {  // else it is a syntax finding
+        manifests_.push_back({.text = file.text, .manifest = std::move(*manifest)});
       }
-      *number = static_cast<std::size_t>(*value);
-      text.remove_prefix(colon + 1);
     }
   }
-  finding.sentence = trim(text);
-  return finding;
-}
 
-void add_report(const picker::CheckReport& report, const std::string& file, llmisvc::Findings& findings) {
-  for (const std::string& error : report.errors) {
-    findings.push_back(placed(error, file, "picker-config", Severity::Error));
+  llmisvc::Findings check() {
+    for (const Parsed& parsed : manifests_) {
+      for (const auto* documents : {&parsed.manifest.configs, &parsed.manifest.services}) {
+        for (const json::YamlDocument& document : *documents) {
+          check_inline(document, parsed.text);
+          check_reference(document);
+        }
+      }
+    }
+    return std::move(findings_);
   }
-  for (const std::string& warning : report.warnings) {
-    findings.push_back(placed(warning, file, "picker-config", Severity::Warning));
-  }
-}
 
-// What a service gives its picker: an object, or a text in which places are counted anew.
-void check_inline(const json::YamlDocument& document, llmisvc::Findings& findings) {
-  constexpr std::string_view kInline = "spec.router.scheduler.config.inline";
-  const picker::LoadOptions options{.allow_experimental = true};
-  const json::Value* config = json::find(document.value, kInline);
-  if (config == nullptr) {
-    return;
+ private:
+  struct Parsed {
+    std::string_view text;
+    llmisvc::Manifest manifest;
+  };
+
+  void add(llmisvc::Findings findings) { std::ranges::move(findings, std::back_inserter(findings_)); }
+
+  void check_inline(const json::YamlDocument& document, std::string_view text) {
+    const std::string path = std::string(kConfig) + ".inline";
+    add(picker_findings(document, path, path, text));
   }
-  if (config->is_object()) {
-    add_report(picker::check_configuration(document, kInline, options), document.source_name, findings);
-  } else if (const auto text = json::string_at(document.value, kInline)) {
-    const std::string where = fmt::format("{}: {}", document.place_of(kInline), kInline);
-    add_report(picker::check_configuration(*text, where, options), document.source_name, findings);
+
+  void check_reference(const json::YamlDocument& document) {
+    const std::string path = std::string(kConfig) + ".ref";
+    const auto name = json::string_at(document.value, path + ".name");
+    if (!name) {
+      return;
+    }
+    const std::string_view given = json::string_at(document.value, path + ".key").value_or("");
+    const std::string key(given.empty() ? kUsualKey : given);
+    for (const std::string& name_space : namespaces_for(document, *name)) {
+      const std::string map = fmt::format("{}/{}", name_space, *name);
+      if (check_map(map, key)) {
+        return;
+      }
+      if (const auto known = facts_.config_maps.find(map); known != facts_.config_maps.end()) {
+        const auto text = known->second.find(key);
+        if (text != known->second.end() && checked_.emplace(map, key).second) {
+          add(picker_findings_at(document, path, text->second, name_of(map, key)));
+        }
+        return;
+      }
+    }
   }
-}
+
+  // Where the operator looks for it. A config is used by services, whose namespaces nobody knows here.
+  std::vector<std::string> namespaces_for(const json::YamlDocument& document, std::string_view name) const {
+    std::vector<std::string> spaces{namespace_of(document)};
+    if (name.starts_with("config-scheduler-")) {
+      spaces.push_back(facts_.system_namespace);
+    }
+    return spaces;
+  }
+
+  // False where no file has the ConfigMap. One that several services name is checked once.
+  bool check_map(const std::string& map, const std::string& key) {
+    for (const Parsed& parsed : manifests_) {
+      for (const json::YamlDocument& document : parsed.manifest.others) {
+        if (json::string_at(document.value, "kind") == "ConfigMap" && key_of(document) == map) {
+          if (checked_.emplace(map, key).second) {
+            add(picker_findings(document, json::path_member("data", key), name_of(map, key), parsed.text));
+          }
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  static std::string name_of(const std::string& map, const std::string& key) {
+    return fmt::format("ConfigMap {}: {}", map, json::path_member("data", key));
+  }
+  static std::string namespace_of(const json::YamlDocument& document) {
+    return std::string(json::string_at(document.value, "metadata.namespace").value_or("default"));
+  }
+  static std::string key_of(const json::YamlDocument& document) {
+    return fmt::format("{}/{}", namespace_of(document),
+                       json::string_at(document.value, "metadata.name").value_or(""));
+  }
+
+  static constexpr std::string_view kConfig = "spec.router.scheduler.config";
+  static constexpr std::string_view kUsualKey = "epp";
+
+  const llmisvc::Facts& facts_;
+  std::vector<Parsed> manifests_;
+  std::set<std::pair<std::string, std::string>> checked_;  // "namespace/name", key
+  llmisvc::Findings findings_;
+};
 
 void check_document(const std::string& text, const std::string& file, llmisvc::Findings& findings) {
   const auto parsed = json::parse_yaml(text, file);
@@ -81,20 +140,19 @@ void check_document(const std::string& text, const std::string& file, llmisvc::F
   }
   const std::string kind(json::string_at(parsed->front().value, "kind").value_or(""));
   if (kind == "EndpointPickerConfig") {
-    add_report(picker::check_configuration(text, file, {.allow_experimental = true}), file, findings);
-  } else if (kind == "LLMInferenceService" || kind == "LLMInferenceServiceConfig") {
-    check_inline(parsed->front(), findings);
+    std::ranges::move(picker_findings(text, file), std::back_inserter(findings));
   } else if (kind == "GatewayConfiguration") {
     if (const auto read = gateway::parse_gateway_configuration(text, file); !read) {
-      findings.push_back(placed(read.error().text(), file, "gateway-config", Severity::Error));
+      findings.push_back(
+          placed_finding(read.error().text(), file, "gateway-config", llmisvc::Severity::Error));
     }
   }
 }
 
 }  // namespace
 
-llmisvc::Findings check_settings(const std::vector<TextFile>& files) {
-  llmisvc::Findings findings;
+llmisvc::Findings check_settings(const std::vector<TextFile>& files, const llmisvc::Facts& facts) {
+  llmisvc::Findings findings = SchedulerConfigs(files, facts).check();
   for (const TextFile& file : files) {
     for (const std::string& document : documents_in_place(file.text)) {
       check_document(document, file.name, findings);

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/file.h"
+#include "cli/check_settings.h"
 #include "json/yaml.h"
 #include "llmisvc/check.h"
 #include "llmisvc/compile.h"
@@ -75,6 +76,24 @@ Result<void> add_objects(const std::string& text, const std::string& name,
   return {};
 }
 
+// Prints what is wrong; the number of errors. Scheduler configurations only earn warnings: on this machine
+// the gateway picks, and does not read them.
+std::size_t report_mistakes(const std::vector<TextFile>& files) {
+  std::vector<llmisvc::ManifestText> manifests;
+  for (const TextFile& file : files) {
+    manifests.push_back({.text = file.text, .name = file.name});
+  }
+  const llmisvc::Facts facts = facts_for(true);
+  llmisvc::Findings findings = llmisvc::check_manifests(manifests, facts);
+  for (llmisvc::Finding& finding : check_settings(files, facts)) {
+    finding.severity = std::max(finding.severity, llmisvc::Severity::Warning);
+    findings.push_back(std::move(finding));
+  }
+  print_findings(findings);
+  return static_cast<std::size_t>(
+      std::ranges::count(findings, llmisvc::Severity::Error, &llmisvc::Finding::severity));
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> expand_folders(const std::vector<std::string>& files) {
@@ -110,28 +129,14 @@ llmisvc::Facts facts_for(bool local) {
 }
 
 Result<std::vector<kube::Object>> load_manifests(const std::vector<std::string>& files) {
-  LLMD_TRY(const auto expanded, expand_folders(files));
-  std::vector<kube::Object> objects;
-  std::vector<std::string> texts;
-  std::vector<std::string> names;
-  for (const std::string& file : expanded) {
-    LLMD_TRY(texts.emplace_back(), read_manifest(file));
-    names.push_back(file == "-" ? "<stdin>" : file);
-  }
-  std::vector<llmisvc::ManifestText> manifests;
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    manifests.push_back({.text = texts[i], .name = names[i]});
-  }
-  std::size_t errors = 0;
-  for (const auto& finding : llmisvc::check_manifests(manifests, facts_for(true))) {
-    errors += finding.severity == llmisvc::Severity::Error ? 1 : 0;
-    fmt::print(stderr, "{}\n", llmisvc::render_finding(finding));
-  }
-  for (std::size_t i = 0; errors == 0 && i < texts.size(); ++i) {
-    LLMD_TRY_VOID(add_objects(texts[i], names[i], objects));
-  }
+  LLMD_TRY(const auto texts, read_files(files));
+  const std::size_t errors = report_mistakes(texts);
   if (errors > 0) {
     return invalid_argument("{} {} in the manifests", errors, errors == 1 ? "mistake" : "mistakes");
+  }
+  std::vector<kube::Object> objects;
+  for (const TextFile& file : texts) {
+    LLMD_TRY_VOID(add_objects(file.text, file.name, objects));
   }
   return objects;
 }

@@ -117,7 +117,31 @@ class Checker {
 
   void service(const json::YamlDocument& document) {
     once(document);
-    compiled(compile(document.value.get_object(), facts_), document, "spec.router.route");
+    compiled(compile_here(document.value.get_object()), document, "spec.router.route");
+  }
+
+  // A scheduler's ConfigMap that is not among the files may be in the cluster: everything else is checked as
+  // if it were there.
+  Compiled compile_here(const json::Object& object) const {
+    Compiled result = compile(object, facts_);
+    const auto absent = std::ranges::find(result.findings, "config-map-not-found", &Finding::code);
+    if (absent == result.findings.end()) {
+      return result;
+    }
+    Finding note = std::move(*absent);
+    const json::Value spec(result.service.spec);
+    const std::string name = text_at(spec, "router.scheduler.config.ref.name");
+    const std::string key = text_at(spec, "router.scheduler.config.ref.key");
+    note.severity = Severity::Note;
+    note.sentence = fmt::format("ConfigMap '{}' of namespace '{}' is not among the files: it is not checked",
+                                name, result.service.name_space);
+    note.fix = "give its file, too";
+    Facts assumed = facts_;
+    assumed.config_maps[result.service.name_space + "/" + name].emplace(key.empty() ? "epp" : key,
+                                                                        "plugins: []");
+    result = compile(object, assumed);
+    result.findings.push_back(std::move(note));
+    return result;
   }
 
   void compiled(const Compiled& result, const json::YamlDocument& document, const std::string& route_path) {
@@ -181,7 +205,7 @@ class Checker {
     findings_.insert(findings_.end(), converted.findings.begin(), converted.findings.end());
     for (const json::Object& object : converted.objects) {
       if (kind_of(object) == Kind::Service) {
-        Compiled result = compile(object, facts_);
+        Compiled result = compile_here(object);
         for (Finding& finding : result.findings) {
           finding.sentence = "as a service: " + finding.sentence;
         }

@@ -136,8 +136,9 @@ std::vector<Row> rows() {
        with("  router: {scheduler: {config: {ref: {name: m, key: k}}}}\n") +
            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {other: x}\n",
        "has no key 'k'"},
-      {"config-map-not-found", Severity::Error,
-       with("  router: {scheduler: {config: {ref: {name: m, key: k}}}}\n"), "ConfigMap 'm' does not exist"},
+      {"config-map-not-found", Severity::Note,
+       with("  router: {scheduler: {config: {ref: {name: m, key: k}}}}\n"),
+       "ConfigMap 'm' of namespace 'default' is not among the files"},
       {"config-not-found", Severity::Error, with("  baseRefs: [{name: c}]\n"), "'c' exists neither"},
       {"criticality-without-scheduler", Severity::Warning,
        service("  model: {uri: hf://a/b, criticality: Critical}\n"), "without a scheduler",

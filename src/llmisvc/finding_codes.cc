@@ -19,8 +19,10 @@ constexpr std::array kCodes{
     FindingCode{"confidential", "error or warning",
                 "model.confidential with a malformed key place, or with a URI whose model is not decrypted."},
     FindingCode{"config-map-key", "error", "The ConfigMap of router.scheduler.config.ref lacks the key."},
-    FindingCode{"config-map-not-found", "error",
-                "The ConfigMap of router.scheduler.config.ref does not exist."},
+    FindingCode{
+        "config-map-not-found", "error or note",
+        "The ConfigMap of router.scheduler.config.ref does not exist; in llmd check and llmd up: it is "
+        "not among the files."},
     FindingCode{"config-not-found", "error", "A config in baseRefs, or a preset, does not exist."},
     FindingCode{"criticality-without-scheduler", "warning",
                 "model.criticality has no effect: only a scheduler looks at it."},
