@@ -126,6 +126,16 @@ class InFolder(unittest.TestCase):
         return path
 
 
+class InSharedFolder(unittest.TestCase):
+    """All tests of the class have a folder in common."""
+
+    @classmethod
+    def setUpClass(cls):
+        holder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(holder.cleanup)
+        cls.folder = Path(holder.name)
+
+
 def wait_for(condition, what, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():

@@ -14,7 +14,6 @@ import random
 import re
 import socket
 import sys
-import tempfile
 import threading
 import unittest
 import urllib.request
@@ -26,7 +25,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import peers  # noqa: E402
 from picker_config import write_endpoints, write_envoy_with_picker  # noqa: E402
 from plan import Missing  # noqa: E402
-from programs import Child, Picker, free_port, wait_for  # noqa: E402
+from programs import Child, InFolder, Picker, free_port, wait_for  # noqa: E402
 
 ENGINES = 8
 PICKER = SERVE = ENVOY = None
@@ -93,7 +92,7 @@ class Answer:
         self.status, self.body, self.headers = status, body, headers
 
 
-class World(unittest.TestCase):
+class World(InFolder):
     """Engines for all tests; a picker and an Envoy for each."""
 
     @classmethod
@@ -104,11 +103,6 @@ class World(unittest.TestCase):
     def tearDownClass(cls):
         for engine in cls.engines:
             engine.stop()
-
-    def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.folder = Path(holder.name)
 
     def start(self, mode="duplex", fail_open=False, secure=False, engines=None, arguments=(), trailers=False):
         addresses = [engine.address for engine in engines or self.engines]

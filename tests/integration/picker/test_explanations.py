@@ -9,15 +9,13 @@ import json
 import random
 import subprocess
 import sys
-import tempfile
 import unittest
-from pathlib import Path
 
 import clients
 
 clients.run_inside(__file__)
 
-from programs import MetricsEngine, Picker, wait_for, write_endpoints  # noqa: E402
+from programs import InSharedFolder, MetricsEngine, Picker, wait_for, write_endpoints  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 PROGRAM = None
@@ -52,12 +50,10 @@ schedulingProfiles:
 OTHER = "plugins: [{type: queue-scorer}, {type: max-score-picker}]\n"
 
 
-class Explanations(unittest.TestCase):
+class Explanations(InSharedFolder):
     @classmethod
     def setUpClass(cls):
-        holder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(holder.cleanup)
-        cls.folder = Path(holder.name)
+        super().setUpClass()
         cls.exported, cls.seen = cls.live_through_a_thousand_requests()
 
     @classmethod

@@ -11,25 +11,20 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-from programs import Picker, wait_for
+from programs import InFolder, Picker, wait_for
 
 PROGRAM = None
 
 
-class World(unittest.TestCase):
+class World(InFolder):
     def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.folder = Path(holder.name)
-        self.endpoints = self.folder / "e.yaml"
-        self.endpoints.write_text("endpoints: [{name: a, address: 127.0.0.1, port: 1}]")
+        super().setUp()
+        self.endpoints = self.write("e.yaml", "endpoints: [{name: a, address: 127.0.0.1, port: 1}]")
 
     def start(self, *arguments, secure=False):
         picker = Picker(PROGRAM, "--endpoints-file", self.endpoints, *arguments, secure=secure)

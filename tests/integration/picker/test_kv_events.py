@@ -7,16 +7,14 @@
 import argparse
 import json
 import sys
-import tempfile
 import unittest
 import urllib.request
-from pathlib import Path
 
 import clients
 
 clients.run_inside(__file__)
 
-from programs import Child, Picker, free_port, wait_for, write_endpoints  # noqa: E402
+from programs import Child, InFolder, Picker, free_port, wait_for, write_endpoints  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 PICKER = SERVE = None
@@ -41,15 +39,12 @@ class Engine(Child):
             return answer.read()
 
 
-class Follows(unittest.TestCase):
+class Follows(InFolder):
     def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        folder = Path(holder.name)
+        super().setUp()
         self.ports = [free_port() for _ in range(3)]
         self.engines = [self.start_engine(host) for host in ("127.0.0.2", "127.0.0.3")]
-        config = folder / "config.yaml"
-        config.write_text(f"""\
+        config = self.write("config.yaml", f"""\
 plugins:
 - type: token-producer
   parameters: {{modelName: m, vllm: {{url: "http://{self.engines[0].address}"}}}}
@@ -59,7 +54,7 @@ plugins:
       podDiscoveryConfig: {{socketPort: {self.ports[1]}, replaySocketPort: {self.ports[2]}}}
 - type: max-score-picker
 """)
-        endpoints = write_endpoints(folder / "endpoints.json", [engine.address for engine in self.engines])
+        endpoints = write_endpoints(self.folder / "endpoints.json", [engine.address for engine in self.engines])
         self.picker = Picker(PICKER, "--endpoints-file", endpoints, "--config-file", config)
         self.addCleanup(self.picker.stop)
         self.proxy = Proxy(self.picker.grpc)

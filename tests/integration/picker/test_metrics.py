@@ -8,7 +8,6 @@ import argparse
 import json
 import re
 import sys
-import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,7 @@ import clients
 
 clients.run_inside(__file__)
 
-from programs import MetricsEngine, Picker, wait_for, write_endpoints  # noqa: E402
+from programs import InSharedFolder, MetricsEngine, Picker, wait_for, write_endpoints  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -97,14 +96,12 @@ def series_of(page):
     return found
 
 
-class Metrics(unittest.TestCase):
+class Metrics(InSharedFolder):
     maxDiff = None
 
     @classmethod
     def setUpClass(cls):
-        holder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(holder.cleanup)
-        cls.folder = Path(holder.name)
+        super().setUpClass()
         cls.engines = [MetricsEngine(i) for i in range(4)]
         for engine in cls.engines:
             cls.addClassCleanup(engine.stop)

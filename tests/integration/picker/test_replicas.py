@@ -8,7 +8,6 @@ engines speak what the configured parsers do not.
 import argparse
 import json
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 
@@ -21,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kubectl"))
 import grpc  # noqa: E402
 import server as apiserver  # noqa: E402
 
-from programs import Picker, wait_for  # noqa: E402
+from programs import InFolder, Picker, wait_for  # noqa: E402
 from proxy import Proxy, stubs  # noqa: E402
 
 PROGRAM = None
@@ -37,11 +36,9 @@ def pool(protocol=None):
             "spec": spec}
 
 
-class World(unittest.TestCase):
+class World(InFolder):
     def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.folder = Path(holder.name)
+        super().setUp()
         self.server = apiserver.Server()
         self.addCleanup(self.server.stop)
         self.server.request("POST", PODS, {"apiVersion": "v1", "kind": "Pod",

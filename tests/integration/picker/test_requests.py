@@ -7,15 +7,13 @@
 import argparse
 import json
 import sys
-import tempfile
 import unittest
-from pathlib import Path
 
 import clients
 
 clients.run_inside(__file__)
 
-from programs import Picker, write_endpoints  # noqa: E402
+from programs import InFolder, Picker, write_endpoints  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 PROGRAM = None
@@ -34,18 +32,12 @@ plugins:
 """
 
 
-class World(unittest.TestCase):
-    def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.folder = Path(holder.name)
-
+class World(InFolder):
     def start(self, config="", objects=""):
         endpoints = write_endpoints(self.folder / "e.json", ["127.0.0.1:1001", "127.0.0.1:1002"])
-        (self.folder / "objects.yaml").write_text(objects)
-        (self.folder / "config.yaml").write_text(config)
-        self.picker = Picker(PROGRAM, "--endpoints-file", endpoints, "--objects-file", self.folder / "objects.yaml",
-                             "--config-file", self.folder / "config.yaml", "--allow-experimental-plugins")
+        self.picker = Picker(PROGRAM, "--endpoints-file", endpoints,
+                             "--objects-file", self.write("objects.yaml", objects),
+                             "--config-file", self.write("config.yaml", config), "--allow-experimental-plugins")
         self.addCleanup(self.picker.stop)
         self.proxy = Proxy(self.picker.grpc)
         self.addCleanup(self.proxy.close)

@@ -9,15 +9,13 @@ import argparse
 import json
 import re
 import sys
-import tempfile
 import unittest
-from pathlib import Path
 
 import clients
 
 clients.run_inside(__file__)
 
-from programs import Child, Picker, free_port, wait_for, write_endpoints  # noqa: E402
+from programs import Child, InFolder, Picker, free_port, wait_for, write_endpoints  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 PROGRAM = SERVE = None
@@ -35,14 +33,10 @@ plugins:
 """
 
 
-class SelfCheck(unittest.TestCase):
+class SelfCheck(InFolder):
     def start(self, config, engines=1):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        folder = Path(holder.name)
-        (folder / "config.yaml").write_text(config)
-        endpoints = write_endpoints(folder / "endpoints.json", [f"127.0.0.{i + 1}:1" for i in range(engines)])
-        self.picker = Picker(PROGRAM, "--endpoints-file", endpoints, "--config-file", folder / "config.yaml")
+        endpoints = write_endpoints(self.folder / "endpoints.json", [f"127.0.0.{i + 1}:1" for i in range(engines)])
+        self.picker = Picker(PROGRAM, "--endpoints-file", endpoints, "--config-file", self.write("config.yaml", config))
         self.addCleanup(self.picker.stop)
         self.proxy = Proxy(self.picker.grpc)
         self.addCleanup(self.proxy.close)

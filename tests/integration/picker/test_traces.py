@@ -7,7 +7,6 @@
 import argparse
 import os
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -16,7 +15,7 @@ import clients
 
 clients.run_inside(__file__)
 
-from programs import Picker, write_endpoints  # noqa: E402
+from programs import InFolder, Picker, write_endpoints  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -34,11 +33,9 @@ flowControl: {saturationDetector: {pluginRef: concurrency-detector}}
 """
 
 
-class Traces(unittest.TestCase):
+class Traces(InFolder):
     def setUp(self):
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.folder = Path(holder.name)
+        super().setUp()
         self.collector = SpanCollector(self)
 
     def start(self, *arguments, exporter="otlp", sampler="parentbased_always_on"):
