@@ -16,7 +16,7 @@ ChainInserter::~ChainInserter() {
   }
 }
 
-void ChainInserter::insert(kvcache::EndpointHandle endpoint, std::span<const kvcache::BlockHash> chain) {
+void ChainInserter::insert(kvcache::EndpointHandle endpoint, std::vector<kvcache::BlockHash>& chain) {
   if (chain.size() <= kShort) {
     index_.insert(endpoint, chain);
     return;
@@ -34,7 +34,7 @@ void ChainInserter::insert(kvcache::EndpointHandle endpoint, std::span<const kvc
     }
     Job& job = ring_[(first_ + count_++) % kMost];
     job.endpoint = endpoint;
-    job.chain.assign(chain.begin(), chain.end());
+    job.chain.swap(chain);
     wake = std::exchange(asleep_, false);
   }
   // Without the lock, which the thread takes first of all.

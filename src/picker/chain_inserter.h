@@ -31,7 +31,9 @@ class ChainInserter {
   ~ChainInserter();
   ChainInserter(const ChainInserter&) = delete;
 
-  void insert(kvcache::EndpointHandle endpoint, std::span<const kvcache::BlockHash> chain);
+  // Takes the chain and leaves memory in its place that is to be written again, with nothing in it of use: a
+  // copy would cost more than all else here.
+  void insert(kvcache::EndpointHandle endpoint, std::vector<kvcache::BlockHash>& chain);
   // Returns when everything inserted before is in the index.
   void flush();
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }

@@ -60,15 +60,16 @@ class ApproximatePrefixProducer final : public Producer,
   }
 
   void dispatched(const Cycle& cycle, const Stages& stages, Decision&) const override {
-    const Chain& chain = this->chain();
+    Chain& chain = this->chain();
     if (chain.hashes.empty()) {
       return;
     }
     const auto handles = handles_.load();
-    learn(cycle, *handles, stages.primary.front(), chain);
     if (stages.prefill) {
-      learn(cycle, *handles, *stages.prefill, chain);
+      Chain same = chain;
+      learn(cycle, *handles, *stages.prefill, same);
     }
+    learn(cycle, *handles, stages.primary.front(), chain);
   }
 
   void completed(Decision& decision, const Completion& completion) const override {
@@ -226,7 +227,7 @@ class ApproximatePrefixProducer final : public Producer,
     return true;
   }
 
-  void learn(const Cycle& cycle, const Handles& handles, Row row, const Chain& chain) const {
+  void learn(const Cycle& cycle, const Handles& handles, Row row, Chain& chain) const {
     Known* const found = handles.find(cycle.endpoint(row).id);
     if (found == nullptr) {
       return;
