@@ -2,6 +2,7 @@
 it costs to follow the numbers of 100 endpoints."""
 
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -55,14 +56,16 @@ def of(found, name, counter):
 
 def decisions(plan):
     found = counters(plan, "picker", "BM_Decide100Endpoints(256Blocks|256NewBlocks|6400Blocks)")
-    note = "time of the thread"
     for name, title, counter, at_most in (
         ("256Blocks", "decision, 256 known blocks: P99", "cpu_p99_us", 20),
         ("256NewBlocks", "decision, 256 new blocks: P99", "cpu_p99_us", 20),
         ("6400Blocks", "decision, 6,400 blocks out of 3.1 million: P50", "cpu_p50_us", 100),
         ("6400Blocks", "decision, 6,400 blocks out of 3.1 million: P99", "cpu_p99_us", 250),
     ):
-        yield report.Figure(title, "µs", of(found, f"BM_Decide100Endpoints{name}", counter), at_most=at_most, note=note)
+        case = f"BM_Decide100Endpoints{name}"
+        machine = statistics.median(of(found, case, "machine_p99_us"))
+        note = f"time of the thread; P99 of a loop that lasts as long as the median decision: {machine:.1f} µs"
+        yield report.Figure(title, "µs", of(found, case, counter), at_most=at_most, note=note)
 
 
 def look_ups(plan):

@@ -18,6 +18,9 @@ class PrefixCacheScorer final : public Scorer {
     const double block = cycle.scalar(prefix_.block_tokens);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const double matched = cycle.at(prefix_.matched, rows[i]);
+      if (matched <= 0) {  // most of them
+        continue;
+      }
       const double length = std::min(1.0, matched * block / scale_);
       scores[i] = length_weight_ * length * length + (1 - length_weight_) * matched / total;
     }
