@@ -1,9 +1,9 @@
 """HTTP/2 frames by hand (RFC 9113), for peers that do what libraries would not. Header blocks are literals that
 no table remembers. Standard library only."""
 
-import socket
 import struct
-import threading
+
+from connections import Connections
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -56,24 +56,14 @@ class Reader:
             yield head[3], head[4], int.from_bytes(head[5:9], "big") & 0x7FFFFFFF, payload
 
 
-class Server:
+class Server(Connections):
     """Takes requests of prior-knowledge clients and answers each with head, body and trailers. Remembers which
     frames came."""
 
     def __init__(self, trailers=()):
         self.trailers = trailers
         self.frames = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def serve(self, connection):
         with connection:
@@ -100,6 +90,3 @@ class Server:
         if self.trailers:
             out += frame(HEADERS, END_HEADERS | END_STREAM, stream, block(self.trailers))
         connection.sendall(out)
-
-    def close(self):
-        self.listener.close()

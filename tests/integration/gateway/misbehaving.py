@@ -2,7 +2,8 @@
 
 import socket
 import struct
-import threading
+
+from connections import Connections
 
 HEAD = {
     True: b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -18,27 +19,16 @@ def reset(connection):
     connection.close()
 
 
-class Misbehaving:
+class Misbehaving(Connections):
     """Reads a request, then fails by `fault(body)`: a name of FAULTS. Frozen connections stay until the peer
     closes them."""
 
     def __init__(self, fault, stream):
         self.fault = fault if callable(fault) else lambda _: fault
         self.stream = stream if callable(stream) else lambda _: stream
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self.listener.getsockname()[1]
+        super().__init__()
         if fault == "refuses":
-            self.listener.close()
-        else:
-            threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+            self.close()
 
     def serve(self, connection):
         try:
@@ -74,6 +64,3 @@ class Misbehaving:
             reset(connection)
         elif fault == "refuses":  # chosen per request: too late to refuse the connection
             reset(connection)
-
-    def close(self):
-        self.listener.close()
