@@ -56,11 +56,15 @@ std::optional<ImageSize> image_size(std::string_view file) {
 
 std::optional<ImageSize> image_size_of_url(std::string_view url) {
   constexpr std::string_view kBase64 = ";base64,";
-  const std::size_t comma = url.substr(0, 128).find(kBase64);
-  if (!url.starts_with("data:") || comma == std::string_view::npos) {
-    return std::nullopt;
+  std::size_t begin = 0;
+  if (url.substr(0, 16).contains(':')) {  // which base64 has not
+    const std::size_t found = url.substr(0, 128).find(kBase64);
+    if (!url.starts_with("data:") || found == std::string_view::npos) {
+      return std::nullopt;
+    }
+    begin = found + kBase64.size();
   }
-  std::string_view data = url.substr(comma + kBase64.size(), kMostOfUrl);
+  std::string_view data = url.substr(begin, kMostOfUrl);
   data = data.substr(0, data.size() / 4 * 4);  // whole groups decode alone
   const auto file = crypto::from_base64(data);
   return file ? image_size(*file) : std::nullopt;

@@ -16,7 +16,8 @@ struct ImageSize {
 // Of a PNG, JPEG or GIF; nullopt: it is none of them, or its size stands further back.
 std::optional<ImageSize> image_size(std::string_view file);
 
-// Of "data:image/…;base64,…"; nullopt: as above, or no such URL. Looks at no more than 64 KiB of it.
+// Of "data:image/…;base64,…" or the base64 alone; nullopt: as above, or neither. Looks at no more than 64 KiB
+// of it.
 std::optional<ImageSize> image_size_of_url(std::string_view url);
 
 }  // namespace llmd::openai

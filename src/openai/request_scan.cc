@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "base/strings.h"
+#include "json/path.h"
 #include "json/value.h"
 #include "openai/blank.h"
 #include "openai/quote_search.h"
@@ -14,6 +16,9 @@ namespace {
 
 constexpr std::size_t kSlice = 16 * 1024;
 constexpr std::size_t kLongestCapture = 4096;  // of a key or an interesting value; longer ones are not ours
+constexpr std::size_t kTokenBytes = sizeof(std::uint32_t);
+// How the block begins in which Claude Code signs its requests.
+constexpr std::string_view kSignature = "x-anthropic-billing-header";
 
 // Unit by unit, so that it does not matter how the text arrives.
 std::uint64_t folded(std::uint64_t hash, std::uint64_t unit) {
@@ -25,24 +30,36 @@ std::uint64_t folded(std::uint64_t hash, std::uint64_t unit) {
 
 RequestScan::Member RequestScan::member_called(std::string_view name) {
   static constexpr std::pair<std::string_view, Member> kMembers[] = {
+      // the frequent ones first
       {"model", Member::Model},
-      {"messages", Member::Prompt},
-      {"prompt", Member::Prompt},
+      {"messages", Member::Turns},
+      {"prompt", Member::Turns},
       {"stream", Member::Stream},
-      {"input", Member::Prompt},
-      {"tools", Member::Prompt},
-      {"system", Member::Prompt},
-      {"instructions", Member::Prompt},
-      {"items", Member::Prompt},
-      {"input_ids", Member::Prompt},
-      {"token_ids", Member::Prompt},
-      {"user", Member::User},
-      {"cache_salt", Member::CacheSalt},
-      {"owned_by", Member::OwnedBy},
-      {"priority", Member::Priority},
       {"max_tokens", Member::MaxTokens},
       {"max_completion_tokens", Member::MaxTokens},
-      {"max_output_tokens", Member::MaxTokens}};
+      {"tools", Member::Tools},
+      {"system", Member::System},
+      {"input", Member::Turns},
+      {"instructions", Member::System},
+      {"user", Member::User},
+      {"max_output_tokens", Member::MaxTokens},
+      {"token_ids", Member::Turns},
+      {"input_ids", Member::Turns},
+      {"sampling_params", Member::Sampling},
+      {"features", Member::Features},
+      {"cache_salt", Member::CacheSalt},
+      {"extra_key", Member::CacheSalt},
+      {"owned_by", Member::OwnedBy},
+      {"priority", Member::Priority},
+      {"previous_response_id", Member::Past},
+      {"conversation", Member::Past},
+      {"query", Member::Query},
+      {"queries", Member::Query},
+      {"text_1", Member::Query},
+      {"documents", Member::Documents},
+      {"text_2", Member::Documents},
+      {"items", Member::Turns},
+      {"prompt_embeds", Member::Embeds}};
   for (const auto& [known, member] : kMembers) {
     if (known == name) {
       return member;
@@ -56,6 +73,38 @@ void RequestScan::hash(std::string_view bytes) {
   if (units_.size() < kMostUnits) {
     hasher_.feed(bytes, units_);
   }
+}
+
+void RequestScan::end_part() {
+  if (units_.size() < kMostUnits) {
+    hasher_.finish(units_);
+  }
+  if (units_.size() == part_.end) {
+    return;
+  }
+  if (part_.end > 0) {  // most prompts have one part only
+    parts_.push_back(part_);
+  }
+  part_ = {member_, part_.end, units_.size()};
+}
+
+void RequestScan::order_parts() {
+  if (parts_.empty()) {
+    return;
+  }
+  std::vector<Part> parts = std::exchange(parts_, {});
+  parts.push_back(std::exchange(part_, {.end = units_.size()}));
+  if (std::ranges::is_sorted(parts, {}, &Part::member)) {
+    return;
+  }
+  std::ranges::sort(parts, {}, [](const Part& part) { return std::pair(part.member, part.begin); });
+  std::vector<std::uint64_t> ordered;
+  ordered.reserve(units_.size());
+  for (const Part& part : parts) {
+    ordered.insert(ordered.end(), units_.begin() + static_cast<std::ptrdiff_t>(part.begin),
+                   units_.begin() + static_cast<std::ptrdiff_t>(part.end));
+  }
+  units_ = std::move(ordered);
 }
 
 // Goes to the byte after the closing quote, or to the end. Prompts are nearly all string: this loop is the
@@ -96,27 +145,55 @@ void RequestScan::look_at_nested_string(std::string_view bytes, std::size_t begi
   if (!text) {
     return;
   }
-  if (multimodal_) {
-    finder_.name(*text);
-  } else if (means_media(*text)) {
-    multimodal_ = true;
-    finder_.restart();
+  const bool means = means_media(*text);
+  multimodal_ = multimodal_ || means;
+  if (!watches_) {
+    watches_ = means || may_mean_source(*text, depth_);
+    finder_.restart(depth_);
+  }
+  if (watches_) {
     finder_.name(*text);
   }
+}
+
+// Of the block that is left out nothing is hashed; of others what was held back is: it is known.
+void RequestScan::look_for_signature(std::string_view bytes, std::size_t begin, std::size_t end) {
+  std::size_t& seen = *signature_;
+  const std::size_t text_end = string_ended_ ? end - 1 : end;
+  const std::size_t compared = std::min(kSignature.size() - seen, text_end - begin);
+  const bool equal = bytes.substr(begin, compared) == kSignature.substr(seen, compared);
+  if (equal && (seen + compared == kSignature.size() || !string_ended_)) {
+    seen += compared;
+    unhashed_ = text_end;
+  } else {
+    hash(kSignature.substr(0, seen));
+    unhashed_ = begin;
+    signature_.reset();
+  }
+}
+
+void RequestScan::begin_content(std::size_t position, std::optional<Modality> modality) {
+  content_ = MediaContent{.modality = modality.value_or(Modality::Image), .begin = position};
+  content_is_media_ = modality.has_value();
+  multimodal_ = multimodal_ || content_is_media_;
 }
 
 // Its text begins at `at`.
 void RequestScan::begin_nested_string(std::string_view bytes, std::size_t at) {
   nested_string_ = true;
   nested_text_.clear();
-  const auto modality = multimodal_ && member_ == Member::Prompt && media_.size() < kMostMedia
-                            ? finder_.string()
-                            : std::nullopt;
-  if (modality) {
-    content_ = MediaContent{.modality = *modality, .begin = offset_ + at};
-    hash(bytes.substr(unhashed_, at - unhashed_));
-    unhashed_ = bytes.size();
+  signature_.reset();
+  const bool has_room = media_.size() < kMostMedia;
+  const auto modality = watches_ && may_hold_media() && has_room ? finder_.string() : std::nullopt;
+  if (modality || member_ == Member::Embeds) {
+    begin_content(offset_ + at, modality);
+  } else if (member_ == Member::System) {
+    signature_ = 0;
+  } else {
+    return;
   }
+  hash(bytes.substr(unhashed_, at - unhashed_));
+  unhashed_ = at;
 }
 
 // A content is no text: its hash stands for it in the prompt, as often as makes it count.
@@ -139,24 +216,39 @@ void RequestScan::read_content(std::string_view bytes, std::size_t begin, std::s
   stands_for_it.fill(content_->hash);
   hash({reinterpret_cast<const char*>(stands_for_it.data()), kMediaBytes});
   unhashed_ = text_end;
-  if (content_->end > content_->begin) {
+  if (content_is_media_ && content_->end > content_->begin) {
     media_.push_back(*content_);
   }
   content_.reset();
   finder_.content_ended();
 }
 
+void RequestScan::capture(std::string_view bytes, std::size_t begin, std::size_t end) {
+  capture_ = capture_ && value_.size() + end - begin <= kLongestCapture;
+  if (capture_) {
+    value_.append(bytes, begin, end - begin);
+  }
+}
+
+std::size_t RequestScan::nested_string(std::string_view bytes, std::size_t at) {
+  const std::size_t begin = at;
+  at = skip_string(bytes, at);
+  nested_string_ = !string_ended_;
+  if (content_) {
+    read_content(bytes, begin, at);
+  } else if (may_hold_media()) {
+    look_at_nested_string(bytes, begin, at);
+  } else if (signature_) {
+    look_for_signature(bytes, begin, at);
+  }
+  return at;
+}
+
 std::size_t RequestScan::nested(std::string_view bytes, std::size_t at) {
+  const std::size_t begin = at;
   while (at < bytes.size()) {
     if (nested_string_) {
-      const std::size_t begin = at;
-      at = skip_string(bytes, at);
-      nested_string_ = !string_ended_;
-      if (content_) {
-        read_content(bytes, begin, at);
-      } else if (member_ == Member::Prompt) {
-        look_at_nested_string(bytes, begin, at);
-      }
+      at = nested_string(bytes, at);
       continue;
     }
     const char c = bytes[at++];
@@ -164,14 +256,76 @@ std::size_t RequestScan::nested(std::string_view bytes, std::size_t at) {
       begin_nested_string(bytes, at);
       continue;
     }
-    if (multimodal_ && !is_blank(c)) {
+    if (watches_ && !is_blank(c)) {
       finder_.structure(c);
     }
     if (c == '{' || c == '[') {
       ++depth_;
     } else if ((c == '}' || c == ']') && --depth_ == 0) {
+      capture(bytes, begin, at);
       end_value(offset_ + at);
       return at;
+    }
+  }
+  capture(bytes, begin, at);
+  return at;
+}
+
+// The number that has just ended, if one has. False: it is no token.
+bool RequestScan::end_token() {
+  const bool is_token = token_ <= UINT32_MAX;
+  if (token_digits_ > 0 && is_token) {
+    if (tokens_.size() < kMostTokens) {
+      tokens_.push_back(static_cast<std::uint32_t>(token_));
+    } else {
+      text_seen_ = true;  // nobody wants the beginning only
+    }
+  }
+  token_ = 0;
+  token_digits_ = 0;
+  return is_token;
+}
+
+void RequestScan::hash_tokens(std::size_t first) {
+  if (tokens_.size() > first) {
+    hash({reinterpret_cast<const char*>(tokens_.data() + first), (tokens_.size() - first) * kTokenBytes});
+  }
+}
+
+// A list in the prompt, of token ids or of lists of them until something else comes: then nested() reads on.
+// The brackets of a list with several prompts count as nothing, so that the first one looks as if alone.
+std::size_t RequestScan::list(std::string_view bytes, std::size_t at) {
+  constexpr int kMostDigits = 10;
+  const std::size_t first = tokens_.size();
+  bool goes_on = true;
+  for (; at < bytes.size(); ++at) {
+    const char c = bytes[at];
+    if (c >= '0' && c <= '9' && token_digits_ < kMostDigits) {
+      token_ = token_ * 10 + static_cast<std::uint64_t>(c - '0');
+      ++token_digits_;
+      continue;
+    }
+    goes_on = end_token() && (is_blank(c) || c == ',' || c == '[' || c == ']');
+    if (!goes_on) {
+      break;
+    }
+    depth_ += c == '[' ? 1 : 0;
+    if (c == ']' && --depth_ == 0) {
+      hash_tokens(first);
+      unhashed_ = at + 1;
+      end_value(offset_ + at + 1);
+      return at + 1;
+    }
+  }
+  hash_tokens(first);
+  unhashed_ = at;
+  if (!goes_on) {
+    text_seen_ = true;
+    state_ = State::InNested;
+    finder_.restart(depth_);
+    if (bytes[at] == '"') {  // of the first of several texts
+      unhashed_ = ++at;
+      begin_nested_string(bytes, at);
     }
   }
   return at;
@@ -182,15 +336,24 @@ void RequestScan::begin_value(char c, std::size_t position) {
   value_.clear();
   value_begin_ = position;
   depth_ = 0;
+  token_ = 0;
+  token_digits_ = 0;
   if (c == '"') {
     state_ = State::InString;
+    text_seen_ = text_seen_ || in_prompt();
+    if (member_ == Member::Embeds) {
+      begin_content(position + 1, std::nullopt);
+    }
   } else if (c == '{' || c == '[') {
-    state_ = State::InNested;
+    state_ = c == '[' && member_ == Member::Turns ? State::InList : State::InNested;
     depth_ = 1;
-    capture_ = false;
-    finder_.restart();
+    capture_ = member_ == Member::Sampling;
+    text_seen_ = text_seen_ || (in_prompt() && state_ == State::InNested);
+    finder_.restart(depth_);
   } else {
     state_ = State::InScalar;
+    member_ = in_prompt() ? Member::Other : member_;  // null
+    capture_ = capture_ && is_captured();
   }
 }
 
@@ -207,6 +370,17 @@ std::optional<std::string> RequestScan::text_value() const {
     return std::nullopt;
   }
   return std::string(std::string_view(parsed->get_string()));
+}
+
+// Where token ids come in, the limit stands among the sampling parameters.
+void RequestScan::read_sampling() {
+  const auto parsed = capture_ ? json::parse_object(value_) : Result<json::Object>(json::Object());
+  for (const std::string_view name : {"max_tokens", "max_new_tokens"}) {
+    const json::Value* const found = parsed ? parsed->if_contains(name) : nullptr;
+    if (const auto number = found != nullptr ? json::as_integer(*found) : std::nullopt) {
+      max_tokens_ = *number;
+    }
+  }
 }
 
 void RequestScan::end_value(std::size_t end) {
@@ -238,8 +412,13 @@ void RequestScan::end_value(std::size_t end) {
     case Member::MaxTokens:
       max_tokens_ = integer();
       break;
-    case Member::Prompt:
-    case Member::Other:
+    case Member::Sampling:
+      read_sampling();
+      break;
+    case Member::Features:
+      has_features_ = !capture_;  // an object
+      break;
+    default:
       break;
   }
 }
@@ -297,16 +476,18 @@ std::size_t RequestScan::step(std::string_view bytes, std::size_t at) {
 
 // Reads on in a value; returns where it ends, or the end of the piece.
 std::size_t RequestScan::value_piece(std::string_view bytes, std::size_t at) {
+  if (state_ == State::InList) {
+    return list(bytes, at);
+  }
   if (state_ == State::InNested) {
     return nested(bytes, at);
   }
   if (state_ == State::InString) {
     const std::size_t end = skip_string(bytes, at);
-    if (capture_ && value_.size() + end - at <= kLongestCapture) {
-      value_.append(bytes, at, end - at);
-    } else {
-      capture_ = false;
+    if (content_) {
+      read_content(bytes, at, end);
     }
+    capture(bytes, at, end);
     if (string_ended_) {
       end_value(offset_ + end);
     }
@@ -316,9 +497,7 @@ std::size_t RequestScan::value_piece(std::string_view bytes, std::size_t at) {
   while (at < bytes.size() && !is_blank(bytes[at]) && bytes[at] != ',' && bytes[at] != '}') {
     ++at;
   }
-  if (capture_ && value_.size() + at - begin <= kLongestCapture) {
-    value_.append(bytes, begin, at - begin);
-  }
+  capture(bytes, begin, at);
   if (at < bytes.size()) {
     end_value(offset_ + at);
   }
@@ -344,11 +523,14 @@ void RequestScan::feed_slice(std::string_view bytes) {
       if (string_ended_) {
         end_key();
       }
-    } else if (state_ == State::InString || state_ == State::InNested || state_ == State::InScalar) {
+    } else if (is_in_value()) {
       unhashed_ = at;
       at = value_piece(bytes, at);
-      if (member_ == Member::Prompt) {
+      if (in_prompt()) {
         hash(bytes.substr(unhashed_, at - unhashed_));
+        if (!is_in_value()) {
+          end_part();
+        }
       }
     } else if (is_blank(bytes[at])) {
       ++at;
@@ -360,9 +542,8 @@ void RequestScan::feed_slice(std::string_view bytes) {
 }
 
 bool RequestScan::finish() {
-  if (units_.size() < kMostUnits) {
-    hasher_.finish(units_);
-  }
+  end_part();
+  order_parts();
   return state_ == State::End;
 }
 

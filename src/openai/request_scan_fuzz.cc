@@ -29,6 +29,10 @@ std::string seen(std::string_view body, std::size_t step) {
     text += " " + std::to_string(content.begin) + "-" + std::to_string(content.end) + "=" +
             std::to_string(content.hash);
   }
+  text += scan.has_features() ? " features" : "";
+  for (const std::uint32_t token : scan.tokens()) {
+    text += " t" + std::to_string(token);
+  }
   for (const std::uint64_t unit : scan.prompt_units()) {
     text += " " + std::to_string(unit);
   }
