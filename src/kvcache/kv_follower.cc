@@ -25,6 +25,7 @@ struct KvFollower::State final : EventSink {
   struct Speaker {
     EndpointHandle endpoint;
     std::string model;  // where the topic does not say it
+    std::string address;
   };
 
   KvIndex& index;
@@ -50,11 +51,13 @@ struct KvFollower::State final : EventSink {
       ++strangers;
       return std::nullopt;
     }
-    return Speaker{engine->second.endpoint, engine->second.target.model};
+    return Speaker{engine->second.endpoint, engine->second.target.model, engine->first};
   }
   void on_events(SourceId source, std::string_view topic, EventBatch batch) override {
     if (const auto known = speaker(source, topic)) {
       const std::string_view model = parse_topic(topic).model;
+      const std::shared_ptr<void> watched =
+          options.watch ? options.watch(known->address, batch) : std::shared_ptr<void>();
       ++in_hand;
       index.apply(known->endpoint, model.empty() ? std::string_view(known->model) : model, batch);
       --in_hand;
@@ -82,7 +85,7 @@ void KvFollower::State::add(const KvTarget& target, EndpointHandle endpoint) {
   engine.source = subscriber->add({.name = target.address,
                                    .endpoint = tcp_endpoint(target.host, options.port + target.rank),
                                    .replay_endpoint = replay});
-  by_source[*engine.source] = {endpoint, target.model};
+  by_source[*engine.source] = {endpoint, target.model, target.address};
 }
 
 void KvFollower::State::remove(const std::string& address) {

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,6 +47,8 @@ class KvFollower {
     std::uint16_t replay_port = 0;  // 0: engines have no replay
     std::string central_endpoint;   // "tcp://*:5557"; empty: nobody connects to us
     EventSubscriber::Options subscriber;
+    // Kept while a batch of this engine is applied, so that somebody may watch; any thread.
+    std::function<std::shared_ptr<void>(std::string_view address, const EventBatch& batch)> watch;
   };
   struct Stats {
     SourceStats sources;

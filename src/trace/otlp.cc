@@ -67,7 +67,11 @@ std::string to_otlp_json(const Resource& resource, std::span<const FinishedSpan>
     list.push_back(span_value(span));
   }
   json::Object scope_spans;
-  scope_spans["scope"] = json::Object{{"name", "llmd"}};
+  json::Object& scope = scope_spans["scope"].emplace_object();
+  scope["name"] = "llmd";
+  if (!resource.version.empty()) {
+    scope["version"] = resource.version;
+  }
   scope_spans["spans"] = std::move(list);
   json::Object resource_spans;
   resource_spans["resource"] = json::Object{{"attributes", std::move(attributes)}};

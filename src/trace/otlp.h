@@ -14,6 +14,7 @@ namespace llmd::trace {
 struct Resource {
   std::string service;
   std::vector<std::pair<std::string, std::string>> attributes;
+  std::string version = {};  // of the program that makes the spans: of their scope; empty: not said
 };
 
 std::string to_otlp_json(const Resource& resource, std::span<const FinishedSpan> spans);

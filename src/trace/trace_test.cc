@@ -131,6 +131,12 @@ TEST(OtlpTest, TheJsonIsTheCollectors) {
       R"("status":{"code":2,"message":"gone"}}]}]}]})");
 }
 
+TEST(OtlpTest, TheScopeSaysWhichVersionMadeTheSpans) {
+  const json::Value sent = *json::parse(to_otlp_json({.service = "s", .version = "1.2.3"}, {}));
+  const json::Value& scope = sent.at("resourceSpans").at(0).at("scopeSpans").at(0).at("scope");
+  EXPECT_EQ(json::write(scope), R"({"name":"llmd","version":"1.2.3"})");
+}
+
 TEST(OtlpTest, EndpointsAreReadAsUsersWriteThem) {
   const auto text = [](std::string_view url) {
     const auto target = parse_otlp_endpoint(url);
