@@ -36,7 +36,7 @@ void RequestSpans::decided(const picker::Decision& decision) {
   }
   deciding_.set("llm_d.epp.candidate_endpoints", decision.candidates);
   deciding_.set("llm_d.epp.destination_endpoint", decision.destinations());
-  if (const picker::Endpoint* prefill = decision.prefill()) {
+  if (const picker::EndpointIdentity* prefill = decision.prefill()) {
     deciding_.set("llm_d.epp.prefill_endpoint", prefill->address.to_string());
   }
   deciding_.end();

@@ -27,8 +27,8 @@ class OutlierRules : public ::testing::Test {
   OutlierRules() {
     for (int i = 1; i <= 3; ++i) {
       const std::string host = "10.0.0." + std::to_string(i);
-      all_.push_back(std::make_shared<const picker::EndpointState>(
-          picker::Endpoint{.address = {host, 80}, .name = host, .labels = {}}));
+      all_.push_back(std::make_shared<const picker::EndpointState>(std::make_shared<const picker::Endpoint>(
+          picker::Endpoint{.address = {host, 80}, .name = host, .labels = {}})));
     }
   }
   void fail(int endpoint, int times) {

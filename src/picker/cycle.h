@@ -75,6 +75,7 @@ class Cycle {
   const EndpointSnapshot& snapshot() const { return *snapshot_; }
   const std::shared_ptr<const EndpointSnapshot>& snapshot_ptr() const { return snapshot_; }
   const EndpointState& endpoint(Row row) const { return *snapshot_->endpoints[row]; }
+  const Endpoint& described(Row row) const { return *snapshot_->described[row]; }
   std::size_t rows() const { return rows_; }
   bool has(Row row, unsigned predicate) const { return (snapshot_->masks[row] >> predicate & 1) != 0; }
 

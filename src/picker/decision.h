@@ -107,8 +107,10 @@ class Decision {
   std::vector<EndpointPtr> fallbacks;  // to be tried in this order when the chosen one cannot be reached
   std::vector<Lease> encode_leases;
 
-  const Endpoint& endpoint() const { return lease.endpoint()->endpoint; }
-  const Endpoint* prefill() const { return prefill_lease ? &prefill_lease.endpoint()->endpoint : nullptr; }
+  const EndpointIdentity& endpoint() const { return lease.endpoint()->endpoint; }
+  const EndpointIdentity* prefill() const {
+    return prefill_lease ? &prefill_lease.endpoint()->endpoint : nullptr;
+  }
   // "10.0.0.1:8000", with the fallbacks after commas; with data parallelism the port that serves all ranks.
   std::string destinations() const;
 

@@ -4,6 +4,7 @@
 // pickers, handlers, deciders) depends on the cycle alone and can be played again.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -97,10 +98,12 @@ class ProfileHandler : virtual public Plugin {
 // Holds requests back for a moment, so that those that arrive together are decided together.
 class Holder : virtual public Plugin {
  public:
+  // The endpoints that the request may go to at this time; asked only by those that need them.
+  using Candidates = std::function<std::vector<EndpointPtr>()>;
   // Waits. The full name of the endpoint that the request should go to, which becomes
-  // Request::agreed_endpoint; empty: any. What `request` and `candidates` view lives until the task ends;
+  // Request::agreed_endpoint; empty: any. What `request` views, and `candidates`, live until the task ends;
   // cancelling it takes the request out.
-  virtual Task<std::string> hold(const Request& request, std::span<const EndpointPtr> candidates,
+  virtual Task<std::string> hold(const Request& request, const Candidates& candidates,
                                  async::Deadline deadline) const = 0;
 };
 

@@ -165,7 +165,8 @@ Result<std::unique_ptr<Picker>> Picker::from_config(std::string_view text, std::
 }
 
 Result<std::unique_ptr<Picker>> Picker::from_config(Configuration configuration, PickerOptions options) {
-  LLMD_TRY(auto plan, build_plan(std::move(configuration), {.load = options.load, .clock = options.clock}));
+  LLMD_TRY(auto plan, build_plan(std::move(configuration),
+                                 {.load = options.load, .clock = options.clock, .tracer = options.tracer}));
   for (const std::string& warning : plan->configuration.warnings) {
     log::warning("endpoint picker configuration", {{"problem", warning}});
   }
@@ -347,20 +348,24 @@ bool Picker::waits() const {
   return flow_ != nullptr || plan_->holder != nullptr;
 }
 
-// With those that arrive at the same time.
+// With those that arrive at the same time. Candidates are listed for the first of them; when a request is
+// picked for, its own are listed, because others may be there by then.
 Task<std::string> Picker::agree(const Request& request, async::Deadline deadline) const {
   if (plan_->holder == nullptr) {
     co_return std::string();
   }
   const auto plan = plan_;
-  const auto snapshot = snapshot_.load();
-  std::vector<Row> rows;
-  std::vector<Row> left_out;
-  list_candidates(request, {}, options_.subset_filter, *snapshot, rows, left_out);
-  std::vector<EndpointPtr> candidates;
-  for (const Row row : rows) {
-    candidates.push_back(snapshot->endpoints[row]);
-  }
+  const Holder::Candidates candidates = [this, &request] {
+    const auto snapshot = snapshot_.load();
+    std::vector<Row> rows;
+    std::vector<Row> left_out;
+    list_candidates(request, {}, options_.subset_filter, *snapshot, rows, left_out);
+    std::vector<EndpointPtr> listed;
+    for (const Row row : rows) {
+      listed.push_back(snapshot->endpoints[row]);
+    }
+    return listed;
+  };
   co_return co_await plan->holder->hold(request, candidates, deadline);
 }
 
@@ -383,11 +388,15 @@ void Picker::shut_down() const {
 }
 
 void Picker::update(std::vector<Endpoint> endpoints) {
-  const auto next = next_snapshot(*snapshot_.load(), std::move(endpoints), plan_->predicates);
+  const auto next =
+      next_snapshot(*snapshot_.load(), std::move(endpoints), plan_->predicates, plan_->custom_metrics.size());
   for (const EndpointWatcher* watcher : plan_->watchers) {
     watcher->endpoints_changed(*next);
   }
   snapshot_.store(next);
+  for (std::size_t row = 0; row < next->endpoints.size(); ++row) {
+    next->endpoints[row]->describe(next->described[row]);
+  }
   numbers_changed();
 }
 

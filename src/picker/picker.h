@@ -33,6 +33,9 @@
 namespace llmd::metrics {
 class Registry;
 }
+namespace llmd::trace {
+class Tracer;
+}
 
 namespace llmd::picker {
 
@@ -63,6 +66,8 @@ struct PickerOptions {
   bool emit_scores = false;           // Decision::scores
   bool subset_filter = true;          // honour Request::subset
   int shed_status = 429;              // 503 for proxies that expect it
+  // Of spans that belong to no request (spans.h); outlives the picker. Null: there are none.
+  const trace::Tracer* tracer = nullptr;
 };
 
 class Picker {

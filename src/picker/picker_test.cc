@@ -144,7 +144,7 @@ TEST(PickerTest, CountsSurviveAnUpdateOfTheList) {
 }
 
 TEST(LeaseTest, IsReleasedOnceWhereverItGoes) {
-  const auto endpoint = std::make_shared<const EndpointState>(Endpoint{});
+  const auto endpoint = std::make_shared<const EndpointState>(std::make_shared<const Endpoint>());
   {
     Lease first(endpoint);
     Lease second = std::move(first);

@@ -1,4 +1,5 @@
 // What a picker tells about itself: /debug and /metrics.
+#include "picker/datalayer/sources.h"
 #include "picker/explain/recorder.h"
 #include "picker/explain/render.h"
 #include "picker/flowcontrol/flow_control.h"
@@ -9,6 +10,17 @@
 #include "picker/saturation.h"
 
 namespace llmd::picker {
+namespace {
+
+json::Object labels_of(const Endpoint& endpoint) {
+  json::Object labels;
+  for (const auto& [key, value] : endpoint.labels) {
+    labels[key] = value;
+  }
+  return labels;
+}
+
+}  // namespace
 
 PoolView Picker::pool_view() const {
   PoolView view{.endpoints = snapshot_.load()};
@@ -52,12 +64,15 @@ void Picker::write_metrics(Page& page) const {
 json::Value Picker::debug_state() const {
   json::Array endpoints;
   const TimePoint now = options_.clock->now();
-  for (const EndpointPtr& endpoint : snapshot_.load()->endpoints) {
+  const auto snapshot = snapshot_.load();
+  for (std::size_t row = 0; row < snapshot->endpoints.size(); ++row) {
+    const EndpointPtr& endpoint = snapshot->endpoints[row];
     const auto numbers = endpoint->numbers();
     const Duration age = endpoint->age(now);
     json::Object item;
     item["name"] = endpoint->full_name;
     item["address"] = endpoint->destination;
+    item["labels"] = labels_of(*snapshot->described[row]);
     item["inFlightRequests"] = endpoint->running();
     item["inFlightTokens"] = endpoint->tokens();
     item["waiting"] = static_cast<double>(numbers.waiting);
@@ -72,11 +87,25 @@ json::Value Picker::debug_state() const {
   for (const Inspectable* plugin : plan_->inspectable) {
     plugins[plugin->name] = json::Value{{"type", plugin->type}, {"state", plugin->state()}};
   }
+  json::Array sources;
+  for (const Plan::Poll& poll : plan_->polls) {
+    const auto problem = poll.source->problem();
+    json::Object source;
+    source["name"] = poll.source->name;
+    source["type"] = poll.source->type;
+    source["failedPolls"] = poll.source->failed_polls();
+    source["problem"] = problem ? json::Value(problem->message) : json::Value(nullptr);
+    if (problem) {
+      source["hint"] = problem->advice;
+    }
+    sources.push_back(std::move(source));
+  }
   json::Object state;
   state["pool"] = options_.pool;
   state["decisions"] = sequence_.load(std::memory_order_relaxed);
   state["endpoints"] = std::move(endpoints);
   state["plugins"] = std::move(plugins);
+  state["dataSources"] = std::move(sources);
   if (flow_) {
     state["flowControl"] = flow_->state();
   }

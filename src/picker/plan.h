@@ -11,6 +11,10 @@
 #include "picker/framework.h"
 #include "picker/registry.h"
 
+namespace llmd::trace {
+class Tracer;
+}
+
 namespace llmd::picker {
 
 class AgentIdentity;
@@ -88,6 +92,7 @@ struct BuildContext {
   LoadOptions load;
   const Clock* clock = &system_clock();
   CheckReport* report = nullptr;  // collects every problem instead of stopping at the first
+  const trace::Tracer* tracer = nullptr;
 };
 
 Result<std::shared_ptr<const Plan>> build_plan(Configuration configuration, const BuildContext& context);

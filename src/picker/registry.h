@@ -14,6 +14,9 @@
 namespace llmd::metrics {
 class Registry;
 }
+namespace llmd::trace {
+class Tracer;
+}
 
 namespace llmd::picker {
 
@@ -49,6 +52,8 @@ class PluginSetup {
 
   virtual Names& names() = 0;
   virtual const Clock& clock() const = 0;
+  // For spans that belong to no request; outlives the plugin. Null: nobody wants them.
+  virtual const trace::Tracer* tracer() const = 0;
   // The bit that says whether an endpoint fulfils the predicate (Cycle::has).
   virtual unsigned predicate(EndpointPredicate predicate) = 0;
   // The plugin decides by this request header; lower case. Recorded for explanations.

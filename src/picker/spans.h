@@ -13,7 +13,10 @@
 //   prepare_disaggregation       the headers that name the other stages
 //   index_add                    what was routed is expected to be cached there (speculativeIndexing)
 //
-// Of llm-d's, index_evict is missing: events of engines belong to no request.
+// What engines tell belongs to no request; each message is a trace of its own (PickerOptions::tracer):
+//
+//   index_add                    blocks that an engine has stored
+//   index_evict                  blocks that it has given up
 //
 // A request that is not sampled has no SpanParent: nothing is looked at or allocated for it.
 #pragma once

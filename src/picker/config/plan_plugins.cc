@@ -12,6 +12,7 @@ class PlanBuilder::Setup final : public PluginSetup {
 
   Names& names() override { return builder_.plan_->names; }
   const Clock& clock() const override { return *builder_.context_.clock; }
+  const trace::Tracer* tracer() const override { return builder_.context_.tracer; }
   unsigned predicate(EndpointPredicate predicate) override {
     auto& all = builder_.plan_->predicates;
     if (all.size() == 62) {  // flow control needs two more
@@ -71,8 +72,10 @@ class PlanBuilder::Setup final : public PluginSetup {
   std::size_t custom_metric(std::string_view attribute) override {
     auto& all = builder_.plan_->custom_metrics;
     const auto known = std::ranges::find(all, attribute);
-    if (known == all.end() && all.size() == kCustomMetrics) {
-      builder_.problem(entry_.path, fmt::format("more than {} custom metrics", kCustomMetrics));
+    if (known == all.end() && all.size() == kMostCustomMetrics) {
+      builder_.problem(entry_.path,
+                       fmt::format("'{}': a picker has at most {} custom metrics; this is one more",
+                                   attribute, kMostCustomMetrics));
       return 0;
     }
     if (known == all.end()) {

@@ -13,6 +13,7 @@ namespace {
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
 constexpr std::size_t kLongestLine = 64 * 1024;
+constexpr double kLargestNumber = 1e30;  // so that sums of a page's numbers are still numbers
 
 // Reads {a="x",b=y} from the beginning of `text`, which is cut by what was read. False: malformed.
 bool read_labels(std::string_view& text, Labels& labels) {
@@ -292,7 +293,7 @@ void MetricsScanner::take(const Wanted& wanted, std::string_view rest, EngineRep
   }
   rest = trim(rest);
   const auto value = parse_number(rest.substr(0, rest.find(' ')));
-  if (!value || !std::isfinite(*value)) {
+  if (!value || !(std::abs(*value) <= kLargestNumber)) {
     return;
   }
   if (wanted.use == Use::CacheInfo) {

@@ -34,7 +34,7 @@ class PageShare {
     Refused,
   };
   State state_ = State::Unknown;
-  std::uint32_t found_ = 0;  // what the last whole page told, a bit each
+  EngineReport whole_;  // what the last whole page told
   std::size_t whole_bytes_ = 0;
   int parts_ = 0;  // in a row
 };

@@ -34,8 +34,12 @@ struct ScrapeScene {
       }
       co_await exchange.respond(200, "text/plain", page);
     };
+    return serve_by(answer, std::move(tls));
+  }
+  // The same, in whatever way it answers.
+  net::Address serve_by(http::Handler answer, std::shared_ptr<const net::TlsServer> tls = nullptr) {
     exporters.push_back(
-        std::make_unique<http::Server>(loop, http::ServerOptions{.tls = std::move(tls)}, answer));
+        std::make_unique<http::Server>(loop, http::ServerOptions{.tls = std::move(tls)}, std::move(answer)));
     const auto address = exporters.back()->listen({"127.0.0.1", 0}).value();
     running.spawn("exporter", exporters.back()->run());
     return address;

@@ -4,16 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <map>
 
 #include "async/scope.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "http/client.h"
-#include "json/path.h"
 #include "net/refused.h"
-#include "net/tls_options.h"
+#include "picker/datalayer/engine_reports.h"
 #include "picker/datalayer/page_share.h"
+#include "picker/datalayer/source_tls.h"
 #include "picker/datalayer/sources.h"
 #include "picker/plan.h"
 
@@ -22,60 +21,9 @@ namespace {
 
 // Pages of models change rarely.
 constexpr Duration kModelsInterval = std::chrono::seconds(5);
-
-Result<std::vector<ListedModel>> read_models(std::string_view page) {
-  LLMD_TRY(const json::Value document, json::parse(page));
-  const auto* list = json::array_at(document, "data");
-  if (list == nullptr) {
-    return invalid_argument("the answer is no list of models");
-  }
-  std::vector<ListedModel> models;
-  for (const json::Value& item : *list) {
-    if (const auto id = json::string_at(item, "id"); id && !id->empty()) {
-      models.push_back({std::string(*id), std::string(json::string_at(item, "owned_by").value_or("")),
-                        std::string(json::string_at(item, "parent").value_or(""))});
-    }
-  }
-  return models;
-}
-
-bool is_same(float a, float b) {
-  return a == b || (std::isnan(a) && std::isnan(b));
-}
-
-bool is_empty(const EngineReport& report) {
-  return std::isnan(report.waiting) && std::isnan(report.running) && std::isnan(report.kv_usage) &&
-         std::ranges::all_of(report.custom, [](float value) { return std::isnan(value); });
-}
-
-bool is_same(const EngineReport& a, const EngineReport& b) {
-  return is_same(a.waiting, b.waiting) && is_same(a.running, b.running) && is_same(a.kv_usage, b.kv_usage);
-}
-
-// Nothing that the leases do not say: one request may be on its way in or out.
-bool is_expected(const EngineReport& report, std::int64_t leases) {
-  constexpr float kRoomy = 0.5F;
-  return report.waiting == 0 && report.kv_usage < kRoomy &&
-         std::abs(report.running - static_cast<float>(leases)) <= 1;
-}
-
-Result<std::string> read_if_named(const std::string& file) {
-  return file.empty() ? Result<std::string>() : read_file(file);
-}
-
-// Null: without TLS.
-Result<std::shared_ptr<const net::TlsClient>> trust(const PollSource::Options& options) {
-  if (!options.https) {
-    return nullptr;
-  }
-  net::TlsClientOptions tls{.ca_pem = {}, .verify = options.verify};
-  if (options.verify) {
-    LLMD_TRY(tls.ca_pem, read_if_named(options.ca_file));
-  }
-  LLMD_TRY(tls.certificate_pem, read_if_named(options.certificate_file));
-  LLMD_TRY(tls.key_pem, read_if_named(options.key_file));
-  return net::make_tls_client(tls);
-}
+// Before a page is asked for again that was too large the last times: megabytes are read before that is
+// known.
+constexpr Duration kAfterTooMuch = std::chrono::seconds(5);
 
 net::Address address_of(const PollSource::Options& source, const Endpoint& endpoint) {
   if (source.port == 0) {
@@ -83,6 +31,11 @@ net::Address address_of(const PollSource::Options& source, const Endpoint& endpo
   }
   const bool at_node = source.at_node && !endpoint.node.empty();
   return {at_node ? endpoint.node : endpoint.address.host, static_cast<std::uint16_t>(source.port)};
+}
+
+// "engine-7.example.com", not 10.0.0.1 or fd00::1.
+bool is_name(std::string_view host) {
+  return !host.contains(':') && host.find_first_not_of("0123456789.") != std::string_view::npos;
 }
 
 // Waking up costs more than a question does: endpoints are asked at common moments, `base` apart, but not
@@ -97,22 +50,6 @@ TimePoint next_question(TimePoint due, TimePoint earliest, Duration base, std::u
   };
   const TimePoint nearest = moment_after(due - base / 2);
   return nearest >= earliest ? nearest : moment_after(earliest);
-}
-
-// What one scanner has found and another has not.
-void add_found(EngineReport& into, EngineReport&& found) {
-  const auto keep = [](float& number, float value) { number = std::isnan(value) ? number : value; };
-  keep(into.waiting, found.waiting);
-  keep(into.running, found.running);
-  keep(into.kv_usage, found.kv_usage);
-  keep(into.block_tokens, found.block_tokens);
-  keep(into.blocks, found.blocks);
-  for (std::size_t i = 0; i < kCustomMetrics; ++i) {
-    keep(into.custom[i], found.custom[i]);
-  }
-  if (found.adapters) {
-    into.adapters = std::move(found.adapters);
-  }
 }
 
 }  // namespace
@@ -137,12 +74,19 @@ Duration base_interval(const Plan& plan, const PollSource& source, const ScrapeO
 
 Result<void> check_sources(const Plan& plan) {
   for (const Plan::Poll& poll : plan.polls) {
-    if (auto usable = trust(poll.source->options); !usable) {
-      return std::unexpected(
-          std::move(usable).error().within(fmt::format("data source '{}'", poll.source->name)));
-    }
+    LLMD_TRY_VOID(SourceTls::check(*poll.source));
   }
   return {};
+}
+
+std::vector<Error> source_problems(const Plan& plan) {
+  std::vector<Error> problems;
+  for (const Plan::Poll& poll : plan.polls) {
+    if (auto problem = poll.source->problem()) {
+      problems.push_back(std::move(*problem));
+    }
+  }
+  return problems;
 }
 
 struct Scraper::State {
@@ -154,20 +98,30 @@ struct Scraper::State {
     const PollSource* source = nullptr;
     std::vector<const CoreMetricsExtractor*> extractors;
     Duration interval{};
-    std::unique_ptr<http::ClientPool> connections;
+    SourceTls tls;
+    std::shared_ptr<http::ClientPool> connections = nullptr;  // null: its certificates cannot be used yet
   };
   // One endpoint as one source sees it.
   struct Target {
     const Poll& poll;
     EndpointPtr endpoint;
+    EndpointDescription described;
     std::vector<const MetricsScanner*> scanners;  // of each extractor
     std::string part;  // the target that asks for the wanted series; empty: none does
     PageShare share;
+    // Another port that refuses says nothing about the one that requests go to.
+    bool tells_contact = false;
   };
 
   void prepare();
+  void connect(Poll& poll) const;
+  Task<void> watch_certificates(Poll& poll) const;
+  Task<void> look_up_names();
   Task<void> watch(async::Scope& scope);
-  Task<void> follow(const Poll& poll, EndpointPtr endpoint);
+  Task<void> follow(const Poll& poll, EndpointPtr endpoint, std::uint64_t since);
+  Task<void> follow_as_described(Target target, std::uint64_t since);
+  Task<void> rest(const Target& target, std::uint64_t since, TimePoint until) const;
+  bool is_current(const Target& target, std::uint64_t since) const;
   static Target begin(const Poll& poll, EndpointPtr endpoint);
   http::ClientRequest request_for(const Target& target) const;
   Task<Result<EngineReport>> ask(Target& target);
@@ -176,37 +130,47 @@ struct Scraper::State {
     std::size_t bytes = 0;  // of the page
   };
   Task<Result<Numbers>> read_numbers(const Target& target, http::BodyReader& page) const;
-  bool is_listed(const EndpointPtr& endpoint) const;
+  bool is_followed(const EndpointPtr& endpoint, std::uint64_t since) const;
 
   async::EventLoop& loop;
   const Picker& picker;
   const ScrapeOptions options;
   std::vector<Poll> polls;
-  std::set<EndpointPtr> followed;
+  // By the version of the list that it came with: one that goes and comes back is followed anew.
+  std::map<EndpointPtr, std::uint64_t> followed;
   Stats stats;
 };
 
 void Scraper::State::prepare() {
   for (const Plan::Poll& planned : picker.plan().polls) {
-    const PollSource::Options& source = planned.source->options;
-    auto tls = trust(source);
-    if (!tls) {
-      log::error("a data source cannot be used",
-                 {{"source", planned.source->name}, {"error", tls.error().text()}});
-      continue;
-    }
-    Poll& poll = polls.emplace_back();
-    poll.source = planned.source;
-    poll.extractors = planned.extractors;
-    poll.interval = base_interval(picker.plan(), *planned.source, options);
-    poll.connections =
-        std::make_unique<http::ClientPool>(loop, http::ClientOptions{.tls = *tls, .max_idle_per_address = 1});
+    polls.push_back({.source = planned.source,
+                     .extractors = planned.extractors,
+                     .interval = base_interval(picker.plan(), *planned.source, options),
+                     .tls = SourceTls(*planned.source)});
+    connect(polls.back());
   }
 }
 
-bool Scraper::State::is_listed(const EndpointPtr& endpoint) const {
-  const auto snapshot = picker.endpoints();
-  return std::ranges::find(snapshot->endpoints, endpoint) != snapshot->endpoints.end();
+// What is under way ends on the connections that it has.
+void Scraper::State::connect(Poll& poll) const {
+  if (poll.tls.usable()) {
+    poll.connections = std::make_shared<http::ClientPool>(
+        loop, http::ClientOptions{.tls = poll.tls.client(), .max_idle_per_address = 1});
+  }
+}
+
+Task<void> Scraper::State::watch_certificates(Poll& poll) const {
+  while (true) {
+    co_await async::sleep(options.certificates_every);
+    if (poll.tls.look_again()) {
+      connect(poll);
+    }
+  }
+}
+
+bool Scraper::State::is_followed(const EndpointPtr& endpoint, std::uint64_t since) const {
+  const auto found = followed.find(endpoint);
+  return found != followed.end() && found->second == since;
 }
 
 // A page is looked at as it comes and never held: it is large, and there are thousands in a second.
@@ -214,7 +178,7 @@ Task<Result<Scraper::State::Numbers>> Scraper::State::read_numbers(const Target&
                                                                    http::BodyReader& page) const {
   std::vector<MetricsScanner::Pass> passes;
   for (const MetricsScanner* scanner : target.scanners) {
-    passes.emplace_back(*scanner, target.endpoint->endpoint.pod);
+    passes.emplace_back(*scanner, target.described->pod);
   }
   Numbers numbers;
   while (true) {
@@ -241,11 +205,19 @@ Task<Result<Scraper::State::Numbers>> Scraper::State::read_numbers(const Target&
 }
 
 Scraper::State::Target Scraper::State::begin(const Poll& poll, EndpointPtr endpoint) {
-  Target target{.poll = poll, .endpoint = std::move(endpoint), .scanners = {}, .part = {}, .share = {}};
+  auto described = endpoint->described();
+  Target target{.poll = poll,
+                .endpoint = std::move(endpoint),
+                .described = std::move(described),
+                .scanners = {},
+                .part = {},
+                .share = {}};
+  target.tells_contact =
+      address_of(poll.source->options, *target.described) == target.endpoint->endpoint.address;
   const std::string& path = poll.source->options.path;
   bool is_askable = !poll.extractors.empty();
   for (const CoreMetricsExtractor* extractor : poll.extractors) {
-    const MetricsScanner& scanner = extractor->scanner_for(target.endpoint->endpoint);
+    const MetricsScanner& scanner = extractor->scanner_for(*target.described);
     target.scanners.push_back(&scanner);
     is_askable = is_askable && !scanner.query().empty();
     const char before = target.part.empty() && !path.contains('?') ? '?' : '&';
@@ -258,7 +230,7 @@ Scraper::State::Target Scraper::State::begin(const Poll& poll, EndpointPtr endpo
 http::ClientRequest Scraper::State::request_for(const Target& target) const {
   const PollSource::Options& source = target.poll.source->options;
   http::ClientRequest request;
-  request.address = address_of(source, target.endpoint->endpoint);
+  request.address = address_of(source, *target.described);
   const bool is_part = !target.part.empty() && target.share.next() == PageShare::Question::Part;
   request.head.target = is_part ? target.part : source.path;
   request.timeouts = {.connect = options.timeout,
@@ -270,10 +242,12 @@ http::ClientRequest Scraper::State::request_for(const Target& target) const {
 
 Task<Result<EngineReport>> Scraper::State::ask(Target& target) {
   const EndpointState& endpoint = *target.endpoint;
-  LLMD_CO_TRY(const auto answer, co_await target.poll.connections->send(request_for(target)));
-  if (answer->status() != 200) {
-    co_return unavailable("status {}", answer->status());
+  const auto connections = target.poll.connections;  // others may take their place meanwhile
+  if (connections == nullptr) {
+    co_return failed_precondition("the certificates cannot be used");
   }
+  LLMD_CO_TRY(const auto answer, co_await connections->send(request_for(target)));
+  LLMD_CO_TRY_VOID(check_answer(answer->head()));
   EngineReport report;
   if (!target.poll.source->has_numbers()) {
     LLMD_CO_TRY(const std::string page, co_await http::read_all(answer->body(), options.max_page));
@@ -291,61 +265,113 @@ Task<Result<EngineReport>> Scraper::State::ask(Target& target) {
   co_return report;
 }
 
-Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint) {
+// Another description may name another engine or another place to ask.
+Task<void> Scraper::State::follow(const Poll& poll, EndpointPtr endpoint, std::uint64_t since) {
+  bool told_contact = false;
+  while (is_followed(endpoint, since)) {
+    Target target = begin(poll, endpoint);
+    if (told_contact && !target.tells_contact) {
+      endpoint->unwatched();
+    }
+    told_contact = target.tells_contact;
+    co_await follow_as_described(std::move(target), since);
+  }
+  if (told_contact) {
+    endpoint->unwatched();
+  }
+}
+
+// One that has left is let go soon, however long its source's interval is.
+Task<void> Scraper::State::rest(const Target& target, std::uint64_t since, TimePoint until) const {
+  constexpr Duration kLongestSleep = std::chrono::seconds(1);
+  while (std::chrono::steady_clock::now() < until && is_current(target, since)) {
+    co_await async::sleep_until(std::min(until, std::chrono::steady_clock::now() + kLongestSleep));
+  }
+}
+
+bool Scraper::State::is_current(const Target& target, std::uint64_t since) const {
+  return is_followed(target.endpoint, since) && target.endpoint->described() == target.described;
+}
+
+Task<void> Scraper::State::follow_as_described(Target target, std::uint64_t since) {
+  const Poll& poll = target.poll;
+  const EndpointPtr& endpoint = target.endpoint;
   const PollSource::Options& source = poll.source->options;
   const bool is_steady = !poll.source->has_numbers() || source.interval > Duration::zero();
-  // Another port that refuses says nothing about the one that requests go to.
-  const bool tells_contact = address_of(source, endpoint->endpoint) == endpoint->endpoint.address;
-  Target target = begin(poll, endpoint);
   Duration interval = poll.interval;
   EngineReport before;
-  bool answers = true;
-  while (is_listed(endpoint)) {
+  bool says = true;
+  while (is_current(target, since)) {
     const TimePoint asked = std::chrono::steady_clock::now();
     auto report = co_await ask(target);
     ++(report ? stats.pages : stats.failures);
-    if (tells_contact) {
+    if (target.tells_contact) {
       endpoint->connected(report || !net::is_refused(report.error()));
     }
     if (!report) {
       target.share.failed();
       poll.source->count_failed_poll();
     }
-    if (answers != report.has_value()) {
-      answers = report.has_value();
-      log::info(answers ? "an endpoint's numbers are back" : "an endpoint's numbers cannot be read",
+    const bool has_said = report && (target.scanners.empty() || !is_empty(*report));
+    if (says != has_said) {
+      says = has_said;
+      const std::string error = report ? "nothing that is wanted is on its page" : report.error().text();
+      log::info(says ? "an endpoint's numbers are back" : "an endpoint's numbers cannot be read",
                 {{"endpoint", endpoint->full_name},
                  {"source", poll.source->name},
-                 {"error", answers ? std::string() : report.error().text()}});
+                 {"error", says ? std::string() : error}});
     }
     const std::int64_t leases = endpoint->running();
     const bool quiet = report && (is_expected(*report, leases) || (leases == 0 && is_same(*report, before)));
     const bool may_wait = !is_steady && (quiet || !report);
-    interval =
-        may_wait ? std::min(interval * 2, std::max(poll.interval, options.longest_interval)) : poll.interval;
+    const bool is_costly = !report && report.error().kind == ErrorKind::ResourceExhausted;
+    const Duration longest = is_costly ? kAfterTooMuch : options.longest_interval;
+    interval = may_wait ? std::min(interval * 2, std::max(poll.interval, longest)) : poll.interval;
     before = report.value_or(EngineReport());
     // From question to question, but a slow endpoint gets some rest.
     const TimePoint rested = std::chrono::steady_clock::now() + interval / 2;
-    co_await async::sleep_until(next_question(asked + interval, rested, poll.interval, endpoint->id));
+    co_await rest(target, since, next_question(asked + interval, rested, poll.interval, endpoint->id));
+  }
+}
+
+Task<void> Scraper::State::look_up_names() {
+  while (true) {
+    co_await async::sleep(options.resolve_every);
+    for (Poll& poll : polls) {
+      const bool any = std::ranges::any_of(followed, [&poll](const auto& entry) {
+        return is_name(address_of(poll.source->options, *entry.first->described()).host);
+      });
+      if (any) {
+        connect(poll);
+      }
+    }
   }
 }
 
 Task<void> Scraper::State::watch(async::Scope& scope) {
+  scope.spawn("names", look_up_names());
+  for (Poll& poll : polls) {
+    if (poll.tls.has_files()) {
+      scope.spawn("certificates", watch_certificates(poll));
+    }
+  }
   std::uint64_t version = 0;
   while (true) {
     const auto snapshot = picker.endpoints();
     if (snapshot->version != version) {
       version = snapshot->version;
-      std::set<EndpointPtr> listed;
+      const auto before = std::exchange(followed, {});
       for (const EndpointPtr& endpoint : snapshot->endpoints) {
-        listed.insert(endpoint);
-        if (!followed.contains(endpoint)) {
-          for (const Poll& poll : polls) {
-            scope.spawn("scrape", follow(poll, endpoint));
+        const auto known = before.find(endpoint);
+        followed[endpoint] = known != before.end() ? known->second : version;
+      }
+      for (const auto& [endpoint, since] : followed) {
+        for (const Poll& poll : polls) {
+          if (since == version) {
+            scope.spawn("scrape", follow(poll, endpoint, since));
           }
         }
       }
-      followed = std::move(listed);
     }
     co_await async::sleep(options.interval);
   }

@@ -1,73 +1,16 @@
 // Exporters that are asked by https: who is believed, and what is shown to them.
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 
-#include "base/file.h"
-#include "crypto/certificate.h"
-#include "net/tls_options.h"
-#include "picker/datalayer/scrape_scene.h"
+#include "picker/datalayer/tls_scene.h"
 
 namespace llmd::picker {
 namespace {
 
-constexpr std::string_view kSources =
-    "[{pluginRef: metrics-data-source, extractors: [{pluginRef: core-metrics-extractor}]}]";
+using SourceTlsTest = TlsScene;
 
-class SourceTls : public testing::Test {
- protected:
-  void SetUp() override {
-    folder = std::filesystem::path(testing::TempDir()) /
-             ("source-tls-" + std::to_string(::getpid()) +
-              std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
-    std::filesystem::create_directories(folder);
-    for (const char* name : {"a", "b"}) {
-      authorities[name] = crypto::make_self_signed_certificate({.common_name = name}, now).value();
-      EXPECT_TRUE(write_file_atomically(file(name, "ca"), authorities[name].certificate_pem));
-      const auto client = signed_by(name);
-      EXPECT_TRUE(write_file_atomically(file(name, "client"), client.certificate_pem));
-      EXPECT_TRUE(write_file_atomically(file(name, "key"), client.key_pem));
-    }
-  }
-  void TearDown() override { std::filesystem::remove_all(folder); }
-
-  crypto::Certificate signed_by(const std::string& authority) {
-    return crypto::make_signed_certificate({.common_name = "x"}, authorities[authority], now).value();
-  }
-  std::string file(const std::string& authority, const std::string& what) const {
-    return (folder / (authority + "." + what)).string();
-  }
-  // An exporter with a certificate of `authority`; clients need one of `clients`, where that is not empty.
-  net::Address serve(const std::string& authority, const std::string& clients = {},
-                     std::string page = "vllm:num_requests_waiting 3\nDCGM_FI_DEV_GPU_UTIL 50\n") {
-    const auto certificate = signed_by(authority);
-    net::TlsServerPolicy policy;
-    policy.client_ca_pem = clients.empty() ? "" : authorities[clients].certificate_pem;
-    return scene.serve(
-        [page](const auto&) { return page; },
-        net::tls_server_from_pem(certificate.certificate_pem, certificate.key_pem, policy).value());
-  }
-  void configure(std::string parameters, net::Address exporter) {
-    scene.configure(scraping("- {type: metrics-data-source, parameters: {" + parameters +
-                                 "}}\n- type: core-metrics-extractor\n",
-                             kSources),
-                    {{.address = exporter, .name = "e"}});
-  }
-  std::string refusal(std::string parameters) {
-    configure(std::move(parameters), {"127.0.0.1", 1});
-    const auto usable = check_sources(scene.picker->plan());
-    return usable ? "" : usable.error().text();
-  }
-
-  const WallTime now = system_clock().wall_now();
-  std::filesystem::path folder;
-  std::map<std::string, crypto::Certificate> authorities;
-  ScrapeScene scene;
-};
-
-TEST_F(SourceTls, ExportersAreVerifiedWhereTheConfigurationSaysSo) {
+TEST_F(SourceTlsTest, ExportersAreVerifiedWhereTheConfigurationSaysSo) {
   struct Row {
     std::string parameters;
     bool believed;
@@ -88,7 +31,7 @@ TEST_F(SourceTls, ExportersAreVerifiedWhereTheConfigurationSaysSo) {
   }
 }
 
-TEST_F(SourceTls, AnExporterMayAskWhoIsAsking) {
+TEST_F(SourceTlsTest, AnExporterMayAskWhoIsAsking) {
   const auto exporter = serve("a", "b");
   const auto shown = [&](const std::string& authority) {
     return "scheme: https, clientCertPath: " + file(authority, "client") +
@@ -104,7 +47,7 @@ TEST_F(SourceTls, AnExporterMayAskWhoIsAsking) {
 }
 
 // Two sources, each with the certificates for its own exporter.
-TEST_F(SourceTls, SourcesDoNotShareCertificates) {
+TEST_F(SourceTlsTest, SourcesDoNotShareCertificates) {
   const auto engine = serve("a", "a");
   const auto gpus = serve("b", "b");
   const auto source = [&](std::string type, const std::string& authority, int port) {
@@ -136,7 +79,7 @@ TEST_F(SourceTls, SourcesDoNotShareCertificates) {
   EXPECT_TRUE(std::isnan(scene.attribute("GPUUtilization")));
 }
 
-TEST_F(SourceTls, CertificatesThatCannotBeReadAreRefusedAtTheStart) {
+TEST_F(SourceTlsTest, CertificatesThatCannotBeReadAreRefusedAtTheStart) {
   using testing::HasSubstr;
   const std::string broken = (folder / "broken").string();
   ASSERT_TRUE(write_file_atomically(broken, "no certificate\n"));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "picker/dumped_endpoints.h"
 #include "picker/metrics/page.h"
 
 namespace llmd::picker {
@@ -148,6 +149,48 @@ void PollSource::write(Page& page) const {
     page.counter(fmt::format("{}datalayer_poll_errors_total", prefix), "Endpoints that did not answer.",
                  {{"source_type", type}}, failed);
   }
+  for (const auto& [outcome, count] :
+       {std::pair("used", &reloads_), std::pair("refused", &refused_reloads_)}) {
+    page.counter("llmd_data_source_certificate_reloads_total",
+                 "Times that the certificates of a data source changed, and whether the new ones were used.",
+                 {{"plugin_name", name}, {"outcome", outcome}},
+                 static_cast<double>(count->load(std::memory_order_relaxed)));
+  }
+  page.gauge("llmd_data_source_problems", "Whether what stands in the files of a data source cannot be used.",
+             {{"plugin_name", name}}, problem() ? 1 : 0);
+}
+
+void PollSource::set_problem(std::optional<Error> problem) const {
+  const std::lock_guard lock(mutex_);
+  problem_ = std::move(problem);
+}
+
+std::optional<Error> PollSource::problem() const {
+  const std::lock_guard lock(mutex_);
+  return problem_;
+}
+
+void FileDiscovery::endpoints_changed(const EndpointSnapshot& snapshot) const {
+  auto names = std::make_shared<std::vector<std::string>>();
+  for (const EndpointPtr& endpoint : snapshot.endpoints) {
+    names->push_back(endpoint->full_name);
+  }
+  std::ranges::sort(*names);
+  names_.store(std::move(names));
+  ready_ = true;
+}
+
+json::Value FileDiscovery::state() const {
+  json::Array names;
+  const auto known = names_.load();
+  for (const std::string& each : *known) {
+    names.emplace_back(each);
+  }
+  json::Object said = dumped_endpoints(std::move(names));
+  said["path"] = path;
+  said["watchFile"] = watch;
+  said["ready"] = ready_.load();
+  return json::Value(std::move(said));
 }
 
 void CoreMetricsExtractor::serve(PollSource::Kind source) {

@@ -7,8 +7,11 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <vector>
 
+#include "async/snapshot.h"
 #include "picker/datalayer/metrics_scanner.h"
 #include "picker/registry.h"
 
@@ -38,10 +41,22 @@ class PollSource : public Measured {
 
   // Of the scraper, for the metrics: an endpoint did not answer.
   void count_failed_poll() const { failed_polls_.fetch_add(1, std::memory_order_relaxed); }
+  std::uint64_t failed_polls() const { return failed_polls_.load(std::memory_order_relaxed); }
+  // Of the scraper: its certificates were read again, and could be used or not.
+  void count_reload(bool used) const {
+    (used ? reloads_ : refused_reloads_).fetch_add(1, std::memory_order_relaxed);
+  }
+  // Of the scraper: why what stands in its files cannot be used; nothing: it can.
+  void set_problem(std::optional<Error> problem) const;
+  std::optional<Error> problem() const;
   void write(Page& page) const override;
 
  private:
   mutable std::atomic<std::uint64_t> failed_polls_{0};
+  mutable std::atomic<std::uint64_t> reloads_{0};
+  mutable std::atomic<std::uint64_t> refused_reloads_{0};
+  mutable std::mutex mutex_;
+  mutable std::optional<Error> problem_;
 };
 
 // Kubernetes tells of changes instead of being asked. One per kind of object; empty: endpoints.
@@ -74,11 +89,18 @@ class CoreMetricsExtractor : public Measured {
   mutable std::array<std::atomic<std::uint64_t>, PollSource::kKinds> empty_pages_ = {};
 };
 
-class FileDiscovery : public Plugin {
+class FileDiscovery : public EndpointWatcher, public Inspectable {
  public:
   FileDiscovery(std::string path_, bool watch_) : path(std::move(path_)), watch(watch_) {}
   const std::string path;
   const bool watch;
+
+  void endpoints_changed(const EndpointSnapshot& snapshot) const override;
+  json::Value state() const override;
+
+ private:
+  mutable async::Snapshot<std::vector<std::string>> names_;
+  mutable std::atomic<bool> ready_ = false;
 };
 
 Result<std::unique_ptr<Plugin>> make_metrics_source(PluginSetup& setup);

@@ -126,8 +126,8 @@ json::Object facts_of(const Plan& plan, const Recorded& recorded) {
 
 json::Object snapshot_of(const EndpointSnapshot& snapshot) {
   json::Array endpoints;
-  for (const EndpointPtr& state : snapshot.endpoints) {
-    const Endpoint& endpoint = state->endpoint;
+  for (const EndpointDescription& described : snapshot.described) {
+    const Endpoint& endpoint = *described;
     json::Object labels;
     for (const auto& [key, value] : endpoint.labels) {
       labels[key] = value;

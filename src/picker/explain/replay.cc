@@ -60,7 +60,8 @@ Result<Snapshots> read_snapshots(const json::Value& document, const Plan& plan) 
     if (endpoints.size() > std::numeric_limits<Row>::max()) {
       return invalid_argument("snapshots[{}]: too many endpoints", i);
     }
-    snapshots[unsigned_at((*list)[i], "version")] = next_snapshot({}, std::move(endpoints), plan.predicates);
+    snapshots[unsigned_at((*list)[i], "version")] =
+        next_snapshot({}, std::move(endpoints), plan.predicates, plan.custom_metrics.size());
   }
   return snapshots;
 }

@@ -9,6 +9,7 @@
 #include "kvcache/prefix_index.h"
 #include "picker/chain_inserter.h"
 #include "picker/check_state.h"
+#include "picker/dumped_endpoints.h"
 #include "picker/metrics/page.h"
 #include "picker/per_thread.h"
 
@@ -145,7 +146,7 @@ class ApproximatePrefixProducer final : public Producer,
     json::Object endpoints;
     const auto handles = handles_.load();
     for (const auto& known : handles->known) {
-      if (known) {
+      if (known && endpoints.size() < kMostDumped) {
         endpoints[known->name] = check_state(check_.stats(known->handle.slot));
       }
     }

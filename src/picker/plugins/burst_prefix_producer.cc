@@ -21,10 +21,10 @@ class BurstPrefixProducer final : public Producer, public Holder, public Inspect
   BurstPrefixProducer(BurstOptions options, PrefixColumns columns)
       : options_(std::move(options)), columns_(columns) {}
 
-  Task<std::string> hold(const Request& request, std::span<const EndpointPtr> candidates,
+  Task<std::string> hold(const Request& request, const Candidates& candidates,
                          async::Deadline deadline) const override {
     auto prompt = prompt_of(request);
-    if (prompt.empty() || candidates.empty()) {
+    if (prompt.empty()) {
       co_return std::string();
     }
     const Seat seat(*this, std::move(prompt), candidates, deadline);
@@ -74,7 +74,7 @@ class BurstPrefixProducer final : public Producer, public Holder, public Inspect
   // A request's place in the window, until its task ends, however that comes.
   struct Seat {
     Seat(const BurstPrefixProducer& owner_, std::vector<kvcache::BlockHash> prompt,
-         std::span<const EndpointPtr> candidates, async::Deadline deadline)
+         const Candidates& candidates, async::Deadline deadline)
         : owner(owner_), place(std::make_unique<Place>(Place{std::move(prompt), {}})) {
       const std::lock_guard lock(owner.mutex_);
       window = owner.join(*place, candidates, deadline);
@@ -109,14 +109,17 @@ class BurstPrefixProducer final : public Producer, public Holder, public Inspect
   }
 
   // Under the lock, as everything below.
-  std::shared_ptr<Window> join(Place& place, std::span<const EndpointPtr> candidates,
-                               async::Deadline deadline) const {
+  std::shared_ptr<Window> join(Place& place, const Candidates& candidates, async::Deadline deadline) const {
     const TimePoint now = std::chrono::steady_clock::now();
     // An empty window is one whose requests have all left.
     if (!open_ || open_->closed || open_->places.empty()) {
+      auto endpoints = candidates();
+      if (endpoints.empty()) {
+        return nullptr;
+      }
       open_ = std::make_shared<Window>();
       open_->closes = now + options_.window;
-      open_->endpoints.assign(candidates.begin(), candidates.end());
+      open_->endpoints = std::move(endpoints);
     }
     const bool full = options_.batch >= 0 && std::ssize(open_->places) >= options_.batch;
     if (full || deadline.time() < open_->closes) {

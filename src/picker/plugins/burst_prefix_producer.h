@@ -6,7 +6,9 @@
 // one. An assigned endpoint shows as a full match of the prompt in the columns of this producer, for a
 // prefix-cache-scorer that names it; all others as none. A request that comes when the window already holds
 // maxBatchSize, or that cannot wait for its end, goes on at once and unassigned, and so does what is decided
-// without waiting (Picker::pick: what is tried again after a failure). A client that leaves is not counted.
+// without waiting (Picker::pick: what is tried again after a failure). To hold that once more would cost its
+// client another window and gain nothing: the requests that it came with have gone, to the endpoint that has
+// just failed. A client that leaves is not counted.
 #pragma once
 
 #include <memory>

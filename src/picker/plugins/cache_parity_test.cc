@@ -179,7 +179,7 @@ TEST(InflightLoad, TokensEndWithTheFirstByteAndRequestsWithTheAnswer) {
 
 TEST(InflightLoad, AnEndpointThatFlapsKeepsItsRequestsAndNeverHasFewerThanNone) {
   Pool pool(inflight(), 1);
-  const Endpoint self = pool.picker->endpoints()->endpoints[0]->endpoint;
+  const Endpoint self = *pool.picker->endpoints()->described[0];
   auto early = pool.picker->pick({.model = "m", .estimated_tokens = 100}).value();
   pool.set({});
   pool.set({self});

@@ -34,7 +34,7 @@ class ContextLengthAware final : public Scorer, public Filter {
     }
     const auto length = static_cast<double>(cycle.request().prompt_tokens());
     std::erase_if(rows, [&](Row row) {
-      const std::string* label = cycle.endpoint(row).endpoint.label(label_);
+      const std::string* label = cycle.described(row).label(label_);
       if (label == nullptr) {
         return false;
       }
@@ -46,7 +46,7 @@ class ContextLengthAware final : public Scorer, public Filter {
   void score(const Cycle& cycle, std::span<const Row> rows, std::span<double> scores) const override {
     const auto length = static_cast<double>(cycle.request().prompt_tokens());
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const std::string* label = cycle.endpoint(rows[i]).endpoint.label(label_);
+      const std::string* label = cycle.described(rows[i]).label(label_);
       const auto range = label != nullptr ? parse_range(*label) : std::nullopt;
       scores[i] = label == nullptr ? 0.5 : range ? fit(*range, length) : 0.0;
     }

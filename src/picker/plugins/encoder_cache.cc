@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "picker/dumped_endpoints.h"
 #include "picker/metrics/buckets.h"
 #include "picker/metrics/page.h"
 #include "picker/metrics/tally.h"
@@ -38,10 +39,12 @@ class EncoderCacheProducer final : public Producer,
     const auto share = cycle.fill(share_);
     const std::lock_guard lock(mutex_);
     for (const Row row : cycle.candidates()) {
-      const auto known = caches_.find(cycle.endpoint(row).full_name);
+      const EndpointState& endpoint = cycle.endpoint(row);
+      const auto found = caches_.find(endpoint.full_name);
+      const bool known = found != caches_.end() && found->second.owner == endpoint.id;
       double matched = 0;
       for (const MediaItem& item : media) {
-        matched += known != caches_.end() && known->second.used.contains(item.hash) ? weight(item) : 0;
+        matched += known && found->second.used.contains(item.hash) ? weight(item) : 0;
       }
       share[row] = static_cast<float>(matched / total);
       any = any || matched > 0;
@@ -56,7 +59,11 @@ class EncoderCacheProducer final : public Producer,
       return;
     }
     const std::lock_guard lock(mutex_);
-    Cache& cache = caches_[cycle.endpoint(stages.primary.front()).full_name];
+    const EndpointState& endpoint = cycle.endpoint(stages.primary.front());
+    Cache& cache = caches_[endpoint.full_name];
+    if (cache.owner != endpoint.id) {
+      cache = Cache{.owner = endpoint.id};
+    }
     std::uint64_t hits = 0;
     for (const MediaItem& item : cycle.request().media) {
       const bool hit = cache.used.contains(item.hash);
@@ -89,7 +96,7 @@ class EncoderCacheProducer final : public Producer,
     const std::lock_guard lock(mutex_);
     std::erase_if(caches_, [&](const auto& entry) {
       return std::ranges::none_of(snapshot.endpoints, [&](const EndpointPtr& endpoint) {
-        return endpoint->full_name == entry.first;
+        return endpoint->full_name == entry.first && endpoint->id == entry.second.owner;
       });
     });
   }
@@ -98,7 +105,9 @@ class EncoderCacheProducer final : public Producer,
     const std::lock_guard lock(mutex_);
     json::Object items;
     for (const auto& [endpoint, cache] : caches_) {
-      items[endpoint] = cache.used.size();
+      if (items.size() < kMostDumped) {
+        items[endpoint] = cache.used.size();
+      }
     }
     return json::Value{{"capacity", capacity_}, {"items", std::move(items)}};
   }
@@ -119,8 +128,9 @@ class EncoderCacheProducer final : public Producer,
   }
 
   struct Cache {
-    std::map<std::uint64_t, std::uint64_t> used;   // item: tick
-    std::map<std::uint64_t, std::uint64_t> order;  // tick: item
+    std::uint32_t owner = 0;                           // the endpoint's number: another one may have its name
+    std::map<std::uint64_t, std::uint64_t> used = {};  // item: tick
+    std::map<std::uint64_t, std::uint64_t> order = {};  // tick: item
     std::uint64_t clock = 0;
 
     void touch(std::uint64_t item, std::size_t capacity) {

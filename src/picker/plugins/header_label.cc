@@ -37,8 +37,7 @@ class HeaderLabelFilter final : public Filter {
   void filter(Cycle& cycle, std::vector<Row>& rows) const override {
     const auto wanted = cycle.request().headers.find(named_.header);
     if (wanted && !wanted->empty()) {
-      std::erase_if(rows,
-                    [&](Row row) { return !label_is(cycle.endpoint(row).endpoint, named_.label, *wanted); });
+      std::erase_if(rows, [&](Row row) { return !label_is(cycle.described(row), named_.label, *wanted); });
     } else if (required_) {
       rows.clear();
     }
@@ -55,7 +54,7 @@ class HeaderLabelScorer final : public Scorer {
   void score(const Cycle& cycle, std::span<const Row> rows, std::span<double> scores) const override {
     const auto wanted = cycle.request().headers.find(named_.header);
     for (std::size_t i = 0; wanted && i < rows.size(); ++i) {
-      scores[i] = label_is(cycle.endpoint(rows[i]).endpoint, named_.label, *wanted) ? 1 : 0;
+      scores[i] = label_is(cycle.described(rows[i]), named_.label, *wanted) ? 1 : 0;
     }
   }
 
@@ -72,9 +71,8 @@ class ModelOwnerFilter final : public Producer, public Filter {
     const std::string_view owner = cycle.request().headers.find(named_.header).value_or("");
     const auto serves = cycle.fill(serves_);
     for (const Row row : cycle.candidates()) {
-      const EndpointState& endpoint = cycle.endpoint(row);
-      const auto models = endpoint.models();
-      const bool owned = owner.empty() || label_is(endpoint.endpoint, named_.label, owner);
+      const auto models = cycle.endpoint(row).models();
+      const bool owned = owner.empty() || label_is(cycle.described(row), named_.label, owner);
       serves[row] = models->empty() ? owned : lists(*models, cycle.request().target(), owner, owned);
     }
   }

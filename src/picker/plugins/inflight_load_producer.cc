@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
+
+#include "async/snapshot.h"
+#include "picker/dumped_endpoints.h"
 
 namespace llmd::picker {
 namespace {
@@ -12,7 +16,7 @@ struct OutputEstimate {
   std::int64_t most = 0;
 };
 
-class InflightLoadProducer final : public Producer {
+class InflightLoadProducer final : public Producer, public EndpointWatcher, public Inspectable {
  public:
   InflightLoadProducer(std::optional<PrefixColumns> prefix, Column uncached, OutputEstimate output)
       : prefix_(prefix), uncached_(uncached), output_(output) {}
@@ -26,6 +30,33 @@ class InflightLoadProducer final : public Producer {
       const double cached = prefix_ ? cycle.at(prefix_->cached, row) * block : 0;
       uncached[row] = static_cast<float>(std::max(prompt - cached, 0.0) + output);
     }
+  }
+
+  void endpoints_changed(const EndpointSnapshot& snapshot) const override {
+    endpoints_.store(std::make_shared<const std::vector<EndpointPtr>>(snapshot.endpoints));
+  }
+
+  // The busiest first.
+  json::Value state() const override {
+    struct Load {
+      std::string_view endpoint;
+      std::int64_t requests;
+      std::int64_t tokens;
+    };
+    const auto endpoints = endpoints_.load();
+    std::vector<Load> loads;
+    for (const EndpointPtr& endpoint : *endpoints) {
+      loads.push_back({endpoint->full_name, endpoint->running(), endpoint->tokens()});
+    }
+    std::ranges::sort(loads, [](const Load& a, const Load& b) {
+      return std::tuple(b.requests + b.tokens, a.endpoint) < std::tuple(a.requests + a.tokens, b.endpoint);
+    });
+    json::Array list;
+    for (const Load& load : loads) {
+      list.push_back(
+          json::Value{{"endpoint", load.endpoint}, {"requests", load.requests}, {"tokens", load.tokens}});
+    }
+    return json::Value(dumped_endpoints(std::move(list)));
   }
 
  private:
@@ -43,6 +74,7 @@ class InflightLoadProducer final : public Producer {
   const std::optional<PrefixColumns> prefix_;
   const Column uncached_;
   const OutputEstimate output_;
+  mutable async::Snapshot<std::vector<EndpointPtr>> endpoints_;
 };
 
 }  // namespace

@@ -73,7 +73,7 @@ TEST(InflightLoad, EveryEndOfARequestGivesAllBack) {
 
 TEST(InflightLoad, AnEndpointThatComesBackUnderItsNameStartsAtNothing) {
   Pool pool(inflight(), 1);
-  const Endpoint self = pool.picker->endpoints()->endpoints[0]->endpoint;
+  const Endpoint self = *pool.picker->endpoints()->described[0];
   const auto before = pool.picker->endpoints()->endpoints[0];
   auto one = pool.picker->pick(request(100)).value();
   auto two = pool.picker->pick(request(50)).value();
@@ -97,7 +97,7 @@ TEST(InflightLoad, AnUpdateThatChangesNothingForgetsNothing) {
   Pool pool(inflight(), 2);
   auto all = pool.picker->endpoints()->endpoints;
   auto decision = pool.picker->pick(request(100)).value();
-  std::vector<Endpoint> same{all[0]->endpoint, all[1]->endpoint};
+  std::vector<Endpoint> same{*all[0]->described(), *all[1]->described()};
   pool.set(same);
   EXPECT_EQ(pool.picker->endpoints()->running(), 1);
   std::ranges::reverse(same);

@@ -12,7 +12,9 @@
 #include "kvcache/prefix_check.h"
 #include "kvcache/prompt_extras.h"
 #include "picker/check_state.h"
+#include "picker/dumped_endpoints.h"
 #include "picker/per_thread.h"
+#include "picker/plugins/event_spans.h"
 #include "picker/plugins/kv_cache_metrics.h"
 #include "picker/spans.h"
 
@@ -129,20 +131,13 @@ class PrecisePrefixProducer : public Producer,
   }
 
   void endpoints_changed(const EndpointSnapshot& snapshot) const override {
-    std::vector<kvcache::KvTarget> targets;
-    auto handles = std::make_shared<Handles>();
-    auto names = std::make_shared<Slots>();
-    auto engines = std::make_shared<Engines>();
-    for (const EndpointPtr& endpoint : snapshot.endpoints) {
-      targets.push_back({endpoint->destination, endpoint->endpoint.address.host,
-                         static_cast<std::uint32_t>(std::max(endpoint->endpoint.rank, 0))});
-    }
     if (!follower_) {
       return;
     }
-    if (const auto followed = follower_->follow(targets); !followed) {
-      log::warning("not every endpoint's cache can be followed", {{"error", followed.error().text()}});
-    }
+    auto handles = std::make_shared<Handles>();
+    auto names = std::make_shared<Slots>();
+    auto engines = std::make_shared<Engines>();
+    follow(snapshot);
     for (const EndpointPtr& endpoint : snapshot.endpoints) {
       handles->resize(std::max<std::size_t>(handles->size(), endpoint->id + 1));
       const auto handle = follower_->endpoint(endpoint->destination);
@@ -167,7 +162,9 @@ class PrecisePrefixProducer : public Producer,
     const auto stats = index_.stats();
     json::Object checks;
     for (const auto& [name_, handle] : *names_.load()) {
-      checks[name_] = check_state(check_.stats(handle.slot));
+      if (checks.size() < kMostDumped) {
+        checks[name_] = check_state(check_.stats(handle.slot));
+      }
     }
     json::Object state;
     state["blockSize"] = index_.block_size();
@@ -195,11 +192,36 @@ class PrecisePrefixProducer : public Producer,
  private:
   using Handles = std::vector<std::optional<kvcache::EndpointHandle>>;  // by endpoint id
   using Slots = std::map<std::string, kvcache::EndpointHandle, std::less<>>;
-  using Engines = std::vector<std::pair<std::string, std::string>>;  // full names and addresses
+  using Engines = std::vector<std::pair<std::string, std::string>>;   // full names and addresses
+  using Numbers = std::map<std::string, std::uint32_t, std::less<>>;  // by address: ids of endpoints
   struct Match {
     std::vector<kvcache::BlockHash> keys;
     std::vector<kvcache::TierMatch> blocks;
   };
+
+  // The follower knows engines by their addresses: where another one has taken over an address, it is told
+  // first that the old one has gone.
+  void follow(const EndpointSnapshot& snapshot) const {
+    std::vector<kvcache::KvTarget> staying;
+    std::vector<kvcache::KvTarget> all;
+    Numbers numbers;
+    for (const EndpointPtr& endpoint : snapshot.endpoints) {
+      const auto before = numbers_.find(endpoint->destination);
+      all.push_back({endpoint->destination, endpoint->endpoint.address.host,
+                     static_cast<std::uint32_t>(std::max(endpoint->endpoint.rank, 0))});
+      if (before == numbers_.end() || before->second == endpoint->id) {
+        staying.push_back(all.back());
+      }
+      numbers[endpoint->destination] = endpoint->id;
+    }
+    numbers_ = std::move(numbers);
+    if (staying.size() < all.size()) {
+      static_cast<void>(follower_->follow(staying));  // what has no room is told below
+    }
+    if (const auto followed = follower_->follow(all); !followed) {
+      log::warning("not every endpoint's cache can be followed", {{"error", followed.error().text()}});
+    }
+  }
 
   // Plain text without a salt, the usual case, has no extra keys.
   static std::size_t chain(const kvcache::RequestKeys& keys, const Request& request, std::size_t block,
@@ -247,6 +269,7 @@ class PrecisePrefixProducer : public Producer,
   mutable async::Snapshot<Handles> handles_;
   mutable async::Snapshot<Slots> names_;
   mutable async::Snapshot<Engines> engines_;
+  mutable Numbers numbers_;  // of endpoints_changed() alone
   PerThread<Match> matches_;
   mutable kvcache::PrefixCheck check_;
   mutable std::atomic<std::uint64_t> without_tokens_{0};
@@ -370,6 +393,7 @@ PreciseOptions read_options(PluginSetup& setup) {
   parameters.read("speculativeTTL", ttl);
   options.index.speculative_ttl = ttl;
   options.index.max_endpoints = kvcache::kMaxEndpoints;
+  options.follower.watch = event_spans(setup.tracer());
   return options;
 }
 

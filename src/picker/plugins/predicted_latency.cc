@@ -61,7 +61,7 @@ class PredictedLatencyProducer final : public Producer,
       ttft[row] = static_cast<float>(predicted->ttft_ms);
       tpot[row] = static_cast<float>(predicted->tpot_ms);
       ttft_headroom[row] = static_cast<float>(ttft_slo - predicted->ttft_ms);
-      const bool judges_tpot = options_.streaming && !is_prefill(cycle.endpoint(row).endpoint);
+      const bool judges_tpot = options_.streaming && !is_prefill(cycle.described(row));
       tpot_headroom[row] = judges_tpot ? static_cast<float>(tpot_slo - predicted->tpot_ms) : 0.0F;
       valid[row] = predicted->ttft_ms < ttft_slo && (!judges_tpot || predicted->tpot_ms < tpot_slo) ? 1 : 0;
     }

@@ -47,7 +47,7 @@ class RolloutScreener final : public Screener, public RequestHook, public Endpoi
         continue;
       }
       std::erase_if(rows, [&](Row row) {
-        const std::string* value = cycle.endpoint(row).endpoint.label(selector.label);
+        const std::string* value = cycle.described(row).label(selector.label);
         return value == nullptr || *value != *wanted;
       });
       if (rows.empty()) {
@@ -65,8 +65,9 @@ class RolloutScreener final : public Screener, public RequestHook, public Endpoi
     if (!decision.lease) {
       return;
     }
+    const EndpointDescription endpoint = decision.lease.endpoint()->described();
     for (const Selector& selector : options_.selectors) {
-      if (const std::string* value = decision.endpoint().label(selector.label)) {
+      if (const std::string* value = endpoint->label(selector.label)) {
         edits.set(selector.header, *value);
       }
     }
@@ -113,8 +114,8 @@ class RolloutScreener final : public Screener, public RequestHook, public Endpoi
 
   Shares shares_of(const EndpointSnapshot& snapshot) const {
     std::map<std::string, std::map<std::string, int>, std::less<>> revisions;  // pods by role
-    for (const EndpointPtr& each : snapshot.endpoints) {
-      const Endpoint& endpoint = each->endpoint;
+    for (const EndpointDescription& each : snapshot.described) {
+      const Endpoint& endpoint = *each;
       const std::string* revision = endpoint.label(options_.revision_label);
       const std::string* role = endpoint.label(options_.role_label);
       if (revision != nullptr && role != nullptr && is_in_scope(endpoint)) {
@@ -152,9 +153,7 @@ class RolloutScreener final : public Screener, public RequestHook, public Endpoi
   }
 
   void keep_one_revision(Cycle& cycle, std::vector<Row>& rows) const {
-    const auto revision_of = [&](Row row) {
-      return cycle.endpoint(row).endpoint.label(options_.revision_label);
-    };
+    const auto revision_of = [&](Row row) { return cycle.described(row).label(options_.revision_label); };
     const auto shares = shares_.load();
     double total = 0;
     const auto is_open = [&](const std::string& revision) {

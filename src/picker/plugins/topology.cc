@@ -67,10 +67,8 @@ class TopologyFilter final : public Filter {
     if (!cycle.peer()) {
       return;
     }
-    const Endpoint& peer = cycle.endpoint(*cycle.peer()).endpoint;
-    const auto is_far = [&](Row row) {
-      return nearness_.distance(cycle.endpoint(row).endpoint, peer) > farthest_;
-    };
+    const Endpoint& peer = cycle.described(*cycle.peer());
+    const auto is_far = [&](Row row) { return nearness_.distance(cycle.described(row), peer) > farthest_; };
     if (!std::ranges::all_of(rows, is_far)) {
       std::erase_if(rows, is_far);
     }
@@ -87,7 +85,7 @@ class TopologyScorer final : public Scorer {
   void score(const Cycle& cycle, std::span<const Row> rows, std::span<double> scores) const override {
     for (std::size_t i = 0; cycle.peer() && i < rows.size(); ++i) {
       const std::size_t distance =
-          nearness_.distance(cycle.endpoint(rows[i]).endpoint, cycle.endpoint(*cycle.peer()).endpoint);
+          nearness_.distance(cycle.described(rows[i]), cycle.described(*cycle.peer()));
       scores[i] = distance < kLevels ? kScores[distance] : 0;
     }
   }
