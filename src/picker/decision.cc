@@ -80,8 +80,10 @@ std::optional<std::string_view> HeaderEdits::find(std::string_view name) const {
 
 // The request in flow control's list of those that may be taken back.
 struct Decision::Eviction {
-  Eviction(std::shared_ptr<FlowControl> owner, int priority, std::function<void()> evicted)
-      : flow(std::move(owner)), running{.priority = priority, .evict = std::move(evicted)} {
+  Eviction(std::shared_ptr<FlowControl> owner, int priority, std::function<void()> evicted,
+           EndpointPtr endpoint)
+      : flow(std::move(owner)),
+        running{.priority = priority, .evict = std::move(evicted), .endpoint = std::move(endpoint)} {
     flow->add_running(running);
   }
   ~Eviction() { flow->remove_running(running); }
@@ -91,7 +93,7 @@ struct Decision::Eviction {
 
 void Decision::on_evicted(std::function<void()> evicted) {
   if (flow_ && flow_->evicts() && memory.priority < 0 && !eviction_) {
-    eviction_ = std::make_unique<Eviction>(flow_, memory.priority, std::move(evicted));
+    eviction_ = std::make_unique<Eviction>(flow_, memory.priority, std::move(evicted), lease.endpoint());
   }
 }
 

@@ -79,12 +79,15 @@ void screen(const Plan& plan, Cycle& cycle, Workspace& space, Stopwatch& watch) 
 }
 
 // Requests that were let through and hold no lease yet are counted as if they were spread evenly.
-void add_pending(Cycle& cycle, int pending) {
-  if (pending <= 0) {
+void add_pending(Cycle& cycle, FlowControl::Pending pending) {
+  if (pending.requests <= 0) {
     return;
   }
-  const float share = static_cast<float>(pending) / static_cast<float>(cycle.rows());
-  for (const Column column : {kInFlightRequests, kWaiting}) {
+  const auto rows = static_cast<float>(cycle.rows());
+  const float requests = static_cast<float>(pending.requests) / rows;
+  const float tokens = static_cast<float>(pending.tokens) / rows;
+  for (const auto& [column, share] :
+       {std::pair(kInFlightRequests, requests), {kWaiting, requests}, {kInFlightTokens, tokens}}) {
     for (float& value : cycle.fill(column)) {
       value += share;
     }
@@ -142,7 +145,7 @@ Picker::~Picker() {
 }
 
 void Picker::make_flow_control() {
-  const auto look = [this](int pending) -> FlowControl::Pool {
+  const auto look = [this](FlowControl::Pending pending) -> FlowControl::Pool {
     static thread_local Cycle cycle;
     static thread_local std::vector<Row> rows;
     static const Request kNoRequest;
@@ -155,7 +158,12 @@ void Picker::make_flow_control() {
     add_pending(cycle, pending);
     return {pool_saturation(*plan_, cycle, rows).effective, false, cycle.snapshot().running()};
   };
-  flow_ = std::make_shared<FlowControl>(plan_, options_.shed_status, *options_.clock, look);
+  const auto has = [this](const EndpointState& endpoint) {
+    const auto snapshot = snapshot_.load();
+    return std::ranges::any_of(snapshot->endpoints,
+                               [&endpoint](const EndpointPtr& one) { return one.get() == &endpoint; });
+  };
+  flow_ = std::make_shared<FlowControl>(plan_, options_.shed_status, *options_.clock, look, has);
 }
 
 Result<std::unique_ptr<Picker>> Picker::from_config(std::string_view text, std::string_view source_name,

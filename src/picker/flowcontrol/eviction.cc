@@ -48,18 +48,25 @@ std::size_t Evictor::reclaim(const Demand& demand, TimePoint now) {
   target_ = std::clamp<std::size_t>(static_cast<std::size_t>(std::max(over, 1.0)), 1, kMostAtOnce);
   std::size_t asked = 0;
   ++round_;
-  while (asked < target_ && !running_.empty() && (*running_.begin())->priority < demand.priority) {
-    Running* victim = *running_.begin();
-    running_.erase(running_.begin());
-    victim->round = round_;
-    victim->asked_at = now;
-    ++issued_[victim->priority];
-    ++pending_;
-    ++asked;
-    victim->evict();
+  for (auto next = running_.begin();
+       asked < target_ && next != running_.end() && (*next)->priority < demand.priority;) {
+    Running& victim = **next++;
+    if (!has_ || victim.endpoint == nullptr || has_(*victim.endpoint)) {
+      ask(victim, now);
+      ++asked;
+    }
   }
   asked_at_ = asked > 0 ? now : asked_at_;
   return asked;
+}
+
+void Evictor::ask(Running& victim, TimePoint now) {
+  running_.erase(&victim);
+  victim.round = round_;
+  victim.asked_at = now;
+  ++issued_[victim.priority];
+  ++pending_;
+  victim.evict();
 }
 
 void Evictor::write(Page& page, std::string_view pool) const {

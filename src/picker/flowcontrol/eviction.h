@@ -1,7 +1,8 @@
 // Evictor: takes requests that run and may be shed (priority below 0) back from their engines, so that
 // waiting requests of a higher priority get room: `flowControl.enableEviction`. The rules without threads:
 //
-//   whom     the lowest priority first, of these the newest, and only below the priority that waits
+//   whom     the lowest priority first, of these the newest, and only below the priority that waits; never
+//            one whose endpoint has left the pool, for its end would make no room there
 //   many     as many as the saturation is over the ceiling, at least one, at most two at a time
 //   again    when all of them have ended (or ten seconds are over), and numbers had time to follow. Who ends
 //            later than that was given up: nobody waits for it any longer
@@ -16,20 +17,25 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "picker/endpoint.h"
 #include "picker/metrics/page.h"
 
 namespace llmd::picker {
 
 class Evictor {
  public:
-  // `grace`: how long numbers take to show what an eviction brought.
-  explicit Evictor(Duration grace) : grace_(grace) {}
+  // `grace`: how long numbers take to show what an eviction brought. `has`: whether an endpoint is one of the
+  // pool's; absent: all are.
+  explicit Evictor(Duration grace, std::function<bool(const EndpointState&)> has = {})
+      : grace_(grace), has_(std::move(has)) {}
 
   struct Running {
     int priority = 0;
-    std::uint64_t number = 0;     // in the order of arrival
-    std::function<void()> evict;  // asks for its end; the request is gone when remove() is called
-    std::uint64_t round = 0;      // in which it was asked; 0: it was not
+    std::uint64_t number = 0;  // in the order of arrival
+    // Asks for its end; the request is gone when remove() is called, which this must not do itself.
+    std::function<void()> evict;
+    EndpointPtr endpoint;     // where it runs; null: in the pool
+    std::uint64_t round = 0;  // in which it was asked; 0: it was not
     TimePoint asked_at;
   };
   void add(Running& running);
@@ -54,8 +60,10 @@ class Evictor {
     }
   };
   bool may_ask(TimePoint now);
+  void ask(Running& victim, TimePoint now);
 
   const Duration grace_;
+  const std::function<bool(const EndpointState&)> has_;
   std::set<Running*, Order> running_;  // that were not asked
   std::uint64_t round_ = 0;            // of asking
   std::size_t pending_ = 0;            // asked in this round, and running

@@ -2,7 +2,8 @@
 //
 // Dispatch is event driven: a request that arrives, ends or is told about new numbers dispatches as many as
 // fit, on its own thread. Saturation counts what was let through and holds no lease yet, so that a burst
-// cannot pass a momentary gap. Any thread; waiting tasks wake up on their own loops.
+// cannot pass a momentary gap. Any thread; waiting tasks wake up on their own loops. Numbers also grow old by
+// themselves: one of those that wait, the watchman, looks again ten times a second for all of them.
 #pragma once
 
 #include <atomic>
@@ -10,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "async/deadline.h"
 #include "picker/flowcontrol/drop_summary.h"
@@ -21,27 +23,36 @@ namespace llmd::picker {
 
 class FlowControl : public std::enable_shared_from_this<FlowControl> {
  public:
-  // How full the pool is when `pending` more requests were on their way; at least 1 when it is empty.
+  // What was let through and holds no lease yet.
+  struct Pending {
+    int requests = 0;
+    std::int64_t tokens = 0;  // of their prompts
+  };
+  // How full the pool is when so much more was on its way; at least 1 when it is empty.
   struct Pool {
     double saturation = 1;
     bool empty = true;
     int in_flight = 0;  // requests on all endpoints
   };
-  using Look = std::function<Pool(int pending)>;
+  using Look = std::function<Pool(Pending pending)>;
+  // Whether an endpoint is one of the pool's: the end of a request elsewhere makes no room.
+  using Has = std::function<bool(const EndpointState& endpoint)>;
 
-  FlowControl(std::shared_ptr<const Plan> plan, int shed_status, const Clock& clock, Look look);
+  FlowControl(std::shared_ptr<const Plan> plan, int shed_status, const Clock& clock, Look look, Has has);
 
-  // Room that was given to one request until it holds its lease.
+  // Room that was given to one request until it holds its lease. Giving it back may let others through.
   class Admission {
    public:
     Admission() = default;
-    explicit Admission(std::shared_ptr<FlowControl> owner) : owner_(std::move(owner)) {}
+    Admission(std::shared_ptr<FlowControl> owner, std::int64_t tokens)
+        : owner_(std::move(owner)), tokens_(tokens) {}
     Admission(Admission&& other) noexcept = default;
     Admission& operator=(Admission&& other) noexcept;
     ~Admission();
 
    private:
     std::shared_ptr<FlowControl> owner_;
+    std::int64_t tokens_ = 0;
   };
 
   // Cancelling the task takes the request out of the queue.
@@ -66,11 +77,19 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
   struct Ticket;
   struct Removal;
   std::shared_ptr<Ticket> make_ticket(const Request& request, Executor executor, TimePoint now);
+  std::expected<std::shared_ptr<Ticket>, Rejection> enter(const Request& request, Executor executor);
+  std::optional<Rejection> give_up(Ticket& ticket);
+  void give_back(std::int64_t tokens);
   // Under the lock.
-  void dispatch(TimePoint now);
+  void let_through(std::int64_t tokens);
+  Pool look(TimePoint now);
+  // `seen`: the saturation with which nobody had room a moment ago.
+  void dispatch(TimePoint now, std::optional<double> seen = std::nullopt);
+  void queue_changed();
+  void leave(Ticket& ticket, std::string_view outcome, std::string_view reason, TimePoint now);
+  void settle(Ticket& ticket, std::optional<Rejection> rejection);
   void refused(const FlowMetrics::Flow& flow, const Rejection& rejection, bool was_queued, Duration waited,
                TimePoint now);
-  std::optional<std::expected<void, Rejection>> try_at_once(int priority, TimePoint now);
 
   const std::shared_ptr<const Plan> plan_;
   const Clock& clock_;
@@ -83,7 +102,9 @@ class FlowControl : public std::enable_shared_from_this<FlowControl> {
   Evictor evictor_;
   std::uint64_t next_running_ = 0;
   bool stopping_ = false;
+  Ticket* watchman_ = nullptr;  // waits; null when nobody does
   std::atomic<int> pending_{0};
+  std::atomic<std::int64_t> pending_tokens_{0};
   std::atomic<std::size_t> waiting_{0};
   std::atomic<double> saturation_{0};
 };

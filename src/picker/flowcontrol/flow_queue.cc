@@ -6,36 +6,95 @@
 
 namespace llmd::picker {
 
+namespace {
+
+// What must be freed before a request fits.
+struct Need {
+  std::int64_t requests = 0;
+  std::int64_t bytes = 0;
+  bool met() const { return requests <= 0 && bytes <= 0; }
+};
+
+Need need_of(const FlowItem& item, std::size_t requests, std::int64_t bytes, std::int64_t max_requests,
+             std::int64_t max_bytes) {
+  return {max_requests > 0 ? static_cast<std::int64_t>(requests) + 1 - max_requests : 0,
+          max_bytes > 0 ? bytes + item.bytes - max_bytes : 0};
+}
+
+// Of requests in the order of arrival the newest, but the first `skipped` of them, until there is room.
+template <typename Arrivals, typename Victims>
+void choose_newest(const Arrivals& arrivals, std::size_t skipped, Need& need, Victims& victims) {
+  for (auto item = std::next(arrivals.rbegin(), static_cast<std::ptrdiff_t>(skipped));
+       !need.met() && item != arrivals.rend(); ++item) {
+    victims.push_back(*item);
+    --need.requests;
+    need.bytes -= (*item)->bytes;
+  }
+}
+
+}  // namespace
+
 FlowQueue::FlowQueue(const FlowEntry& options, const Plan& plan, int shed_status)
     : options_(options), plan_(plan), shed_status_(shed_status) {
-  make_band(0, options_.default_band, true);
+  make_band(0, options_.default_band);
   for (const BandEntry& band : options_.bands) {
-    bands_.erase(band.priority);
-    make_band(band.priority, band, true);
+    make_band(band.priority, band);
   }
 }
 
 FlowQueue::~FlowQueue() = default;
 
-void FlowQueue::make_band(int priority, const BandEntry& limits, bool configured) {
+void FlowQueue::make_band(int priority, const BandEntry& limits) {
   Band& band = bands_[priority];
   band.limits = limits;
-  band.configured = configured;
   band.fairness = plan_.find_as<FairnessPolicy>(limits.fairness);
   band.ordering = plan_.find_as<OrderingPolicy>(limits.ordering);
+  band.one_flow = band.fairness == nullptr || band.fairness->ignores_flows();
 }
 
 void FlowQueue::set_priorities(std::span<const int> priorities) {
+  for (auto& [priority, band] : bands_) {
+    band.wanted = std::ranges::find(priorities, priority) != priorities.end();
+  }
+  bands_.at(0).wanted = true;
+  for (const BandEntry& configured : options_.bands) {
+    bands_.at(configured.priority).wanted = true;
+  }
   for (const int priority : priorities) {
     if (!bands_.contains(priority)) {
       const bool negative = priority < 0 && options_.default_negative_band;
-      make_band(priority, negative ? *options_.default_negative_band : options_.default_band, false);
+      make_band(priority, negative ? *options_.default_negative_band : options_.default_band);
+      move_to_own_band(priority);
     }
   }
-  std::erase_if(bands_, [&](const auto& entry) {
-    return !entry.second.configured && entry.second.requests == 0 &&
-           std::ranges::find(priorities, entry.first) == priorities.end();
-  });
+  unwanted_ = static_cast<std::size_t>(
+      std::ranges::count_if(bands_, [](const auto& entry) { return !entry.second.wanted; }));
+  drop_unwanted_bands();
+}
+
+void FlowQueue::drop_unwanted_bands() {
+  if (unwanted_ > 0) {
+    unwanted_ -= std::erase_if(
+        bands_, [](const auto& entry) { return !entry.second.wanted && entry.second.requests == 0; });
+  }
+}
+
+// Who came before the band did waits in band 0.
+void FlowQueue::move_to_own_band(int priority) {
+  std::vector<Waiting*> moved;
+  for (const auto& [id, flow] : bands_.at(0).flows) {
+    for (FlowItem* item : flow) {
+      if (item->priority == priority) {
+        moved.push_back(static_cast<Waiting*>(item));
+      }
+    }
+  }
+  std::ranges::sort(moved, {}, &FlowItem::number);
+  for (Waiting* item : moved) {
+    take_out(*item);
+    item->band = priority;
+    put_in(*item, bands_.at(priority));
+  }
 }
 
 int FlowQueue::band_key(int priority) const {
@@ -43,70 +102,82 @@ int FlowQueue::band_key(int priority) const {
 }
 
 bool FlowQueue::is_full(const Band& band, const FlowItem& item) const {
-  const auto exceeds = [](std::int64_t used, std::int64_t more, std::int64_t limit) {
-    return limit > 0 && used + more > limit;
-  };
-  return exceeds(static_cast<std::int64_t>(band.requests), 1, band.limits.max_requests) ||
-         exceeds(band.bytes, item.bytes, band.limits.max_bytes) ||
-         exceeds(static_cast<std::int64_t>(size_), 1, options_.max_requests) ||
-         exceeds(bytes_, item.bytes, options_.max_bytes);
+  return !need_of(item, band.requests, band.bytes, band.limits.max_requests, band.limits.max_bytes).met() ||
+         !need_of(item, size_, bytes_, options_.max_requests, options_.max_bytes).met();
 }
 
-// The newest request of the lowest band below `priority` makes room.
-bool FlowQueue::displace_below(int priority) {
-  for (auto band = bands_.rbegin(); band != bands_.rend() && band->first < priority; ++band) {
-    Waiting* newest = nullptr;
-    for (const auto& [id, flow] : band->second.flows) {
-      for (FlowItem* item : flow) {
-        if (newest == nullptr || item->number > newest->number) {
-          newest = static_cast<Waiting*>(item);
-        }
-      }
-    }
-    if (newest != nullptr && newest->priority < priority) {
-      take_out(*newest);
-      ++displaced_;
-      Rejection rejection = saturated("displaced by a request of higher priority", shed_status_);
-      rejection.reason = reason::kDisplaced;
-      newest->settle(std::move(rejection));
-      return true;
-    }
+// Its own band, which may be 0, and all of them have limits; who cannot help is left alone.
+void FlowQueue::displace_for(const Band& band, const FlowItem& item) {
+  Victims victims;
+  Need own = need_of(item, band.requests, band.bytes, band.limits.max_requests, band.limits.max_bytes);
+  choose_newest(band.arrivals, 0, own, victims);
+  if (!own.met()) {
+    victims.clear();
   }
-  return false;
+  const std::size_t of_own = victims.size();
+  Need all = need_of(item, size_, bytes_, options_.max_requests, options_.max_bytes);
+  for (const Waiting* victim : victims) {
+    --all.requests;
+    all.bytes -= victim->bytes;
+  }
+  for (auto lowest = bands_.rbegin(); !all.met() && lowest != bands_.rend(); ++lowest) {
+    choose_newest(lowest->second.arrivals, &lowest->second == &band ? of_own : 0, all, victims);
+  }
+  if (!all.met()) {
+    victims.resize(of_own);
+  }
+  displaced_ += victims.size();
+  Rejection rejection = saturated("displaced by a request of higher priority", shed_status_);
+  rejection.reason = reason::kDisplaced;
+  give_up(victims, rejection);
+}
+
+void FlowQueue::give_up(const Victims& victims, const Rejection& rejection) {
+  for (Waiting* victim : victims) {
+    take_out(*victim);
+    victim->settle(rejection);
+  }
 }
 
 std::expected<void, Rejection> FlowQueue::add(Waiting& item, TimePoint now) {
   item.band = band_key(item.priority);
   Band& band = bands_.at(item.band);
-  const bool critical = item.priority > 0;
-  while (is_full(band, item)) {
-    if (!critical) {
+  if (is_full(band, item)) {
+    if (item.priority <= 0) {
       return std::unexpected(pool_empty_ ? no_endpoints("no endpoints available: the request queue is full")
                                          : saturated("request queue is at capacity", shed_status_));
     }
-    if (!displace_below(item.priority)) {
-      break;
-    }
+    displace_for(band, item);
   }
   item.enqueued = now;
   item.ttl = options_.request_ttl;
   item.number = ++next_number_;
+  put_in(item, band);
+  return {};
+}
+
+void FlowQueue::put_in(Waiting& item, Band& band) {
   item.order = band.ordering != nullptr ? band.ordering->key(item) : 0;
   item.queued = true;
-  band.flows[item.flow].insert(&item);
+  item.flow_at = band.flows.try_emplace(band.one_flow ? std::string() : item.flow).first;
+  item.place = item.flow_at->second.insert(&item).first;
+  if (item.priority <= 0) {
+    item.arrival = band.arrivals.insert(band.arrivals.end(), &item);
+  }
   ++band.requests;
   band.bytes += item.bytes;
   ++size_;
   bytes_ += item.bytes;
-  return {};
 }
 
 void FlowQueue::take_out(Waiting& item) {
   Band& band = bands_.at(item.band);
-  const auto flow = band.flows.find(item.flow);
-  flow->second.erase(&item);
-  if (flow->second.empty()) {
-    band.flows.erase(flow);
+  item.flow_at->second.erase(item.place);
+  if (item.flow_at->second.empty()) {
+    band.flows.erase(item.flow_at);
+  }
+  if (item.priority <= 0) {
+    band.arrivals.erase(item.arrival);
   }
   --band.requests;
   band.bytes -= item.bytes;
@@ -121,7 +192,7 @@ void FlowQueue::remove(Waiting& item) {
   }
 }
 
-void FlowQueue::refresh_ceilings(double saturation) const {
+void FlowQueue::refresh_ceilings(double saturation) {
   priorities_.clear();
   for (const auto& [priority, band] : bands_) {
     priorities_.push_back(priority);
@@ -130,12 +201,18 @@ void FlowQueue::refresh_ceilings(double saturation) const {
   if (plan_.usage_limit != nullptr) {
     plan_.usage_limit->ceilings(priorities_, saturation, ceilings_);
   }
+  looked_with_ = saturation;
 }
 
-bool FlowQueue::has_room(int priority, double saturation) const {
+// As the last look had it.
+double FlowQueue::ceiling_of(int priority) const {
+  const auto at = std::ranges::find(priorities_, priority);
+  return at == priorities_.end() ? 1 : ceilings_[static_cast<std::size_t>(at - priorities_.begin())];
+}
+
+bool FlowQueue::has_room(int priority, double saturation) {
   refresh_ceilings(saturation);
-  const auto at = std::ranges::find(priorities_, band_key(priority)) - priorities_.begin();
-  return saturation < ceilings_[static_cast<std::size_t>(at)];
+  return saturation < ceiling_of(band_key(priority));
 }
 
 bool FlowQueue::must_wait(int priority) const {
@@ -157,10 +234,11 @@ bool FlowQueue::dispatch_one(double saturation, TimePoint now) {
     if (band.flows.empty()) {
       continue;
     }
-    const auto flow =
-        band.fairness != nullptr ? band.fairness->choose(band.flows, band.last, now) : band.flows.begin();
+    const auto flow = band.one_flow ? band.flows.begin() : band.fairness->choose(band.flows, band.last, now);
     auto& next = static_cast<Waiting&>(**flow->second.begin());
-    band.last = flow->first;
+    if (!band.one_flow) {
+      band.last = flow->first;
+    }
     take_out(next);
     next.settle(std::nullopt);
     return true;
@@ -168,16 +246,23 @@ bool FlowQueue::dispatch_one(double saturation, TimePoint now) {
   return false;
 }
 
-std::optional<FlowQueue::Blocked> FlowQueue::blocked(double saturation) const {
-  refresh_ceilings(saturation);
-  std::size_t index = 0;
+std::optional<FlowQueue::Blocked> FlowQueue::blocked() const {
   for (const auto& [priority, band] : bands_) {
-    const double ceiling = ceilings_[index++];
     if (band.requests > 0) {
-      return saturation >= ceiling ? std::optional(Blocked{priority, ceiling}) : std::nullopt;
+      const double ceiling = ceiling_of(priority);
+      return looked_with_ >= ceiling ? std::optional(Blocked{priority, ceiling}) : std::nullopt;
     }
   }
   return std::nullopt;
+}
+
+FlowQueue::Waiting* FlowQueue::last() const {
+  for (auto band = bands_.rbegin(); band != bands_.rend(); ++band) {
+    if (!band->second.flows.empty()) {
+      return static_cast<Waiting*>(*band->second.flows.rbegin()->second.rbegin());
+    }
+  }
+  return nullptr;
 }
 
 void FlowQueue::pool_changed(bool empty, TimePoint now) {
@@ -187,36 +272,46 @@ void FlowQueue::pool_changed(bool empty, TimePoint now) {
   }
 }
 
+Duration FlowQueue::budget() const {
+  return pool_empty_ ? options_.no_endpoint_ttl.value_or(options_.request_ttl) : options_.request_ttl;
+}
+
+// A pool that keeps emptying and filling does not keep anybody waiting for longer than both budgets.
+bool FlowQueue::is_late(const FlowItem& item, TimePoint now) const {
+  const Duration in_room = options_.request_ttl;
+  const Duration without = options_.no_endpoint_ttl.value_or(in_room);
+  return now - std::max(item.enqueued, regime_since_) >= budget() ||
+         (in_room > Duration::zero() && without > Duration::zero() &&
+          now - item.enqueued >= in_room + without);
+}
+
 void FlowQueue::expire(TimePoint now) {
-  const Duration budget =
-      pool_empty_ ? options_.no_endpoint_ttl.value_or(options_.request_ttl) : options_.request_ttl;
-  if (budget == Duration::zero()) {
+  if (budget() == Duration::zero()) {
     return;
   }
-  std::vector<Waiting*> late;
+  Victims late;
   for (auto& [priority, band] : bands_) {
-    for (auto& [id, flow] : band.flows) {
-      for (FlowItem* item : flow) {
-        if (item->priority <= 0 && now - std::max(item->enqueued, regime_since_) >= budget) {
-          late.push_back(static_cast<Waiting*>(item));
-        }
+    for (Waiting* item : band.arrivals) {
+      if (!is_late(*item, now)) {
+        break;  // nor are those that came later
       }
+      late.push_back(item);
     }
   }
-  for (Waiting* item : late) {
-    take_out(*item);
-    const std::string why =
-        fmt::format("nothing within {:g}s", std::chrono::duration<double>(budget).count());
-    Rejection rejection =
-        pool_empty_ ? no_endpoints("request timed out in queue and no endpoints are available: " + why)
-                    : saturated("request timed out in queue: " + why, shed_status_);
-    rejection.reason = pool_empty_ ? reason::kNoEndpoints : reason::kExpired;
-    item->settle(std::move(rejection));
+  if (late.empty()) {
+    return;
   }
+  const std::string why =
+      fmt::format("nothing within {:g}s", std::chrono::duration<double>(budget()).count());
+  Rejection rejection =
+      pool_empty_ ? no_endpoints("request timed out in queue and no endpoints are available: " + why)
+                  : saturated("request timed out in queue: " + why, shed_status_);
+  rejection.reason = pool_empty_ ? reason::kNoEndpoints : reason::kExpired;
+  give_up(late, rejection);
 }
 
 void FlowQueue::reject_all(const Rejection& rejection) {
-  std::vector<Waiting*> all;
+  Victims all;
   for (auto& [priority, band] : bands_) {
     for (auto& [id, flow] : band.flows) {
       for (FlowItem* item : flow) {
@@ -224,18 +319,21 @@ void FlowQueue::reject_all(const Rejection& rejection) {
       }
     }
   }
-  for (Waiting* item : all) {
-    take_out(*item);
-    item->settle(rejection);
-  }
+  give_up(all, rejection);
 }
 
 json::Value FlowQueue::state() const {
   json::Array bands;
   for (const auto& [priority, band] : bands_) {
-    json::Object flows;
+    std::map<std::string_view, std::size_t> lengths;
     for (const auto& [id, flow] : band.flows) {
-      flows[id] = flow.size();
+      for (const FlowItem* item : flow) {
+        ++lengths[item->flow];
+      }
+    }
+    json::Object flows;
+    for (const auto& [id, length] : lengths) {
+      flows[id] = length;
     }
     bands.push_back(json::Value{{"priority", priority},
                                 {"requests", band.requests},
@@ -245,41 +343,20 @@ json::Value FlowQueue::state() const {
   return json::Value{{"waiting", size_}, {"displaced", displaced_}, {"bands", std::move(bands)}};
 }
 
-void FlowQueue::write(Page& page, std::string_view pool) const {
-  const auto share = [&page](std::string_view name, const LabelText& labels, double used,
-                             std::int64_t limit) {
-    if (limit > 0) {
-      page.gauge(name, "Share of the limit that waiting requests use.", labels,
-                 used / static_cast<double>(limit));
-    }
-  };
+FlowTotals FlowQueue::totals() const {
+  FlowTotals totals{
+      .all = {static_cast<std::int64_t>(size_), bytes_, options_.max_requests, options_.max_bytes}};
+  FlowSums sums(totals.queues);
   for (const auto& [priority, band] : bands_) {
-    const std::string level = std::to_string(priority);
-    const LabelText labels{{"priority", level}, {"inference_pool", pool}};
-    share("llm_d_epp_flow_control_capacity_utilization_requests", labels, static_cast<double>(band.requests),
-          band.limits.max_requests);
-    share("llm_d_epp_flow_control_capacity_utilization_bytes", labels, static_cast<double>(band.bytes),
-          band.limits.max_bytes);
+    totals.bands.emplace_back(priority, FlowTotals::Used{static_cast<std::int64_t>(band.requests), band.bytes,
+                                                         band.limits.max_requests, band.limits.max_bytes});
     for (const auto& [id, flow] : band.flows) {
       for (const FlowItem* item : flow) {
-        const LabelText of_item{{"fairness_id", id},
-                                {"priority", level},
-                                {"inference_pool", pool},
-                                {"model_name", item->model},
-                                {"target_model_name", item->target}};
-        for (const std::string_view prefix : {"llm_d_epp_", "inference_extension_"}) {
-          page.gauge(fmt::format("{}flow_control_queue_size", prefix), "Requests that wait.", of_item, 1);
-          page.gauge(fmt::format("{}flow_control_queue_bytes", prefix), "Bytes of requests that wait.",
-                     of_item, static_cast<double>(item->bytes));
-        }
+        sums.add(*item, priority);
       }
     }
   }
-  const LabelText of_pool{{"inference_pool", pool}};
-  share("llm_d_epp_flow_control_global_capacity_utilization_requests", of_pool, static_cast<double>(size_),
-        options_.max_requests);
-  share("llm_d_epp_flow_control_global_capacity_utilization_bytes", of_pool, static_cast<double>(bytes_),
-        options_.max_bytes);
+  return totals;
 }
 
 }  // namespace llmd::picker

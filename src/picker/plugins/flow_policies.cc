@@ -36,15 +36,7 @@ class SloDeadline final : public OrderingPolicy {
 };
 
 class GlobalStrict final : public FairnessPolicy {
-  Flows::const_iterator choose(const Flows& flows, const std::string&, TimePoint) const override {
-    auto best = flows.begin();
-    for (auto flow = flows.begin(); flow != flows.end(); ++flow) {
-      if (ItemOrder()(*flow->second.begin(), *best->second.begin())) {
-        best = flow;
-      }
-    }
-    return best;
-  }
+  bool ignores_flows() const override { return true; }
 };
 
 class RoundRobin final : public FairnessPolicy {
@@ -87,16 +79,19 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
     const std::lock_guard lock(mutex_);
     Range services;
     Range waits;
+    scratch_.clear();
     for (const auto& [id, flow] : flows) {
-      services.add(service(id, now));
-      waits.add(wait(flow, now));
+      const Standing& one = scratch_.emplace_back(service(id, now), wait(flow, now));
+      services.add(one.service);
+      waits.add(one.wait);
     }
     auto best = flows.begin();
     double best_score = -1;
     std::size_t equals = 0;
-    for (auto flow = flows.begin(); flow != flows.end(); ++flow) {
-      const double score = options_.weight_service * (1 - services.normal(service(flow->first, now))) +
-                           options_.weight_wait * waits.normal(wait(flow->second, now));
+    auto standing = scratch_.begin();
+    for (auto flow = flows.begin(); flow != flows.end(); ++flow, ++standing) {
+      const double score = options_.weight_service * (1 - services.normal(standing->service)) +
+                           options_.weight_wait * waits.normal(standing->wait);
       equals = score > best_score ? 1 : score == best_score ? equals + 1 : equals;
       // Of several that are equal each is as likely.
       if (score > best_score || (score == best_score && random_.below(equals) == 0)) {
@@ -193,6 +188,11 @@ class ProgramAware final : public FairnessPolicy, public RequestHook, public Ins
   mutable std::map<std::string, Waits, std::less<>> waits_;
   mutable TimePoint swept_;
   mutable Random random_;
+  struct Standing {
+    double service = 0;
+    double wait = 0;
+  };
+  mutable std::vector<Standing> scratch_;  // of choose(), by flow
 };
 
 template <typename Policy>
