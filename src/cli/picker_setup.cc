@@ -150,7 +150,10 @@ std::string name_of_pool(const PickerArguments& arguments) {
 }
 
 Result<void> check_kubernetes(const PickerArguments& arguments) {
-  if (arguments.pool_names.empty() == arguments.endpoint_selector.empty()) {
+  if (!arguments.pool_names.empty() && !arguments.endpoint_selector.empty()) {
+    return invalid_argument("pool-name and endpoint-selector exclude each other");
+  }
+  if (arguments.pool_names.empty() && arguments.endpoint_selector.empty()) {
     return invalid_argument("either pool-name or endpoint-selector must be set")
         .hint("or give --endpoints-file to run without Kubernetes");
   }
@@ -209,6 +212,7 @@ extproc::ProgramOptions program_options(const PickerArguments& arguments, kube::
           .tls = certificates.grpc,
           .metrics_tls = certificates.metrics,
           .max_message_bytes = arguments.max_message_bytes,
+          .message_limit_flag = "--grpc-max-recv-msg-size",
           .health_on_grpc = arguments.health_checking,
           .version = std::string(kVersion),
           .leader_election = arguments.leader_election,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "crypto/random.h"
 
@@ -17,6 +18,22 @@ std::string make_request_id() {
                      hex.substr(16, 4), hex.substr(20));
 }
 
+// What gRPC calls the ends that a call comes to by itself.
+std::string_view name_of(http::GrpcCode code) {
+  switch (code) {
+    case http::GrpcCode::ResourceExhausted:
+      return "ResourceExhausted";
+    case http::GrpcCode::DeadlineExceeded:
+      return "DeadlineExceeded";
+    case http::GrpcCode::Unimplemented:
+      return "Unimplemented";
+    case http::GrpcCode::Internal:
+      return "Internal";
+    default:
+      return "Unknown";
+  }
+}
+
 }  // namespace
 
 Exchange::Exchange(Service::Shared& shared, http::GrpcCall& call) : shared_(shared), call_(&call) {
@@ -27,6 +44,17 @@ Exchange::Exchange(Service::Shared& shared, http::GrpcCall& call) : shared_(shar
 Exchange::~Exchange() {
   release_body();
   shared_.metrics.inflight.add(-1);
+}
+
+void Exchange::failed(const http::GrpcStatus& status) {
+  ended_as_ = name_of(status.code);
+  failure_ = status.message;
+  if (status.code == http::GrpcCode::ResourceExhausted) {
+    shared_.metrics.oversized.add();
+    if (!std::exchange(shared_.warned_oversized, true)) {
+      log::warning("a proxy's message is too large, its request fails; said once", {{"problem", failure_}});
+    }
+  }
 }
 
 void Exchange::closed() {
@@ -41,14 +69,14 @@ void Exchange::closed() {
 // Before an answer has passed to its end. Where answers are not shown, that is how they end (Envoy resets the
 // stream then); otherwise the client has left, or the proxy has given up.
 void Exchange::stream_ended() {
-  if (step_ != Step::Done && answer_began_ && modes_.response_body == BodyMode::None) {
+  if (step_ != Step::Done && answer_began_ && failure_.empty() && modes_.response_body == BodyMode::None) {
     shared_.answer_hidden(shared_.options.clock->now() - answered_at_);
     shared_.metrics.closed->add();
     complete();
   } else if (step_ != Step::Done) {
     shared_.metrics.abandoned->add();
     ended_as_ = ended_as_ == "OK" ? "Canceled" : ended_as_;
-    spans_.fail("the client left, or the proxy gave up");
+    spans_.fail(failure_.empty() ? "the client left, or the proxy gave up" : failure_);
     decision_.reset();
   }
   spans_.end();

@@ -32,6 +32,7 @@ struct Service::Shared {
   std::size_t held = 0;
   int short_in_a_row = 0;
   bool warned_short = false;
+  bool warned_oversized = false;
   // Of the pool's token-producer; null: tokens are estimated.
   Renderer* renderer_of(const Pool& pool);
   async::EventLoop* loop = nullptr;  // null: nobody is asked
@@ -75,6 +76,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void half_closed();
   void drained();
   void sending();
+  // The call ends by itself: closed() comes next.
+  void failed(const http::GrpcStatus& status);
   // The stream is over; the call must not be used any more.
   void closed();
   // How the stream ended, as gRPC calls it.
@@ -180,6 +183,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::size_t response_bytes_ = 0;
   bool first_token_ = false;
   std::string_view ended_as_ = "OK";
+  std::string failure_;  // of the call; empty: whoever began it ended it
   bool answer_began_ = false;
   TimePoint answered_at_;  // the response headers
 };

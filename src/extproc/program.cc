@@ -25,7 +25,8 @@ struct Front {
         service(on, pools, metrics, options.service),
         server(on, {.tls = options.tls,
                     .reuse_port = options.loops > 1,
-                    .max_message_bytes = options.max_message_bytes}),
+                    .max_message_bytes = options.max_message_bytes,
+                    .message_limit_flag = options.message_limit_flag}),
         stop(on.executor()) {
     service.add_to(server);
   }
@@ -54,6 +55,10 @@ struct Worker {
   std::thread thread;
   async::Event finished;  // of the main loop: its last stream has ended
 };
+
+Result<net::Address> named(std::string_view what, Result<net::Address> listening) {
+  return listening ? listening : std::unexpected(std::move(listening).error().within(what));
+}
 
 std::shared_ptr<MetricsGuard> guard_of(const ProgramOptions& options) {
   return options.metrics_guard ? options.metrics_guard
@@ -87,17 +92,18 @@ struct Program::State {
   http::GrpcServer health;
   http::Server http;
   net::Address address;
-  bool synced = false;
-  bool leading = false;
-  bool draining = false;
+  // Set on this loop, and read by health checks on all.
+  std::atomic<bool> synced = false;
+  std::atomic<bool> leading = false;
+  std::atomic<bool> draining = false;
   std::function<json::Object()> source_state;
 };
 
 void Program::State::describe(json::Object& state) const {
   json::Object& said = state["serving"].emplace_object();
-  said["synced"] = synced;
-  said["leading"] = options.leader_election ? json::Value(leading) : json::Value(nullptr);
-  said["draining"] = draining;
+  said["synced"] = synced.load();
+  said["leading"] = options.leader_election ? json::Value(leading.load()) : json::Value(nullptr);
+  said["draining"] = draining.load();
   if (source_state) {
     state["kubernetes"] = source_state();
   }
@@ -144,8 +150,7 @@ Program::Program(async::EventLoop& loop, std::shared_ptr<const Pools> pools, met
     auto worker = std::make_unique<Worker>(loop);
     worker->front = std::make_unique<Front>(worker->loop, pools, state.metrics, state.options);
     if (state.options.health_on_grpc) {
-      envoy::add_health_service(
-          worker->front->server, [](std::string_view) { return envoy::Health::Serving; }, services);
+      envoy::add_health_service(worker->front->server, check, services);
     }
     state.workers.push_back(std::move(worker));
   }
@@ -158,12 +163,12 @@ Program::~Program() {
 Result<Program::Addresses> Program::listen() {
   State& state = *state_;
   Addresses addresses;
-  LLMD_TRY(addresses.grpc, state.main.server.listen(state.options.grpc));
+  LLMD_TRY(addresses.grpc, named("ext_proc", state.main.server.listen(state.options.grpc)));
   for (const auto& worker : state.workers) {
     LLMD_TRY_VOID(worker->front->server.listen(addresses.grpc));
   }
-  LLMD_TRY(addresses.health, state.health.listen(state.options.health));
-  LLMD_TRY(addresses.metrics, state.http.listen(state.options.metrics));
+  LLMD_TRY(addresses.health, named("health", state.health.listen(state.options.health)));
+  LLMD_TRY(addresses.metrics, named("metrics", state.http.listen(state.options.metrics)));
   return addresses;
 }
 

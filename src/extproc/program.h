@@ -27,6 +27,7 @@ struct ProgramOptions {
   std::shared_ptr<const net::TlsServer> tls;          // of ext_proc; null: plaintext
   std::shared_ptr<const net::TlsServer> metrics_tls;  // of /metrics and /debug; null: plaintext
   std::size_t max_message_bytes = 64 * 1024 * 1024;
+  std::string message_limit_flag = {};          // for whoever sends more; empty: not said
   bool health_on_grpc = false;                  // grpc.health.v1 on the ext_proc port, too
   std::string version;                          // of the metric llm_d_epp_info
   bool leader_election = false;                 // readiness needs leadership, liveness does not

@@ -114,6 +114,41 @@ TEST_F(ProgramTest, HealthIsOnThePortOfExtProcOnlyWhereThatIsWanted) {
   EXPECT_EQ(probe(addresses_.grpc), "SSSSS");
 }
 
+// Connections meet all loops: each of 40 meets one of four.
+TEST_F(ProgramTest, EveryLoopTellsTheSameHealth) {
+  serve({.loops = 4, .health_on_grpc = true, .leader_election = true});
+  const auto everybody_says = [this](std::string_view told) {
+    for (int i = 0; i < 40; ++i) {
+      ASSERT_EQ(probe(addresses_.grpc), told) << "connection " << i;
+    }
+  };
+  everybody_says("NSNNU");
+  program_->set_synced(true);
+  program_->set_leading(true);
+  everybody_says("SSSSU");
+  scope_.spawn("drain", program_->drain(std::chrono::hours(1), async::Deadline::never()));
+  everybody_says("NSNNU");
+  EXPECT_EQ(probe(addresses_.health), "NSNNU");
+}
+
+TEST_F(ProgramTest, AMessageThatIsTooLargeIsRefusedWithTheLimitAndCounted) {
+  serve({.max_message_bytes = 1000,
+         .message_limit_flag = "--grpc-max-recv-msg-size",
+         .service = {.stream_metrics = true}});
+  const auto refused =
+      loop_.block_on(call(addresses_.grpc, std::string(envoy::kProcessMethod), std::string(2000, '\0')));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::ResourceExhausted);
+  EXPECT_THAT(refused.error().message, HasSubstr("a message of 2000 bytes; at most 1000 are accepted "
+                                                 "(--grpc-max-recv-msg-size)"));
+  std::string page;
+  for (int i = 0; i < 100 && page.find("extproc_streams_total{") == std::string::npos; ++i) {
+    page = read("GET", "/metrics").body;  // the stream has ended for the client, soon for the server
+  }
+  EXPECT_THAT(page, HasSubstr("llm_d_epp_extproc_streams_total{code=\"ResourceExhausted\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("llmd_extproc_oversized_messages_total 1\n"));
+}
+
 TEST_F(ProgramTest, WithoutItThePortOfExtProcKnowsNoHealth) {
   serve({});
   program_->set_synced(true);

@@ -32,6 +32,7 @@ class Stream final : public http::GrpcHandler {
   }
   void on_message(std::string_view bytes) override { exchange_->message(bytes); }
   void on_half_close() override { exchange_->half_closed(); }
+  void on_failed(const http::GrpcStatus& status) override { exchange_->failed(status); }
   void on_drained() override { exchange_->drained(); }
   void on_sending() override { exchange_->sending(); }
 
@@ -52,6 +53,8 @@ ServiceMetrics::ServiceMetrics(metrics::Registry& registry)
                                      "Streams that ended right after the response headers.")),
       malformed(registry.counter("llmd_extproc_malformed_messages_total",
                                  "Messages that are no ProcessingRequest.")),
+      oversized(registry.counter("llmd_extproc_oversized_messages_total",
+                                 "Messages that are larger than --grpc-max-recv-msg-size.")),
       held_bytes(
           registry.gauge("llmd_extproc_held_bytes", "Bytes of request bodies that wait to be routed.")),
       unrendered(registry.counter("llmd_extproc_unrendered_requests_total",

@@ -50,6 +50,7 @@ struct ServiceMetrics {
   std::shared_ptr<metrics::Counter> abandoned;
   metrics::Counter& short_answers;  // see Service::Shared::answer_hidden()
   metrics::Counter& malformed;
+  metrics::Counter& oversized;
   metrics::Gauge& held_bytes;
   metrics::Counter& unrendered;
   metrics::Histogram& request_seconds;   // from the headers to the decision

@@ -64,7 +64,7 @@ std::size_t GrpcServer::calls() const {
 Task<void> GrpcServer::State::serve(std::unique_ptr<net::Stream> stream) {
   Http2Connection* current = nullptr;
   auto accept_call = [this, &current](Http2Stream& requested) -> std::shared_ptr<StreamHandler> {
-    auto call = std::make_shared<GrpcServerCall>(requested, *current, options.max_message_bytes, calls);
+    auto call = std::make_shared<GrpcServerCall>(requested, *current, options, calls);
     call->begin(find(call->request().path()));
     return call;
   };

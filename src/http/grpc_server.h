@@ -59,7 +59,9 @@ class GrpcHandler {
   virtual ~GrpcHandler() = default;
   virtual void on_message(std::string_view message) = 0;
   virtual void on_half_close() = 0;  // the client has said everything
-  virtual void on_drained() {}       // queued() fell below 64 KiB
+  // The call ends here, and not by the handler: a message that is too large or malformed, a deadline.
+  virtual void on_failed(const GrpcStatus&) {}
+  virtual void on_drained() {}  // queued() fell below 64 KiB
   // All that the connection has read has been told; it is about to send. Also comes without send_later().
   virtual void on_sending() {}
 };
@@ -70,6 +72,7 @@ struct GrpcServerOptions {
   bool reuse_port = false;
   std::uint32_t max_streams = 100'000;  // of one client at the same time: a proxy opens one per request
   std::size_t max_message_bytes = 64 * 1024 * 1024;
+  std::string message_limit_flag;  // what raises that, for whoever sends more; empty: nothing does
   std::size_t max_connections = 10'000;
   Duration ping_interval = std::chrono::seconds(10);  // of silence; then the peer has to answer
   Duration ping_timeout = std::chrono::seconds(10);

@@ -23,12 +23,13 @@ Headers trailers_of(const GrpcStatus& status) {
 }  // namespace
 
 GrpcServerCall::GrpcServerCall(Http2Stream& stream, Http2Connection& connection,
-                               std::size_t max_message_bytes, std::size_t& calls)
+                               const GrpcServerOptions& options, std::size_t& calls)
     : stream_(&stream),
       connection_(connection),
+      options_(options),
       calls_(calls),
       request_(stream.request()),
-      deframer_(max_message_bytes) {
+      deframer_(options.max_message_bytes) {
   ++calls_;
 }
 
@@ -69,7 +70,7 @@ void GrpcServerCall::start_timer(Duration timeout) {
   timer_->async_wait([weak = weak_from_this()](const async::ErrorCode& error) {
     const auto call = weak.lock();
     if (!error && call) {
-      call->finish({GrpcCode::DeadlineExceeded, "the deadline of the call passed"});
+      call->fail({GrpcCode::DeadlineExceeded, "the deadline of the call passed"});
       call->flush();
       call->release_handler();
     }
@@ -122,6 +123,13 @@ void GrpcServerCall::finish(GrpcStatus status) {
   stream_->refuse_rest();
 }
 
+void GrpcServerCall::fail(GrpcStatus status) {
+  if (handler_ && !finished_) {
+    handler_->on_failed(status);
+  }
+  finish(std::move(status));
+}
+
 void GrpcServerCall::flush() {
   if (stream_ != nullptr) {
     stream_->flush();
@@ -133,7 +141,11 @@ void GrpcServerCall::on_data(std::string_view bytes) {
   while (handler_ && !finished_) {
     const auto message = deframer_.next();
     if (!message) {
-      finish(grpc_status(message.error()));
+      GrpcStatus status = grpc_status(message.error());
+      if (status.code == GrpcCode::ResourceExhausted && !options_.message_limit_flag.empty()) {
+        status.message += fmt::format(" ({})", options_.message_limit_flag);
+      }
+      fail(std::move(status));
       break;
     }
     if (!*message) {
@@ -156,7 +168,7 @@ void GrpcServerCall::on_end() {
     return;
   }
   if (!deframer_.at_boundary()) {
-    finish({GrpcCode::Internal, "the stream ended within a message"});
+    fail({GrpcCode::Internal, "the stream ended within a message"});
     return;
   }
   handler_->on_half_close();

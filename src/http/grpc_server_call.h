@@ -12,7 +12,7 @@ class GrpcServerCall final : public GrpcCall,
                              public StreamHandler,
                              public std::enable_shared_from_this<GrpcServerCall> {
  public:
-  GrpcServerCall(Http2Stream& stream, Http2Connection& connection, std::size_t max_message_bytes,
+  GrpcServerCall(Http2Stream& stream, Http2Connection& connection, const GrpcServerOptions& options,
                  std::size_t& calls);
   ~GrpcServerCall() override { --calls_; }
 
@@ -38,6 +38,7 @@ class GrpcServerCall final : public GrpcCall,
   void on_sending() override;
   void on_closed(bool in_order) override;
   void refuse(int http_status);
+  void fail(GrpcStatus status);
   void begin_answer();
   void start_timer(Duration timeout);
   void release_handler();
@@ -45,6 +46,7 @@ class GrpcServerCall final : public GrpcCall,
 
   Http2Stream* stream_;
   Http2Connection& connection_;
+  const GrpcServerOptions& options_;  // of the server, which outlives the connection
   std::size_t& calls_;
   RequestHead request_;
   GrpcDeframer deframer_;
