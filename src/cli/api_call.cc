@@ -49,7 +49,7 @@ Task<Result<std::string>> ApiCall::get(std::string target, std::string accept) {
   co_return std::move(answer.body);
 }
 
-Task<Result<void>> ApiCall::stream(std::string target, std::function<void(std::string_view)> on_bytes) {
+Task<Result<void>> ApiCall::stream(std::string target, std::function<bool(std::string_view)> on_bytes) {
   auto call = request(std::move(target), "*/*");
   call.timeouts.idle = std::chrono::hours(24);  // a log may be silent for long
   LLMD_CO_TRY(const auto response, co_await pool_->send(std::move(call)));
@@ -59,10 +59,9 @@ Task<Result<void>> ApiCall::stream(std::string target, std::function<void(std::s
   }
   for (;;) {
     LLMD_CO_TRY(const auto bytes, co_await response->body().next());
-    if (bytes.empty()) {
+    if (bytes.empty() || !on_bytes(bytes)) {
       co_return Result<void>();
     }
-    on_bytes(bytes);
   }
 }
 

@@ -17,8 +17,8 @@ class ApiCall {
 
   // Whole answer; a Status with code >= 400 becomes an Error.
   Task<Result<std::string>> get(std::string target, std::string accept);
-  // Hands every piece of the answer on as it comes.
-  Task<Result<void>> stream(std::string target, std::function<void(std::string_view)> on_bytes);
+  // Hands every piece of the answer on as it comes, until it is told false.
+  Task<Result<void>> stream(std::string target, std::function<bool(std::string_view)> on_bytes);
 
  private:
   ApiCall(kube::ClientConfig config, std::unique_ptr<http::ClientPool> pool)

@@ -8,15 +8,25 @@ namespace llmd::cli {
 Result<int> run_bench(Arguments arguments) {
   const std::string_view what = arguments.empty() ? "" : std::string_view(arguments.front());
   const auto rest = arguments.subspan(arguments.empty() ? 0 : 1);
-  if (what == "load") {
+  const auto asks = [](std::string_view word) { return word == "--help" || word == "-h"; };
+  const bool helps = !rest.empty() && asks(rest.front());
+  if (what == "load" && !helps) {
     return bench::run_load(rest);
   }
-  if (what == "routing" && (rest.empty() || rest.front() != "--help")) {
+  if (what == "routing" && !helps) {
     return engine::fleet::run_routing(rest);
   }
-  fmt::print("usage: llmd bench load …\n\n{}\n{}", bench::load_usage(), engine::fleet::routing_usage());
-  const bool asked = what == "--help" || what == "-h" || what == "routing";
-  return asked ? 0 : exit_code(ErrorKind::InvalidArgument);
+  if (what != "load" && what != "routing" && !asks(what)) {
+    return invalid_argument("expected load or routing{}", what.empty() ? "" : fmt::format(", got '{}'", what))
+        .hint("`llmd bench --help` says more");
+  }
+  if (what != "routing") {
+    fmt::print("Measures an OpenAI server as its clients see it.\n\n{}\n", bench::load_usage());
+  }
+  if (what != "load") {
+    fmt::print("{}{}", asks(what) ? "\n" : "", engine::fleet::routing_usage());
+  }
+  return 0;
 }
 
 }  // namespace llmd::cli

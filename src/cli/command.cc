@@ -1,6 +1,8 @@
 #include "cli/command.h"
 
 #include <array>
+#include <csignal>
+#include <system_error>
 
 #include "base/strings.h"
 #include "cli/version.h"
@@ -48,6 +50,26 @@ int report(std::string_view command, const Error& error) {
   return exit_code(error.kind);
 }
 
+// Printing is what may throw: nobody reads on (`llmd render FILE | head`), or the disk is full.
+int report(std::string_view command, const std::system_error& error) {
+  if (error.code() == std::errc::broken_pipe) {
+    return 128 + SIGPIPE;  // as of a program that the signal ends
+  }
+  return report(command, resource_exhausted("standard output: {}", error.code().message()));
+}
+
+int run(const Command& command, Arguments arguments) {
+  try {
+    const auto result = command.run(arguments);
+    if (std::fflush(stdout) != 0) {
+      throw std::system_error(errno, std::generic_category());
+    }
+    return result ? *result : report(command.name, result.error());
+  } catch (const std::system_error& error) {
+    return report(command.name, error);
+  }
+}
+
 int unknown_command(const std::string& name) {
   std::vector<std::string_view> names;
   for (const Command& command : kCommands) {
@@ -74,8 +96,7 @@ int run_program(int argc, const char* const* argv) {
   const std::string& name = words.front() == "--version" || words.front() == "-v" ? "version" : words.front();
   for (const Command& command : kCommands) {
     if (command.name == name) {
-      const auto result = command.run(Arguments(words).subspan(1));
-      return result ? *result : report(name, result.error());
+      return run(command, Arguments(words).subspan(1));
     }
   }
   return unknown_command(name);

@@ -54,7 +54,9 @@ Result<int> run_fetch(Arguments arguments) {
     return fetch_through_cache(arguments[1], arguments.subspan(2));
   }
   if (!arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h")) {
-    fmt::print("{}", storage::fetch_usage());
+    fmt::print(
+        "Downloads a model into a folder; what is there already stays, what broke off is resumed.\n\n{}\n",
+        storage::fetch_usage());
     return 0;
   }
   LLMD_TRY_VOID(storage::run_fetch(arguments));

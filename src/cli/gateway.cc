@@ -216,8 +216,10 @@ Task<void> Running::run() {
 
 Result<bool> parse(GatewayArguments& options, Arguments arguments) {
   Options command_line("llmd gateway", "Routes requests by Gateway API objects from files or an API server.");
-  command_line.add("-f,--file", options.files, "manifests or folders of them; read again when they change");
-  command_line.add("--kubeconfig", options.kubeconfig, "objects from this API server instead of files");
+  command_line.add("-f,--file", options.files,
+                   "manifests of Gateway API objects, or folders of them; read again when they change");
+  command_line.add("--kubeconfig", options.kubeconfig,
+                   "objects from the API server that this file names, instead of files");
   command_line.add("--in-cluster", options.in_cluster, "objects from the API server of the pod's cluster");
   command_line.add("--routes-config-map", options.routes_config_map,
                    "NAMESPACE/NAME: where entries made by hand are kept on a cluster; "
@@ -225,27 +227,31 @@ Result<bool> parse(GatewayArguments& options, Arguments arguments) {
   command_line.add("--status-lease", options.status_lease,
                    "NAMESPACE/NAME: of the gateways with this Lease one writes status; none: this one does; "
                    "default: llmd-gateway of the own namespace");
-  command_line.add("--host", options.host, "address to listen on");
+  command_line.add("--host", options.host, "IP address to listen on");
   command_line.add("--port", options.port, "port to listen on, for all listeners; 0 takes a free one");
-  command_line.add("--tls-cert", options.certificate, "serve HTTPS there with this certificate");
-  command_line.add("--tls-key", options.key, "and this key");
+  command_line.add("--tls-cert", options.certificate, "certificate (PEM): HTTPS at --port; needs --tls-key");
+  command_line.add("--tls-key", options.key, "key of --tls-cert (PEM)");
   command_line.add("--open-listeners", options.open_listeners,
                    "also open the ports of the Gateways' listeners");
   command_line.add("--listener-port", options.listener_ports,
                    "LISTENER_PORT=PORT: open another port than the listener names; 0 takes a free one");
   command_line.add("--address", options.address,
-                   "what clients call the gateway, for status; default: --host");
+                   "what clients call the gateway, in status; default: --host, where it is one address");
   command_line.add("--loops", options.loops, "event loops, each with a thread").between(1, 256);
   command_line
-      .add("--drain-seconds", options.drain_seconds, "how long running requests may take after SIGTERM")
+      .add("--drain-seconds", options.drain_seconds, "seconds that running requests get after SIGTERM")
       .between(0, 3600);
   options.settings.describe(command_line, "--config");
   command_line.add("--data", options.settings.data,
-                   "where the admin token and entries made by hand are kept");
+                   "folder of the admin token and of entries made by hand; default: $XDG_STATE_HOME/llmd");
   LLMD_TRY(const bool go_on, command_line.parse(arguments));
   const int sources = !options.files.empty() + !options.kubeconfig.empty() + options.in_cluster;
   if (go_on && sources != 1) {
-    return invalid_argument("llmd gateway: one of --file, --kubeconfig and --in-cluster is needed");
+    return sources == 0 ? invalid_argument("one of --file, --kubeconfig and --in-cluster is needed")
+                        : invalid_argument("--file, --kubeconfig and --in-cluster exclude each other");
+  }
+  if (options.certificate.empty() != options.key.empty()) {
+    return invalid_argument("--tls-cert and --tls-key belong together");
   }
   return go_on;
 }

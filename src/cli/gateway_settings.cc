@@ -23,17 +23,22 @@ Result<std::unique_ptr<gateway::Admin>> open_at(async::EventLoop& loop, gateway:
                                                .routing_file = file,
                                                .shared_routes = shared_routes,
                                                .begin_drain = std::move(begin_drain)}));
-  LLMD_TRY(const auto bound, admin->listen(address));
-  fmt::print("admin http://{} token {}\n", bound.to_string(), token.string());
+  auto bound = admin->listen(address);
+  if (!bound) {
+    return std::unexpected(std::move(bound).error().within("admin API"));
+  }
+  fmt::print("admin http://{} token {}\n", bound->to_string(), token.string());
   return admin;
 }
 
 }  // namespace
 
 void GatewaySettings::describe(Options& command_line, const std::string& config_option) {
-  command_line.add(config_option, config, "GatewayConfiguration: limits, API keys, unified API, access log");
+  command_line.add(config_option, config,
+                   "file with a GatewayConfiguration: limits, API keys, unified API, access log");
   command_line.add("--admin", admin,
-                   "HOST:PORT of the admin API; port 0 takes a free one; none: no admin API");
+                   "HOST:PORT of the admin API; port 0 takes a free one; none: no admin API; default: as "
+                   "configured, else 127.0.0.1:8090");
 }
 
 Result<gateway::GatewayConfiguration> GatewaySettings::read() const {
@@ -41,7 +46,11 @@ Result<gateway::GatewayConfiguration> GatewaySettings::read() const {
     return gateway::GatewayConfiguration();
   }
   LLMD_TRY(const auto text, read_file(config, std::size_t{16} << 20));
-  return gateway::parse_gateway_configuration(text, config);
+  LLMD_TRY(auto read, gateway::parse_gateway_configuration(text, config));
+  if (auto usable = gateway::check_files(read); !usable) {
+    return std::unexpected(std::move(usable).error().within(config));
+  }
+  return read;
 }
 
 Result<std::unique_ptr<gateway::Admin>> open_admin(async::EventLoop& loop, gateway::Gateway& gateway,

@@ -13,22 +13,37 @@ namespace {
 
 constexpr std::string_view kTable = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
-Result<const kube::Resource*> resource_named(const std::string& name) {
+// As kubectl abbreviates them.
+constexpr std::pair<std::string_view, std::string_view> kShort[] = {{"llmisvc", "llminferenceservices"},
+                                                                    {"po", "pods"},
+                                                                    {"deploy", "deployments"},
+                                                                    {"rs", "replicasets"},
+                                                                    {"svc", "services"},
+                                                                    {"cm", "configmaps"},
+                                                                    {"ev", "events"},
+                                                                    {"no", "nodes"},
+                                                                    {"ns", "namespaces"},
+                                                                    {"sa", "serviceaccounts"}};
+
+Result<const kube::Resource*> resource_named(std::string_view name) {
+  const auto found = std::ranges::find(kShort, name, &std::pair<std::string_view, std::string_view>::first);
+  const std::string_view full = found == std::end(kShort) ? name : found->second;
   std::vector<std::string_view> names;
   for (const kube::Resource& resource : kube::known_resources()) {
-    const std::string kind = to_lower(resource.kind);
-    const bool is_short = name == "llmisvc" && resource == kube::kLlmServices;
-    if (is_short || name == resource.plural || name == kind ||
-        (name == "deploy" && resource == kube::kDeployments) ||
-        (name == "svc" && resource == kube::kServices)) {
+    if (full == resource.plural || full == to_lower(resource.kind)) {
       return &resource;
     }
     names.push_back(resource.plural);
   }
-  return not_found("no kind '{}'", name).hint(did_you_mean(name, names));
+  const std::string hint = did_you_mean(name, names);
+  return not_found("no kind '{}'", name)
+      .hint(hint.empty() ? "for instance llmisvc, pods, deployments or services" : hint);
 }
 
 std::string cell_text(const boost::json::value& cell) {
+  if (cell.is_null()) {
+    return {};
+  }
   return cell.is_string() ? std::string(cell.as_string()) : boost::json::serialize(cell);
 }
 
@@ -79,7 +94,8 @@ Result<int> run_get(Arguments arguments) {
   std::string name_space;
   std::string data;
   Options command_line("llmd get", "Lists objects of the running llmd up.");
-  command_line.positional("KIND", kind, "llmisvc, pods, deployments, services, ...").required();
+  command_line.positional("KIND", kind, "llmisvc, pods, deployments, services, ...; several with commas")
+      .required();
   command_line.positional("NAME", name, "only this object");
   command_line.add("-n,--namespace", name_space, "only this namespace (default: all)");
   command_line.add("--data", data, "data directory of the llmd up");
@@ -87,19 +103,24 @@ Result<int> run_get(Arguments arguments) {
   if (!go_on) {
     return 0;
   }
-  LLMD_TRY(const auto* resource, resource_named(kind));
-  if (!name.empty() && name_space.empty() && resource->namespaced) {
-    name_space = "default";
+  std::vector<const kube::Resource*> resources;
+  for (const std::string_view each : split(kind, ',')) {
+    LLMD_TRY(resources.emplace_back(), resource_named(trim(each)));
   }
   async::EventLoop loop;
   LLMD_TRY(auto api, ApiCall::open(loop, data));
-  LLMD_TRY(const auto body, loop.block_on(api.get(resource->path(name_space, name), std::string(kTable))));
-  boost::system::error_code error;
-  const auto table = boost::json::parse(body, error);
-  if (error || !table.is_object() || !table.as_object().contains("rows")) {
-    return internal_error("the API server did not answer with a table");
+  for (const kube::Resource* resource : resources) {
+    const std::string in =
+        name.empty() || !name_space.empty() || !resource->namespaced ? name_space : "default";
+    LLMD_TRY(const auto body, loop.block_on(api.get(resource->path(in, name), std::string(kTable))));
+    boost::system::error_code error;
+    const auto table = boost::json::parse(body, error);
+    if (error || !table.is_object() || !table.as_object().contains("rows")) {
+      return internal_error("the API server did not answer with a table");
+    }
+    fmt::print("{}{}", resource == resources.front() ? "" : "\n",
+               print_table(table.as_object(), resource->namespaced && in.empty()));
   }
-  fmt::print("{}", print_table(table.as_object(), resource->namespaced && name_space.empty()));
   return 0;
 }
 

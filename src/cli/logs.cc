@@ -1,5 +1,7 @@
 // `llmd logs POD`: the log of one container.
+#include <cerrno>
 #include <cstdio>
+#include <system_error>
 
 #include "cli/api_call.h"
 #include "cli/options.h"
@@ -28,6 +30,12 @@ Result<int> run_logs(Arguments arguments) {
   if (!go_on) {
     return 0;
   }
+  if (pod.starts_with("pod/") || pod.starts_with("pods/")) {
+    pod.erase(0, pod.find('/') + 1);
+  }
+  if (pod.find('/') != std::string::npos) {
+    return invalid_argument("'{}' is no pod's name", pod).hint("`llmd get pods` lists them");
+  }
   std::string target = kube::kPods.path(name_space, pod) + "/log?";
   target += container.empty() ? "" : "container=" + http::percent_encode(container) + "&";
   target += follow ? "follow=true&" : "";
@@ -35,10 +43,16 @@ Result<int> run_logs(Arguments arguments) {
   target += tail >= 0 ? fmt::format("tailLines={}", tail) : "";
   async::EventLoop loop;
   LLMD_TRY(auto api, ApiCall::open(loop, data));
-  LLMD_TRY_VOID(loop.block_on(api.stream(target, [](std::string_view bytes) {
-    std::fwrite(bytes.data(), 1, bytes.size(), stdout);
-    std::fflush(stdout);
+  int refused = 0;  // by standard output: why
+  LLMD_TRY_VOID(loop.block_on(api.stream(target, [&refused](std::string_view bytes) {
+    const bool taken =
+        std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() && std::fflush(stdout) == 0;
+    refused = taken ? 0 : errno;
+    return taken;
   })));
+  if (refused != 0) {
+    throw std::system_error(refused, std::generic_category());  // as printing does
+  }
   return 0;
 }
 

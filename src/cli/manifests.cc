@@ -12,6 +12,7 @@
 #include "llmisvc/check.h"
 #include "llmisvc/compile.h"
 #include "llmisvc/convert_values.h"
+#include "llmisvc/convert_version.h"
 #include "llmisvc/dialect.h"
 
 namespace llmd::cli {
@@ -41,8 +42,8 @@ Task<Result<void>> ensure_namespace(kube::Client& client, std::string name) {
   co_return Result<void>();
 }
 
-// What an API server understands: chart values and llm-d.ai services as KServe's, an apiVersion where a
-// document of ours leaves it out.
+// What an API server understands: chart values and llm-d.ai services as KServe's, services and configs in the
+// version it serves, an apiVersion where a document of ours leaves it out.
 std::vector<kube::Object> as_objects(const json::YamlDocument& document) {
   const kube::Object& object = document.value.as_object();
   if (llmisvc::is_values(object)) {
@@ -50,27 +51,24 @@ std::vector<kube::Object> as_objects(const json::YamlDocument& document) {
   }
   llmisvc::Findings reported;  // by the check before
   kube::Object result = llmisvc::is_server_dialect(object) ? llmisvc::to_kserve(object, reported) : object;
-  if (llmisvc::kind_of(result) != llmisvc::Kind::Other && kube::api_version_of(result).empty()) {
-    result["apiVersion"] = "serving.kserve.io/v1alpha1";
+  if (llmisvc::kind_of(result) != llmisvc::Kind::Other) {
+    result = llmisvc::to_version(result, kube::kLlmServices.version);
   }
   return {std::move(result)};
 }
 
-// The file's documents, with relative file:// URIs made absolute: they mean files beside the manifest.
-Result<void> add_objects(const std::string& text, const std::string& name,
-                         std::vector<kube::Object>& objects) {
-  const std::string folder = std::filesystem::absolute(name).parent_path().string();
-  LLMD_TRY(auto documents, json::parse_yaml(text, name));
-  llmisvc::settle_namespaces(documents);
-  for (const auto& document : documents) {
-    if (!document.value.is_object()) {
-      return invalid_argument("{}: not a Kubernetes object", document.place_of(""));
-    }
-    for (kube::Object& object : as_objects(document)) {
-      if (kube::kind_of(object) == kube::kLlmServices.kind) {
-        llmisvc::resolve_file_uris(object, folder);
+// The file's objects, with relative file:// URIs made absolute: they mean files beside the manifest.
+Result<void> add_objects(const TextFile& file, std::vector<kube::Object>& objects) {
+  const std::string folder = std::filesystem::absolute(file.name).parent_path().string();
+  LLMD_TRY(const auto manifest, llmisvc::parse_manifest(file.text, file.name));
+  for (const auto* documents : {&manifest.others, &manifest.configs, &manifest.services}) {
+    for (const json::YamlDocument& document : *documents) {
+      for (kube::Object& object : as_objects(document)) {
+        if (kube::kind_of(object) == kube::kLlmServices.kind) {
+          llmisvc::resolve_file_uris(object, folder);
+        }
+        objects.push_back(std::move(object));
       }
-      objects.push_back(std::move(object));
     }
   }
   return {};
@@ -136,7 +134,7 @@ Result<std::vector<kube::Object>> load_manifests(const std::vector<std::string>&
   }
   std::vector<kube::Object> objects;
   for (const TextFile& file : texts) {
-    LLMD_TRY_VOID(add_objects(file.text, file.name, objects));
+    LLMD_TRY_VOID(add_objects(file, objects));
   }
   return objects;
 }

@@ -10,8 +10,9 @@
 
 namespace llmd::cli {
 
-// Objects of all files in order ("-" is standard input); a folder stands for its *.yaml and *.yml. Mistakes
-// are printed like a compiler prints them, and the result is an error that counts them.
+// Objects of all files in order ("-" is standard input), of each file what services refer to first; a List is
+// its items; services are in the version that `llmd up` serves. A folder stands for its *.yaml and *.yml.
+// Mistakes are printed like a compiler prints them, and the result is an error that counts them.
 Result<std::vector<kube::Object>> load_manifests(const std::vector<std::string>& files);
 
 // Server-side apply in order; namespaces that do not exist are made.

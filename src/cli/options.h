@@ -30,7 +30,7 @@ class Options {
     explicit Description(CLI::Option* option) : option_(option) {}
     Description& required();
     Description& one_of(const std::vector<std::string>& values);
-    Description& between(double least, double most);
+    Description& between(double least, double most);  // the help says so
 
    private:
     CLI::Option* option_;
@@ -54,6 +54,10 @@ class Options {
   Description positional(const std::string& name, T& value, const std::string& help) {
     return add(name, value, help);
   }
+
+  // Of an option that is given several times the last value counts, as Go's programs do it; otherwise that is
+  // a mistake. For options that are added from here on.
+  void let_last_win();
 
   // False: help was asked for and has been printed. Mistakes are InvalidArgument with the nearest option as
   // advice.

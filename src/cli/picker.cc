@@ -17,10 +17,21 @@ Result<int> replay_decisions(const PickerArguments& arguments) {
   LLMD_TRY(const ConfigText config, config_of(arguments));
   auto report = picker::replay(recorded, config.text, config.name);
   if (!report) {
-    return std::unexpected(std::move(report).error().within(arguments.replay_file));
+    Error error = std::move(report).error().within(arguments.replay_file);
+    return std::unexpected(
+        error.advice.empty()
+            ? std::move(error).hint("--replay takes what a picker's /debug/explanations answers")
+            : std::move(error));
   }
   fmt::print("{}", arguments.output == "json" ? json::write_pretty(report->to_json()) : report->to_text());
   return 0;
+}
+
+Error with_port_flags(Error error) {
+  return error.kind == ErrorKind::Unavailable ? std::move(error).hint(
+                                                    "another program uses this port; --grpc-port, "
+                                                    "--grpc-health-port and --metrics-port choose others")
+                                              : std::move(error);
 }
 
 }  // namespace
@@ -66,10 +77,13 @@ Result<int> run_picker(Arguments words) {
     program.set_synced(true);
     program.set_leading(true);
   }
-  LLMD_TRY(const auto addresses, program.listen());
-  fmt::print("picker grpc={} health={} metrics={}://{}\n", addresses.grpc.to_string(),
-             addresses.health.to_string(), certificates.metrics ? "https" : "http",
-             addresses.metrics.to_string());
+  auto addresses = program.listen();
+  if (!addresses) {
+    return std::unexpected(with_port_flags(std::move(addresses).error()));
+  }
+  fmt::print("picker grpc={} health={} metrics={}://{}\n", addresses->grpc.to_string(),
+             addresses->health.to_string(), certificates.metrics ? "https" : "http",
+             addresses->metrics.to_string());
   std::fflush(stdout);
   loop.block_on(running.run());
   return 0;

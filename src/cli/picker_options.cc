@@ -70,6 +70,11 @@ Result<std::size_t> parse_bytes(std::string_view text) {
   return invalid_argument("grpc-max-recv-msg-size: expected a size such as 64Mi, got '{}'", text);
 }
 
+Result<Duration> duration_of(std::string_view flag, std::string_view text) {
+  auto duration = parse_duration(text);
+  return duration ? duration : std::unexpected(std::move(duration).error().within(flag));
+}
+
 struct Texts {
   std::string ports, pools, refresh_interval, drain_timeout, message_bytes, metrics_auth, stream_metrics,
       tracing;
@@ -101,11 +106,11 @@ Result<void> read_texts(const Texts& texts, PickerArguments& out) {
     LLMD_TRY(out.tracing, parse_switch("tracing", texts.tracing));
   }
   if (!texts.refresh_interval.empty()) {
-    LLMD_TRY(const Duration interval, parse_duration(texts.refresh_interval));
+    LLMD_TRY(const Duration interval, duration_of("refresh-metrics-interval", texts.refresh_interval));
     out.refresh_interval = std::max(interval, out.refresh_interval);
   }
   if (!texts.drain_timeout.empty()) {
-    LLMD_TRY(out.drain_timeout, parse_duration(texts.drain_timeout));
+    LLMD_TRY(out.drain_timeout, duration_of("drain-timeout", texts.drain_timeout));
   }
   if (!texts.message_bytes.empty()) {
     LLMD_TRY(const std::size_t bytes, parse_bytes(texts.message_bytes));
@@ -142,54 +147,76 @@ void apply_environment(PickerArguments& out) {
   }
 }
 
-void describe(Options& line, PickerArguments& out, Texts& texts) {
-  line.add("--config-file,--config", out.config_file, "EndpointPickerConfig");
-  line.add("--config-text", out.config_text, "the same, as text");
+void describe_sources(Options& line, PickerArguments& out, Texts& texts) {
+  line.add("--config-file,--config", out.config_file,
+           "EndpointPickerConfig, YAML or JSON; without one: queue, KV cache and prefix scorers");
+  line.add("--config-text", out.config_text, "the same, as text instead of a file");
+  line.add("--pool-name", texts.pools, "InferencePool to serve, or several with commas (POOL_NAME)");
+  line.add("--pool-namespace", out.pool_namespace,
+           "namespace of the pools (POOL_NAMESPACE, NAMESPACE, or default)");
+  line.add("--pool-group", out.pool_group, "API group of the pools");
+  line.add("--endpoint-selector", out.endpoint_selector,
+           "labels of pods, as in app=vllm,role=decode; instead of a pool");
+  line.add("--endpoint-target-ports", texts.ports, "ports of these pods, with commas");
+  line.add("--kubeconfig", out.kubeconfig,
+           "file that says how to reach Kubernetes from outside (KUBECONFIG)");
   line.add("--endpoints-file", out.endpoints_file,
-           "endpoints without Kubernetes; overrides the configuration's");
-  line.add("--replay", out.replay_file,
-           "decide again what /debug/explanations wrote to this file, with --config or as it was, and end");
-  line.add("-o,--o,--output", out.output, "of --replay: table or json").one_of({"table", "json"});
+           "list of endpoints, read again when it changes: no Kubernetes; overrides file-discovery");
   line.add("--objects-file", out.objects_file,
-           "InferenceObjective and InferenceModelRewrite objects without Kubernetes");
-  line.add("--host", out.host, "address to listen on");
-  line.add("--grpc-port", out.grpc_port, "ext_proc; 0 takes a free port");
-  line.add("--grpc-health-port", out.health_port, "grpc.health.v1");
-  line.add("--metrics-port", out.metrics_port, "/metrics, /debug");
-  line.add("--loops", out.loops, "event loops for ext_proc, each with a thread").between(1, 256);
-  line.add("--pool-name", texts.pools, "InferencePool to serve, or several with commas");
-  line.add("--pool-namespace", out.pool_namespace, "its namespace (NAMESPACE, or default)");
-  line.add("--pool-group", out.pool_group, "its API group");
-  line.add("--endpoint-selector", out.endpoint_selector, "labels of pods, instead of a pool");
-  line.add("--endpoint-target-ports", texts.ports, "their ports, with commas");
-  line.add("--kubeconfig", out.kubeconfig, "how to reach Kubernetes from outside of it");
-  line.add("--secure-serving", out.secure_serving, "TLS for ext_proc");
-  line.add("--cert-path", out.cert_path, "folder with tls.crt and tls.key; self-signed without");
-  line.add("--enable-cert-reload", out.cert_reload, "notice changed certificates");
+           "InferenceObjective and InferenceModelRewrite objects, with --endpoints-file");
+  line.add(
+      "--replay", out.replay_file,
+      "decide once more what /debug/explanations wrote to this file, as it was or with --config; then end");
+  line.add("-o,--output,--o", out.output, "how --replay prints (table)").one_of({"table", "json"});
+}
+
+void describe_listeners(Options& line, PickerArguments& out, Texts& texts) {
+  line.add("--host", out.host, "IP address to listen on");
+  line.add("--grpc-port", out.grpc_port, "port of ext_proc; 0 takes a free one");
+  line.add("--grpc-health-port", out.health_port, "port of grpc.health.v1; 0 takes a free one");
+  line.add("--metrics-port", out.metrics_port, "port of /metrics and /debug; 0 takes a free one");
+  line.add("--loops", out.loops, "event loops of ext_proc, each a thread").between(1, 256);
+  line.add("--health-checking", out.health_checking, "grpc.health.v1 on the port of ext_proc, too");
+  line.add("--grpc-max-recv-msg-size", texts.message_bytes,
+           "largest message of a proxy, as in 8Mi or 1000000 bytes (64Mi)");
+  line.add("--drain-timeout", texts.drain_timeout,
+           "how long ext_proc serves on after SIGTERM, while probes hear NOT_SERVING (30s)");
+  line.add("--secure-serving", out.secure_serving, "TLS for ext_proc; on, unless --secure-serving=false");
+  line.add("--cert-path", out.cert_path,
+           "folder with tls.crt and tls.key for ext_proc; without it self-signed");
+  line.add("--enable-cert-reload", out.cert_reload, "read --cert-path again when it changes");
   line.add("--tls-min-version", out.tls_min_version, "VersionTLS10 to VersionTLS13 (VersionTLS12)");
-  line.add("--tls-cipher-suites", out.tls_cipher_suites, "for TLS 1.2 and older, IANA's names with commas");
-  line.add("--metrics-cert-dir", out.metrics_cert_dir, "folder with tls.crt and tls.key for /metrics");
+  line.add("--tls-cipher-suites", out.tls_cipher_suites, "for TLS 1.2 and older: IANA's names, with commas");
+  line.add("--metrics-cert-dir", out.metrics_cert_dir,
+           "folder with tls.crt and tls.key: HTTPS on the metrics port");
   line.add("--metrics-client-ca-file", out.metrics_client_ca_file,
-           "readers of /metrics show a certificate that one of these has signed");
-  line.add("--ha-enable-leader-election", out.leader_election, "one of several replicas is ready");
-  line.add("--health-checking", out.health_checking, "grpc.health.v1 on the ext_proc port, too");
-  line.add("--disable-endpoint-subset-filter", out.subset_filter_disabled, "ignore the proxy's subset hint");
+           "certificates (PEM): readers of /metrics must show one that these signed");
+  line.add(
+      "--metrics-endpoint-auth", texts.metrics_auth,
+      "true or false: /metrics for tokens that Kubernetes lets read it, without Kubernetes for this machine "
+      "(true with Kubernetes)");
+  line.add("--enable-grpc-stream-metrics", texts.stream_metrics,
+           "true or false: the series llm_d_epp_extproc_* (false)");
+}
+
+void describe_decisions(Options& line, PickerArguments& out, Texts& texts) {
+  line.add("--ha-enable-leader-election", out.leader_election,
+           "several replicas: the one that holds the Lease is ready, the others wait");
+  line.add("--disable-endpoint-subset-filter", out.subset_filter_disabled,
+           "ignore the endpoints that a proxy limits the choice to");
   line.add("--allow-experimental-plugins", out.experimental, "alpha plugins may be configured");
-  line.add("--emit-endpoint-scores", out.emit_scores, "scores as dynamic metadata");
+  line.add("--emit-endpoint-scores", out.emit_scores, "tell the proxy all scores, as dynamic metadata");
   line.add("--skip-response-bodies", out.skip_response_bodies,
-           "ask STREAMED proxies to keep answers to themselves; no token metrics then");
-  line.add("--metrics-endpoint-auth", texts.metrics_auth,
-           "/metrics for reviewed tokens only (true with Kubernetes); without it: for this machine only");
-  line.add("--enable-grpc-stream-metrics", texts.stream_metrics, "extproc_* series");
-  line.add("--tracing", texts.tracing, "spans, where OTEL_TRACES_EXPORTER says to (true)");
-  line.add("--shed-with-503", out.compatible_shedding, "503 instead of 429 for requests that are shed");
-  line.add("--refresh-metrics-interval", texts.refresh_interval, "how often busy endpoints are asked (50ms)");
-  line.add("--drain-timeout", texts.drain_timeout, "serving on after SIGTERM, so that proxies notice (30s)");
-  line.add("--grpc-max-recv-msg-size", texts.message_bytes, "largest message (64Mi)");
+           "ask STREAMED proxies to keep answers to themselves: cheaper, but no token metrics");
+  line.add("--shed-with-503", out.compatible_shedding, "answer 503 instead of 429 to requests that are shed");
+  line.add("--refresh-metrics-interval", texts.refresh_interval,
+           "how often busy endpoints are asked for metrics, at least 50ms (50ms)");
   line.add("--destination-endpoint-hint-key", out.destination_header, "header that names the endpoint");
   line.add("--destination-endpoint-hint-metadata-namespace", out.destination_namespace,
-           "its namespace in dynamic metadata");
-  line.add("-v,--v", out.verbosity, "log verbosity; 4 and more is debugging");
+           "namespace of the same in dynamic metadata");
+  line.add("--tracing", texts.tracing,
+           "true or false: spans, where OTEL_TRACES_EXPORTER names an exporter (true)");
+  line.add("-v,--v", out.verbosity, "log verbosity: 4 and more is debugging, below 0 errors only");
 }
 
 }  // namespace
@@ -208,7 +235,9 @@ std::vector<std::string> in_kebab_case(Arguments arguments) {
   std::vector<std::string> out;
   for (const std::string& argument : arguments) {
     const auto dashes = argument.find_first_not_of('-');
-    if (dashes == 0 || dashes == std::string::npos || dashes > 2) {
+    const bool names =
+        (dashes == 1 || dashes == 2) && std::isalpha(static_cast<unsigned char>(argument[dashes])) != 0;
+    if (!names || argument == "-h") {
       out.push_back(argument);
       continue;
     }
@@ -229,7 +258,10 @@ Result<std::optional<PickerArguments>> parse_picker_arguments(Arguments argument
   Texts texts;
   UpstreamFlags upstream;
   Options line("llmd picker", "The endpoint picker behind Envoy and other proxies that speak ext_proc.");
-  describe(line, out, texts);
+  line.let_last_win();
+  describe_sources(line, out, texts);
+  describe_listeners(line, out, texts);
+  describe_decisions(line, out, texts);
   upstream.add_to(line);
   const auto words = in_kebab_case(arguments);
   LLMD_TRY(const bool go_on, line.parse(words));

@@ -8,19 +8,22 @@
 namespace llmd::cli {
 
 void UpstreamFlags::add_to(Options& options) {
-  options.add("--zap-log-level", zap_level_, "error, info, debug, or a verbosity");
-  options.add("--model-server-metrics-scheme", scheme_, "of engines' metrics (http)");
-  options.add("--model-server-metrics-path", path_, "of engines' metrics (/metrics)");
-  options.add("--model-server-metrics-port", port_, "of engines' metrics (the endpoint's own)");
+  options.add("--zap-log-level", zap_level_, "error, info, debug, or a number; instead of -v");
+  options.add("--model-server-metrics-scheme", scheme_, "http or https: of engines' metrics (http)");
+  options.add("--model-server-metrics-path", path_, "path of engines' metrics (/metrics)");
+  options.add("--model-server-metrics-port", port_, "port of engines' metrics (the endpoint's own)");
   options.add("--model-server-metrics-https-insecure-skip-verify", insecure_,
-              "any certificate of an engine will do (true)");
-  options.add("--total-queued-requests-metric", queued_, "engines' name for it");
-  options.add("--total-running-requests-metric", running_, "engines' name for it");
-  options.add("--kv-cache-usage-percentage-metric", kv_usage_, "engines' name for it");
-  options.add("--lora-info-metric", lora_, "engines' name for it");
-  options.add("--cache-info-metric", cache_, "engines' name for it");
+              "true or false: any certificate of an engine's metrics will do (true)");
+  options.add("--total-queued-requests-metric", queued_,
+              "engines' metric of requests that wait (vllm:num_requests_waiting)");
+  options.add("--total-running-requests-metric", running_,
+              "engines' metric of requests that run (vllm:num_requests_running)");
+  options.add("--kv-cache-usage-percentage-metric", kv_usage_,
+              "engines' metric of KV cache usage, 0 to 1 (vllm:kv_cache_usage_perc)");
+  options.add("--lora-info-metric", lora_, "engines' metric of LoRA adapters; empty: none");
+  options.add("--cache-info-metric", cache_, "engines' metric of the cache's size (vllm:cache_config_info)");
   const auto accept = [&options](const char* name, std::string& value) {
-    options.add(name, value, "accepted for compatibility");
+    options.add(name, value, "no effect; accepted because llm-d's picker has it");
   };
   accept("--zap-devel", zap_devel_);
   accept("--zap-encoder", zap_encoder_);
