@@ -209,6 +209,7 @@ Task<proxy::RelayOutcome> Lane::handle_match(Visit& visit, std::shared_ptr<const
                    : proxy::RelayOutcome{.status = 400, .error = std::move(received).error()};
   }
 
+  scan.finish();
   const std::string_view model = scan.model() ? std::string_view(*scan.model()) : std::string_view();
   visit.notes().model_known = shared_.directory->catalog()->knows(model);
   if (auto forbidden = visit.use_model(model, scan.stream(), body.bytes().size())) {

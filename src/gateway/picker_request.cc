@@ -57,6 +57,7 @@ picker::Request request_of(const openai::RequestScan& scan, const http::Headers&
   request.fairness_id = fairness.empty() ? picker::kDefaultFairnessId : fairness;
   request.prompt_bytes = scan.prompt_bytes();
   request.prompt_units = scan.prompt_units();
+  request.tokens = scan.tokens();
   request.cache_salt = scan.cache_salt() ? std::string_view(*scan.cache_salt()) : std::string_view();
   request.estimated_tokens = openai::estimated_tokens(scan, media);
   request.max_tokens = scan.max_tokens().value_or(0);

@@ -35,6 +35,14 @@ TEST(PickerRequestTest, KnowsImagesVideosAndSounds) {
       << "not by the data's length";
 }
 
+TEST(PickerRequestTest, KnowsTheTokensOfRequestsInTokens) {
+  const auto scan = scanned(R"({"model":"m","token_ids":[5,6,7]})");
+  const http::Headers headers;
+  const auto request = request_of(scan, headers);
+  EXPECT_THAT(request.tokens, testing::ElementsAre(5, 6, 7));
+  EXPECT_EQ(request.prompt_tokens(), 3);
+}
+
 TEST(PickerRequestTest, PlainTextHasNoMedia) {
   const std::string body = R"({"model":"m","prompt":"an image_url, in words"})";
   const auto scan = scanned(body);

@@ -204,14 +204,18 @@ Task<void> UnifiedApi::forward(Visit& visit, const UnifiedSelector& selector, co
   request.body = edited.empty() ? body : std::string_view(edited);
 
   const http::Headers headers = request.head.headers;  // as the picker may see them
-  const auto media = media_of(scan, body, headers);
-  picker::Request wanted = request_of(scan, headers, media);
-  wanted.id = visit.notes().request_id;
-  wanted.model = selector.model;
-  wanted.target_model = target_model;
-  wanted.path = arrived.path();
-  wanted.body_bytes = request.body.size();
-  UnifiedTargets targets(shared_, changed_, visit, wanted, model, selector.owner);
+  UnifiedRequest wanted{.request = request_of(scan, headers),
+                        .model = model,
+                        .owner = selector.owner,
+                        .scan = scan,
+                        .scanned = body,
+                        .headers = headers};
+  wanted.request.id = visit.notes().request_id;
+  wanted.request.model = selector.model;
+  wanted.request.target_model = target_model;
+  wanted.request.path = arrived.path();
+  wanted.request.body_bytes = request.body.size();
+  UnifiedTargets targets(shared_, changed_, visit, wanted);
   const auto outcome = co_await relay(visit, targets, std::move(request), scheme);
   visit.note_outcome(outcome);
 }

@@ -6,6 +6,7 @@
 
 #include "crypto/hash.h"
 #include "gateway/picker_request.h"
+#include "picker/plan.h"
 #include "proxy/tunnel.h"
 
 namespace llmd::gateway {
@@ -28,14 +29,14 @@ bool contains(const std::vector<net::Address>& addresses, const net::Address& ad
 
 }  // namespace
 
-UnifiedTargets::UnifiedTargets(Shared& shared, async::Event& changed, Visit& visit, picker::Request request,
-                               std::string_view model, std::string_view owner)
-    : DecidedTargets(shared, model),
+UnifiedTargets::UnifiedTargets(Shared& shared, async::Event& changed, Visit& visit,
+                               const UnifiedRequest& wanted)
+    : DecidedTargets(shared, wanted.model),
       changed_(changed),
       visit_(visit),
-      request_(request),
-      model_(model),
-      owner_(owner),
+      wanted_(wanted),
+      model_(wanted.model),
+      owner_(wanted.owner),
       total_(shared.end_of(visit.answer().began())),
       deadline_(total_.or_after(shared.options.endpoint_wait)),
       tunnel_(proxy::asks_for_upgrade(visit.answer().request())) {
@@ -76,14 +77,28 @@ std::vector<UnifiedTargets::Candidate> UnifiedTargets::candidates(const ModelCat
   return all;
 }
 
-picker::Request UnifiedTargets::request_to(const Candidate& candidate) const {
-  picker::Request request = request_;
+std::span<const openai::MediaItem> UnifiedTargets::media_for(const Candidate& candidate) {
+  const auto& picker = candidate.serving->picker;
+  for (const auto& [known, media] : media_) {
+    if (known == picker) {
+      return media;
+    }
+  }
+  auto media = media_of(wanted_.scan, wanted_.scanned, wanted_.headers, picker->plan().media);
+  return media_.emplace_back(picker, std::move(media)).second;
+}
+
+picker::Request UnifiedTargets::request_to(const Candidate& candidate) {
+  picker::Request request = wanted_.request;
   request.priority = priority_of(request.objective, candidate.serving->target->priorities);
+  if (wanted_.scan.multimodal()) {
+    request.media = media_for(candidate);
+    request.estimated_tokens = openai::estimated_tokens(wanted_.scan, request.media);
+  }
   return request;
 }
 
-std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(
-    const Candidate& candidate) const {
+std::expected<picker::Decision, picker::Rejection> UnifiedTargets::pick_from(const Candidate& candidate) {
   const picker::Request request = request_to(candidate);
   const auto snapshot = candidate.serving->picker->endpoints();
   std::vector<picker::EndpointPtr> exclude;
@@ -154,7 +169,7 @@ bool UnifiedTargets::take_of_session(const std::vector<Candidate>& all) {
   const auto snapshot = best->serving->picker->endpoints();
   std::vector<picker::EndpointPtr> others = snapshot->endpoints;
   std::erase(others, chosen);
-  auto decided = best->serving->picker->pick(request_, others);
+  auto decided = best->serving->picker->pick(request_to(*best), others);
   if (decided) {
     accept(*best, std::move(*decided));
   }
@@ -198,7 +213,7 @@ Task<Result<void>> UnifiedTargets::wait() {
   }
   changed_.reset();
   const Duration pause = shared_.traffic.configuration.unified.progressInterval;
-  const async::Deadline next = request_.stream ? deadline_.or_after(pause) : deadline_;
+  const async::Deadline next = wanted_.request.stream ? deadline_.or_after(pause) : deadline_;
   const bool changed = co_await changed_.wait_until(next);
   if (changed) {
     co_return Result<void>();

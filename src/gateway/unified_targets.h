@@ -3,8 +3,11 @@
 // until somebody is, bounded, and tells a streaming client that it does. Private to gateway.
 #pragma once
 
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "async/event.h"
@@ -12,15 +15,24 @@
 #include "gateway/external_relay.h"
 #include "gateway/model_directory.h"
 #include "gateway/traffic.h"
+#include "openai/media_items.h"
 
 namespace llmd::gateway {
 
+// What a client wants; everything outlives the targets.
+struct UnifiedRequest {
+  picker::Request request;  // without its media: what they cost is each target's own matter
+  std::string_view model;
+  std::string_view owner;
+  const openai::RequestScan& scan;
+  std::string_view scanned;  // the body
+  const http::Headers& headers;
+};
+
 class UnifiedTargets final : public DecidedTargets {
  public:
-  // The mappings come from `catalog`, which is replaced when it has changed. Views of the request outlive
-  // this object.
-  UnifiedTargets(Shared& shared, async::Event& changed, Visit& visit, picker::Request request,
-                 std::string_view model, std::string_view owner);
+  // The mappings come from `catalog`, which is replaced when it has changed.
+  UnifiedTargets(Shared& shared, async::Event& changed, Visit& visit, const UnifiedRequest& wanted);
 
   // Decides, waiting as next() does. True: the target decides elsewhere: its picker is to be asked, and
   // next() only after fail_open().
@@ -45,8 +57,9 @@ class UnifiedTargets final : public DecidedTargets {
   Result<picker::Decision> another() override;
   std::vector<Candidate> candidates(const ModelCatalog& catalog);
   // The answer, or why this target has none.
-  std::expected<picker::Decision, picker::Rejection> pick_from(const Candidate& candidate) const;
-  picker::Request request_to(const Candidate& candidate) const;
+  std::expected<picker::Decision, picker::Rejection> pick_from(const Candidate& candidate);
+  picker::Request request_to(const Candidate& candidate);
+  std::span<const openai::MediaItem> media_for(const Candidate& candidate);
   // Whether the preferred target lets requests in by their priority; it has answered then.
   Task<bool> queue();
   bool take_one();
@@ -59,9 +72,11 @@ class UnifiedTargets final : public DecidedTargets {
 
   async::Event& changed_;
   Visit& visit_;
-  picker::Request request_;
+  const UnifiedRequest wanted_;
   std::string_view model_;
   std::string_view owner_;
+  // By the picker whose configuration says what they cost.
+  std::vector<std::pair<std::shared_ptr<const picker::Picker>, std::vector<openai::MediaItem>>> media_;
   std::string_view session_;                      // empty: none
   async::Deadline total_;                         // of the request
   async::Deadline deadline_;                      // for an endpoint
