@@ -32,17 +32,18 @@ bool is_ready(const kube::Object& pod) {
          !kube::is_being_deleted(pod) && !kube::find_string(pod, "status.podIP").empty();
 }
 
-// v1: targetPorts: [{number}]; v1alpha2: targetPortNumber.
+// v1: targetPorts: [{number}]; v1alpha2: targetPortNumber. What is no port keeps its place, as 0: ranks are
+// places.
 std::vector<std::uint16_t> ports_of(const kube::Object& pool) {
   std::vector<std::uint16_t> ports;
   if (const auto* listed = kube::find_array(pool, "spec.targetPorts")) {
     for (const auto& each : *listed) {
-      if (each.is_object()) {
-        ports.push_back(static_cast<std::uint16_t>(kube::find_int(each.as_object(), "number", 0)));
-      }
+      const auto port = each.is_object() ? kube::find_int(each.as_object(), "number", 0) : 0;
+      ports.push_back(port > 0 && port <= 65535 ? static_cast<std::uint16_t>(port) : 0);
     }
   }
-  if (const auto port = kube::find_int(pool, "spec.targetPortNumber", 0); ports.empty() && port > 0) {
+  if (const auto port = kube::find_int(pool, "spec.targetPortNumber", 0);
+      ports.empty() && port > 0 && port <= 65535) {
     ports.push_back(static_cast<std::uint16_t>(port));
   }
   return ports;
@@ -84,6 +85,7 @@ picker::Endpoint endpoint_of(const kube::Object& pod, std::uint16_t port, std::s
   endpoint.pod = kube::name_of(pod);
   endpoint.hostname = kube::find_string(pod, "spec.hostname");
   endpoint.node = kube::find_string(pod, "status.hostIP");
+  endpoint.uid = kube::uid_of(pod);
   if (const kube::Object* labels = kube::find_object(pod, "metadata.labels")) {
     for (const auto& label : *labels) {
       if (label.value().is_string()) {
@@ -97,7 +99,7 @@ picker::Endpoint endpoint_of(const kube::Object& pod, std::uint16_t port, std::s
 void add_endpoints(const kube::Object& pod, const std::vector<std::uint16_t>& ports,
                    std::vector<picker::Endpoint>& out) {
   for (std::size_t rank = 0; rank < ports.size(); ++rank) {
-    if (is_active(pod, ports[rank])) {
+    if (ports[rank] != 0 && is_active(pod, ports[rank])) {
       out.push_back(endpoint_of(pod, ports[rank], rank));
     }
   }

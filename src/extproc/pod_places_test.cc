@@ -77,7 +77,9 @@ std::string prefills(picker::Picker& picker) {
   std::set<std::string> seen;
   for (int i = 0; i < 24; ++i) {
     const auto decision = picker.pick({.model = "m"});
-    seen.insert(decision && decision->prefill() != nullptr ? decision->prefill()->pod : "nobody");
+    seen.insert(decision && decision->prefill() != nullptr
+                    ? decision->prefill_lease.endpoint()->described()->pod
+                    : "nobody");
   }
   return seen.size() == 1 ? *seen.begin() : "any";
 }

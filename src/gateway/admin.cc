@@ -184,6 +184,7 @@ Task<void> Admin::State::handle_routing(Exchange& exchange) {
   json::Object body;
   body["mappings"] = std::move(mappings);
   body["manual"] = std::move(entries);
+  body["problems"] = gateway.source_problems();
   co_await respond(exchange, 200, json::Value(std::move(body)));
 }
 

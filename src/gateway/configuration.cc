@@ -8,6 +8,8 @@
 #include "gateway/picker_request.h"
 #include "json/codec.h"
 #include "json/yaml.h"
+#include "picker/datalayer/scraper.h"
+#include "picker/plan.h"
 
 namespace llmd::gateway {
 
@@ -122,6 +124,14 @@ void validate(const GatewayConfiguration& configuration, json::Report& report) {
       }
     }
   }
+}
+
+Result<void> check_files(const GatewayConfiguration& configuration) {
+  LLMD_TRY(const auto picker, make_pool_picker(configuration.pools));
+  if (auto usable = picker::check_sources(picker->plan()); !usable) {
+    return std::unexpected(std::move(usable).error().within("pools.pickerConfig"));
+  }
+  return {};
 }
 
 Result<GatewayConfiguration> parse_gateway_configuration(std::string_view text,

@@ -35,7 +35,8 @@ void add_endpoints(const kube::Object& slice, std::uint16_t port, EndpointList& 
     const std::string_view pod = find_string(*endpoint, "targetRef.name");
     list.ready.push_back({.address = {addresses.front(), port},
                           .name = std::string(pod.empty() ? addresses.front() : pod),
-                          .labels = {}});
+                          .labels = {},
+                          .uid = std::string(find_string(*endpoint, "targetRef.uid"))});
   }
 }
 
@@ -79,6 +80,7 @@ picker::Endpoint endpoint_of(const kube::Object& pod, std::uint16_t port) {
   endpoint.name = kube::name_of(pod);
   endpoint.namespace_ = kube::namespace_of(pod);
   endpoint.labels = labels_of(pod);
+  endpoint.uid = kube::uid_of(pod);
   return endpoint;
 }
 

@@ -11,6 +11,7 @@
 #include "gateway/pool_scrapers.h"
 #include "json/path.h"
 #include "net/tls_names.h"
+#include "picker/datalayer/scraper.h"
 #include "picker/plan.h"
 
 namespace llmd::gateway {
@@ -124,6 +125,15 @@ struct Gateway::State {
         const auto waiting = json::int_at(picker->debug_state(), "flowControl.waiting");
         const metrics::Label labels[] = {{"backend", key}};
         writer.sample("llmd_gateway_waiting_requests", metrics::label_text(labels), waiting.value_or(0));
+      }
+    }
+    writer.family("llmd_gateway_data_source_problems", "Data sources of a pool whose files cannot be used.",
+                  metrics::Type::Gauge);
+    for (const auto& [key, picker] : pickers) {
+      if (!picker->plan().polls.empty()) {
+        const metrics::Label labels[] = {{"backend", key}};
+        writer.sample("llmd_gateway_data_source_problems", metrics::label_text(labels),
+                      static_cast<double>(picker::source_problems(picker->plan()).size()));
       }
     }
     writer.family("llmd_gateway_ejected_endpoints", "Endpoints left alone because they fail time and again.",
@@ -373,6 +383,17 @@ json::Value Gateway::explain_last(std::size_t count) const {
     by_backend[key] = picker->explain_last(count);
   }
   return json::Value(std::move(by_backend));
+}
+
+json::Array Gateway::source_problems() const {
+  json::Array problems;
+  for (const auto& [key, picker] : state_->all_pickers()) {
+    for (const Error& problem : picker::source_problems(picker->plan())) {
+      problems.push_back(
+          json::Value{{"backend", key}, {"problem", problem.message}, {"hint", problem.advice}});
+    }
+  }
+  return problems;
 }
 
 GatewayOptions apply_configuration(GatewayOptions options, const GatewayConfiguration& configuration) {

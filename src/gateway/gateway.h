@@ -82,6 +82,8 @@ class Gateway {
   // What the pickers remember of one request, or of the last `count`: an object by backend.
   json::Value explain(std::string_view request_id) const;
   json::Value explain_last(std::size_t count) const;
+  // Data sources of pools whose files cannot be used now: objects with backend, problem and hint.
+  json::Array source_problems() const;
 
  private:
   struct State;
