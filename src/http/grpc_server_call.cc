@@ -28,7 +28,7 @@ GrpcServerCall::GrpcServerCall(Http2Stream& stream, Http2Connection& connection,
       connection_(connection),
       options_(options),
       calls_(calls),
-      request_(stream.request()),
+      request_(stream.take_request()),
       deframer_(options.max_message_bytes) {
   ++calls_;
 }

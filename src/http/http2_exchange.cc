@@ -12,7 +12,7 @@ Http2Exchange::Http2Exchange(const ServerOptions& options, Http2Stream& stream, 
                              Executor executor)
     : options_(options),
       stream_(&stream),
-      request_(stream.request()),
+      request_(stream.take_request()),
       peer_(std::move(peer)),
       changed_(executor),
       gone_event_(executor),

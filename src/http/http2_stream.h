@@ -54,7 +54,7 @@ class Http2Stream {
   Http2Stream(const Http2Stream&) = delete;
 
   std::int32_t id() const { return id_; }
-  const RequestHead& request() const { return request_; }  // server side
+  RequestHead take_request() { return std::move(request_); }  // server side; once
   bool oversized() const { return oversized_; }            // the head was larger than allowed and is cut
 
   // Server side: the head of the answer. Names are written in lower case; fields that belong to HTTP/1

@@ -68,7 +68,9 @@ void EndpointState::report(const EngineReport& report, TimePoint now) const {
     keep(custom_at(slot), report.custom[slot]);
   }
   if (report.adapters) {
-    adapters_.store(std::make_shared<const Adapters>(*report.adapters));
+    if (*adapters_.load() != *report.adapters) {
+      adapters_.store(std::make_shared<const Adapters>(*report.adapters));
+    }
     found = true;
   }
   if (found) {

@@ -54,6 +54,7 @@ struct Adapters {
   std::vector<std::string> active;
   std::vector<std::string> waiting;
   int limit = 0;
+  bool operator==(const Adapters&) const = default;
 };
 
 // A model that the engine lists under /v1/models.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <deque>
 #include <set>
 
 #include "base/strings.h"
@@ -10,14 +11,28 @@
 namespace llmd::picker {
 namespace {
 
-using Labels = std::vector<std::pair<std::string, std::string>>;
+// Views into a line, or into what had to be rewritten of it.
+struct Labels {
+  std::vector<std::pair<std::string_view, std::string_view>> pairs;
+  std::deque<std::string> unescaped;
+};
 
 constexpr std::size_t kLongestLine = 64 * 1024;
 constexpr double kLargestNumber = 1e30;  // so that sums of a page's numbers are still numbers
 
+std::string without_escapes(std::string_view quoted) {
+  std::string plain;
+  for (std::size_t at = 0; at < quoted.size(); ++at) {
+    at += quoted[at] == '\\' && at + 1 < quoted.size() ? 1 : 0;
+    plain += quoted[at];
+  }
+  return plain;
+}
+
 // Reads {a="x",b=y} from the beginning of `text`, which is cut by what was read. False: malformed.
 bool read_labels(std::string_view& text, Labels& labels) {
-  labels.clear();
+  labels.pairs.clear();
+  labels.unescaped.clear();
   if (!text.starts_with('{')) {
     return true;
   }
@@ -34,7 +49,7 @@ bool read_labels(std::string_view& text, Labels& labels) {
     if (equals == std::string_view::npos) {
       return false;
     }
-    auto& [name, value] = labels.emplace_back(trim(text.substr(0, equals)), "");
+    auto& [name, value] = labels.pairs.emplace_back(trim(text.substr(0, equals)), "");
     text.remove_prefix(equals + 1);
     while (text.starts_with(' ')) {
       text.remove_prefix(1);
@@ -49,19 +64,25 @@ bool read_labels(std::string_view& text, Labels& labels) {
       continue;
     }
     std::size_t at = 1;
+    bool is_escaped = false;
     for (; at < text.size() && text[at] != '"'; ++at) {
-      at += text[at] == '\\' && at + 1 < text.size() ? 1 : 0;
-      value += text[at];
+      const bool escapes = text[at] == '\\' && at + 1 < text.size();
+      is_escaped = is_escaped || escapes;
+      at += escapes ? 1 : 0;
     }
     if (at >= text.size()) {
       return false;
+    }
+    value = text.substr(1, at - 1);
+    if (is_escaped) {
+      value = labels.unescaped.emplace_back(without_escapes(value));
     }
     text.remove_prefix(at + 1);
   }
 }
 
 std::string_view label(const Labels& labels, std::string_view name) {
-  for (const auto& [key, value] : labels) {
+  for (const auto& [key, value] : labels.pairs) {
     if (key == name) {
       return value;
     }
@@ -118,8 +139,11 @@ Result<MetricSpec> MetricSpec::parse(std::string_view text) {
   const auto brace = text.find('{');
   spec.name = trim(text.substr(0, brace));
   std::string_view labels = text.substr(std::min(brace, text.size()));
-  const bool is_selector = read_labels(labels, spec.labels) && trim(labels).empty() &&
-                           !has_empty_part(spec) && spec.name.find_first_of(" =,}\"") == std::string::npos;
+  Labels read;
+  const bool is_well_formed = read_labels(labels, read);
+  spec.labels.assign(read.pairs.begin(), read.pairs.end());
+  const bool is_selector = is_well_formed && trim(labels).empty() && !has_empty_part(spec) &&
+                           spec.name.find_first_of(" =,}\"") == std::string::npos;
   if (!text.empty() && !is_selector) {
     return invalid_argument("\"{}\" is no metric selector; expected name{{label=value,…}}", text);
   }

@@ -38,18 +38,26 @@ bool is_name(std::string_view host) {
   return !host.contains(':') && host.find_first_not_of("0123456789.") != std::string_view::npos;
 }
 
-// Waking up costs more than a question does: endpoints are asked at common moments, `base` apart, but not
-// more than a few of them at a time, because decisions wait meanwhile.
-TimePoint next_question(TimePoint due, TimePoint earliest, Duration base, std::uint32_t endpoint) {
-  constexpr std::uint32_t kTogether = 8;
+// The first of the moments that lie `apart` and that this group of endpoints has in common.
+TimePoint moment_after(TimePoint time, Duration apart, std::uint32_t group) {
   constexpr std::uint32_t kGroups = 16;
-  const Duration shift = base / kGroups * (endpoint / kTogether % kGroups);
-  const auto moment_after = [&](TimePoint time) {
-    const Duration since = time.time_since_epoch() - shift;
-    return TimePoint((since + base - Duration(1)) / base * base + shift);
-  };
-  const TimePoint nearest = moment_after(due - base / 2);
-  return nearest >= earliest ? nearest : moment_after(earliest);
+  const Duration shift = apart / kGroups * (group % kGroups);
+  return TimePoint((time.time_since_epoch() - shift + apart - Duration(1)) / apart * apart + shift);
+}
+
+// Waking up costs more than a question does: endpoints are asked at common moments, but not more than a few
+// of them at a time, because decisions wait meanwhile. One that is asked less often than each `base` comes
+// earlier until its moments are those of all others with its `interval`.
+TimePoint next_question(TimePoint due, TimePoint earliest, Duration base, Duration interval,
+                        std::uint32_t endpoint) {
+  constexpr std::uint32_t kTogether = 8;
+  const std::uint32_t group = endpoint / kTogether;
+  const TimePoint common = moment_after(due - interval + Duration(1), interval, group);
+  if (interval > base && common >= earliest) {
+    return common;
+  }
+  const TimePoint nearest = moment_after(due - base / 2, base, group);
+  return nearest >= earliest ? nearest : moment_after(earliest, base, group);
 }
 
 }  // namespace
@@ -329,8 +337,9 @@ Task<void> Scraper::State::follow_as_described(Target target, std::uint64_t sinc
     interval = may_wait ? std::min(interval * 2, std::max(poll.interval, longest)) : poll.interval;
     before = report.value_or(EngineReport());
     // From question to question, but a slow endpoint gets some rest.
-    const TimePoint rested = std::chrono::steady_clock::now() + interval / 2;
-    co_await rest(target, since, next_question(asked + interval, rested, poll.interval, endpoint->id));
+    const TimePoint rested = std::chrono::steady_clock::now() + poll.interval / 2;
+    co_await rest(target, since,
+                  next_question(asked + interval, rested, poll.interval, interval, endpoint->id));
   }
 }
 
@@ -373,7 +382,9 @@ Task<void> Scraper::State::watch(async::Scope& scope) {
         }
       }
     }
-    co_await async::sleep(options.interval);
+    // At a moment that has questions anyway.
+    co_await async::sleep_until(
+        moment_after(std::chrono::steady_clock::now() + Duration(1), options.longest_interval, 0));
   }
 }
 
