@@ -99,7 +99,12 @@ void Exchange::message(std::string_view bytes) {
   if (const auto parsed = envoy::parse_request(bytes, message); !parsed) {
     shared_.metrics.malformed.add();
     ended_as_ = "InvalidArgument";
-    call_->finish({http::GrpcCode::InvalidArgument, parsed.error().message});
+    failure_ = parsed.error().message;
+    if (gone_) {
+      gone_->set();
+    }
+    stream_ended();
+    call_->finish({http::GrpcCode::InvalidArgument, failure_});
     return;
   }
   if (step_ == Step::Done || message.observability_mode) {

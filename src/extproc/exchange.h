@@ -1,7 +1,6 @@
 // One request of a proxy's client, as a series of ext_proc messages. Private to extproc.
 #pragma once
 
-#include <map>
 #include <random>
 
 #include "async/event.h"
@@ -9,7 +8,7 @@
 #include "extproc/body_pieces.h"
 #include "extproc/header_table.h"
 #include "extproc/pools.h"
-#include "extproc/renderer.h"
+#include "extproc/renderers.h"
 #include "extproc/request_spans.h"
 #include "extproc/service.h"
 #include "extproc/usage_finder.h"
@@ -33,10 +32,7 @@ struct Service::Shared {
   int short_in_a_row = 0;
   bool warned_short = false;
   bool warned_oversized = false;
-  // Of the pool's token-producer; null: tokens are estimated.
-  Renderer* renderer_of(const Pool& pool);
-  async::EventLoop* loop = nullptr;  // null: nobody is asked
-  std::map<const Pool*, std::unique_ptr<Renderer>> renderers;
+  Renderers renderers;
   std::uint64_t requests = 0;                       // one of sixteen is measured
   std::minstd_rand random{std::random_device{}()};  // chooses between the targets of a rewrite
   void answer_hidden(Duration since_headers);
@@ -101,6 +97,10 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void release_body();
   bool understand_body();
   bool refuse_body();
+  bool read_call(std::string_view parser);
+  void find_media(std::string_view scanned);
+  void read_features();
+  Renderer* asks_for_tokens();
   bool has_model();
   bool lists_models();
   void send_model_list();

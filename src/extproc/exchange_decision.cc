@@ -1,6 +1,7 @@
 // The part of an exchange that understands the request and decides.
 #include "base/strings.h"
 #include "extproc/exchange.h"
+#include "extproc/grpc_bodies.h"
 #include "json/value.h"
 #include "openai/media_items.h"
 #include "picker/plan.h"
@@ -34,6 +35,51 @@ std::string_view missing_prompt(std::string_view path) {
 
 }  // namespace
 
+// Of a call whose first message has the request in it. False: it has been refused.
+bool Exchange::read_call(std::string_view parser) {
+  const std::string_view body = body_.joined();
+  std::string made;
+  Result<std::string_view> request = std::string_view();
+  if (parser == "vertexai-parser") {
+    request = read_http_body(body);
+  } else if (parser == "vllmgrpc-parser") {
+    auto read = read_engine_request(body);
+    request = read ? Result<std::string_view>(made = std::move(*read)) : std::unexpected(read.error());
+    if (path().ends_with("/Generate")) {
+      usage_.expect_engine_answers();
+    }
+  } else {
+    return true;
+  }
+  if (!request) {
+    reject(400, "BadRequest", request.error().message);
+    return false;
+  }
+  scan_ = openai::RequestScan();
+  scan_.feed(*request);
+  scan_.finish();
+  if (scan_.multimodal()) {
+    find_media(*request);
+  }
+  return true;
+}
+
+// `scanned`: what the scan has read.
+void Exchange::find_media(std::string_view scanned) {
+  const auto hints =
+      openai::read_video_hints(headers_.find("x-llm-d-video-duration-seconds"),
+                               headers_.find("x-llm-d-video-fps"), headers_.find("x-llm-d-video-resolution"));
+  media_ = openai::media_items(scan_, scanned, pool_->picker->plan().media, hints);
+}
+
+// A request in tokens says itself where its media stand, as a rendered one does.
+void Exchange::read_features() {
+  if (auto read = Renderer::read(body_.joined())) {
+    rendered_ = std::move(*read);
+    placed_media_ = rendered_.placed();
+  }
+}
+
 bool Exchange::refuse_body() {
   const bool incomplete = body_.last_visible() != '}';
   reject(400, "BadRequest",
@@ -52,6 +98,9 @@ bool Exchange::understand_body() {
   model_added_ = model_added_ && parser->dialect.model;
   if (parser->dialect.json && !is_json_) {
     return refuse_body();
+  }
+  if (!parser->dialect.json && !is_json_ && !read_call(parser->dialect.type)) {
+    return false;
   }
   if (parser->dialect.model && !has_model()) {
     return false;
@@ -109,10 +158,10 @@ picker::Request Exchange::describe() {
   request.prompt_units = scan_.prompt_units();
   request.estimated_tokens = openai::estimated_tokens(scan_, media_);
   request.cache_salt = scan_.cache_salt() ? std::string_view(*scan_.cache_salt()) : std::string_view();
-  request.tokens = rendered_.tokens;
+  request.tokens = rendered_.tokens.empty() ? scan_.tokens() : rendered_.tokens;
   request.placed_media = placed_media_;
   request.max_tokens = scan_.max_tokens().value_or(0);
-  request.multimodal = scan_.multimodal();
+  request.multimodal = scan_.multimodal() || !placed_media_.empty();
   request.media = media_;
   request.explain = headers_.find("x-llmd-explain").value_or("") == "1";
   subset_.clear();
@@ -139,18 +188,17 @@ void Exchange::decide() {
   if (measured_ > 0) {
     pool_->picker->parsed(picker::Picker::Parsed::Request, path(), request_parsing_, measured_);
   }
-  if (scan_.multimodal()) {
-    const auto hints = openai::read_video_hints(headers_.find("x-llm-d-video-duration-seconds"),
-                                                headers_.find("x-llm-d-video-fps"),
-                                                headers_.find("x-llm-d-video-resolution"));
-    media_ = openai::media_items(scan_, body_.joined(), pool_->picker->plan().media, hints);
+  if (is_json_ && scan_.multimodal()) {
+    find_media(body_.joined());
+  }
+  if (is_json_ && scan_.has_features() && !scan_.tokens().empty()) {
+    read_features();
   }
   step_ = Step::Deciding;
   if (spans_.sampled()) {
     spans_.begin_deciding(describe());
   }
-  const bool asks = shared_.renderer_of(*pool_) != nullptr && Renderer::renders(path());
-  if (pool_->picker->waits() || asks) {
+  if (pool_->picker->waits() || asks_for_tokens() != nullptr) {
     gone_ = std::make_unique<async::Event>(call_->executor());
     call_->tasks().spawn("ext_proc decision", decide_later(shared_from_this()));
   } else {
@@ -178,7 +226,7 @@ Task<picker::PickResult<picker::Decision>> Exchange::find_endpoint(std::shared_p
 
 Task<void> Exchange::decide_later(std::shared_ptr<Exchange> self) {
   auto result = co_await async::unless(self->gone_->wait(), find_endpoint(self));
-  if (!result || self->call_ == nullptr) {
+  if (!result || self->call_ == nullptr || self->step_ == Step::Done) {
     co_return;
   }
   http::GrpcCall& call = *self->call_;

@@ -63,10 +63,16 @@ void Exchange::send_model_list() {
   immediate(200, list, {&type, 1});
 }
 
+// Null: they are estimated, or in the request.
+Renderer* Exchange::asks_for_tokens() {
+  const bool could = is_json_ && scan_.tokens().empty() && Renderer::renders(path());
+  return could ? shared_.renderers.of(pool_) : nullptr;
+}
+
 // Without tokens the request goes on: its cached prefix is then unknown.
 Task<void> Exchange::render(std::shared_ptr<Exchange> self) {
-  Renderer* const renderer = self->shared_.renderer_of(*self->pool_);
-  if (renderer == nullptr || !Renderer::renders(self->path())) {
+  Renderer* const renderer = self->asks_for_tokens();
+  if (renderer == nullptr) {
     co_return;
   }
   trace::Span span = self->spans_.begin_rendering(self->path());

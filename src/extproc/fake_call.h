@@ -1,6 +1,7 @@
 // A call without a connection: remembers what was sent. For tests and the fuzzer of extproc.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,11 +31,16 @@ class FakeCall final : public http::GrpcCall {
       ended = std::move(status);
     }
   }
-  void flush() override {}
+  void flush() override {
+    if (flushed) {
+      flushed();
+    }
+  }
   std::size_t queued() const override { return waiting; }
   async::Scope& tasks() override { return tasks_; }
   Executor executor() const override { return loop_.executor(); }
 
+  std::function<void()> flushed;  // what was decided later has been sent
   std::vector<std::string> sent;
   std::optional<http::GrpcStatus> ended;
   bool slow = false;  // the proxy takes nothing until `waiting` is set to 0

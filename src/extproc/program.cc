@@ -35,6 +35,7 @@ struct Front {
   Task<void> serve() {
     co_await async::with_scope(loop.executor(), [this](async::Scope& scope) -> Task<void> {
       scope.spawn("ext_proc", server.run());
+      scope.spawn("service", service.run());
       co_await stop.wait();
       co_await server.drain(until);
     });

@@ -77,7 +77,8 @@ TEST(RendererTest, PathsHaveTheirRenderEndpointsAndOnlyTheModelChanges) {
   }
   EXPECT_TRUE(Renderer::renders("/prefix/v1/completions"));
   EXPECT_FALSE(Renderer::renders("/v1/embeddings"));
-  EXPECT_FALSE(Renderer::renders("/v1/messages"));
+  EXPECT_TRUE(Renderer::renders("/v1/messages"));
+  EXPECT_FALSE(Renderer::renders("/v1/messages/count_tokens"));
 }
 
 TEST(RendererTest, TheTraceGoesAlong) {

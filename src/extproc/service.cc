@@ -106,29 +106,17 @@ void Service::Shared::answer_hidden(Duration since_headers) {
   }
 }
 
-Renderer* Service::Shared::renderer_of(const Pool& pool) {
-  if (loop == nullptr) {
-    return nullptr;
-  }
-  const auto [known, is_new] = renderers.try_emplace(&pool);
-  if (is_new) {
-    for (const auto& plugin : pool.picker->plan().plugins) {
-      const auto* producer = dynamic_cast<const picker::TokenProducer*>(plugin.get());
-      if (producer != nullptr && producer->renders()) {
-        known->second = std::make_unique<Renderer>(*loop, producer->options);
-      }
-    }
-  }
-  return known->second.get();
-}
-
 Service::Service(async::EventLoop& loop, std::shared_ptr<const Pools> pools, ServiceMetrics& metrics,
                  ServiceOptions options)
     : shared_(std::make_unique<Shared>(std::move(pools), metrics, std::move(options))) {
-  shared_->loop = &loop;
+  shared_->renderers.start_on(loop);
 }
 
 Service::~Service() = default;
+
+Task<void> Service::run() {
+  co_await shared_->renderers.keep_warm(*shared_->pools);
+}
 
 void Service::add_to(http::GrpcServer& server) {
   server.add(std::string(envoy::kProcessMethod), [shared = shared_.get()](http::GrpcCall& call) {

@@ -77,6 +77,8 @@ class Service {
   Service(async::EventLoop& loop, std::shared_ptr<const Pools> pools, ServiceMetrics& metrics,
           ServiceOptions options = {});
   ~Service();
+  // What goes on beside requests: engines that count tokens are kept warm. Until cancelled.
+  Task<void> run();
   // The service must outlive the server.
   void add_to(http::GrpcServer& server);
 

@@ -41,6 +41,10 @@ void read_count(const json::Object& object, std::string_view name, std::optional
 }  // namespace
 
 void UsageFinder::feed(std::string_view bytes) {
+  if (engine_answers_) {
+    engine_answers_->feed(bytes);
+    return;
+  }
   if (!events_ || seen_ < kBeginning) {
     look(events_ ? bytes.substr(0, kBeginning - seen_) : bytes);
   }
@@ -62,6 +66,9 @@ void UsageFinder::keep_end(std::string_view bytes) {
 }
 
 picker::Usage UsageFinder::finish() {
+  if (engine_answers_) {
+    return engine_answers_->usage();
+  }
   if (events_) {
     state_ = State::Searching;
     border_.clear();

@@ -2,12 +2,13 @@
 // calls it "meta_info") in the bytes, also
 // when it is split over pieces, and reads numbers from those objects only. Of an event stream only the
 // beginning (Anthropic's message_start) and the end (everybody's last chunk) are looked at: a token costs a
-// copy of its event, nothing else. Pure.
+// copy of its event, nothing else. Answers of vLLM's gRPC service are read instead (grpc_bodies.h). Pure.
 #pragma once
 
 #include <string>
 #include <string_view>
 
+#include "extproc/grpc_bodies.h"
 #include "picker/request.h"
 
 namespace llmd::extproc {
@@ -18,6 +19,8 @@ class UsageFinder {
   void expect_events() { events_ = true; }
   // It is of SGLang's own API. Before the first feed().
   void expect_meta_info() { key_ = kMetaInfo; }
+  // It is of VllmEngine/Generate. Before the first feed().
+  void expect_engine_answers() { engine_answers_.emplace(); }
   void feed(std::string_view bytes);
   // The answer is over: what was found, later counts over earlier ones.
   picker::Usage finish();
@@ -43,6 +46,7 @@ class UsageFinder {
   bool events_ = false;
   std::size_t seen_ = 0;
   std::string end_;  // of an event stream
+  std::optional<EngineAnswers> engine_answers_;
   picker::Usage usage_;
 };
 
