@@ -8,6 +8,8 @@
 //                      a request chooses among are flows and bands, so these are many.
 //   FlowTopologyChurn  every request a flow that nobody saw before, while bands and the pool come and go.
 //   FlowMassCancel     so many clients wait, and leave at once.
+//   FlowIdleWait       what it costs that so many wait.
+//   FlowFullPath       a request through the picker, without flow control and with it.
 //   FlowPage           /metrics while so many wait.
 //
 // CPU time of the process per request (cpu_us): on a busy machine the clock on the wall measures neighbours.
@@ -16,12 +18,14 @@
 
 #include <atomic>
 #include <ctime>
+#include <functional>
 #include <thread>
 #include <vector>
 
 #include "async/event_loop.h"
 #include "async/scope.h"
 #include "picker/flowcontrol/flow_control.h"
+#include "picker/picker.h"
 #include "picker/plan.h"
 
 namespace llmd::picker {
@@ -242,18 +246,11 @@ void BM_FlowTopologyChurn(benchmark::State& state) {
 }
 BENCHMARK(BM_FlowTopologyChurn)->Arg(10)->Arg(1'000)->Arg(10'000)->Iterations(1)->UseRealTime();
 
-// clients: all of them wait for a pool that serves nobody, then leave at once.
-void BM_FlowMassCancel(benchmark::State& state) {
-  const auto clients = static_cast<int>(state.range(0));
-  const std::vector<std::string> flows = flow_names(1000);
-  double arriving = 0;
-  double leaving = 0;
-  for (auto _ : state) {
-    Pool pool(1, bands(1));
-    pool.running = 1;
-    async::EventLoop loop;
-    Load load{pool, clients, clients, 1, flows};
-    double begin = process_microseconds();
+// Clients on one loop that wait for a pool which serves nobody.
+struct Crowd {
+  explicit Crowd(int clients_) : clients(clients_) { pool.running = 1; }
+  // They leave when `body` has ended.
+  void wait_while(const std::function<Task<void>()>& body) {
     loop.block_on([&]() -> Task<void> {
       co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
         for (int i = 0; i < clients; ++i) {
@@ -262,13 +259,32 @@ void BM_FlowMassCancel(benchmark::State& state) {
         while (pool.control->waiting() < static_cast<std::size_t>(clients)) {
           co_await async::sleep(Duration::zero());
         }
-        arriving += process_microseconds() - begin;
-        begin = process_microseconds();
+        co_await body();
       });
     }());
+  }
+  const int clients;
+  const std::vector<std::string> flows = flow_names(1000);
+  Pool pool{1, bands(1)};
+  async::EventLoop loop;
+  Load load{pool, clients, clients, 1, flows};
+};
+
+// clients: all of them arrive, wait, and leave at once.
+void BM_FlowMassCancel(benchmark::State& state) {
+  double arriving = 0;
+  double leaving = 0;
+  for (auto _ : state) {
+    Crowd crowd(static_cast<int>(state.range(0)));
+    double begin = process_microseconds();
+    crowd.wait_while([&]() -> Task<void> {
+      arriving += process_microseconds() - begin;
+      begin = process_microseconds();
+      co_return;
+    });
     leaving += process_microseconds() - begin;
   }
-  const auto all = static_cast<double>(state.iterations() * clients);
+  const auto all = static_cast<double>(state.iterations() * state.range(0));
   state.counters["cpu_us_to_arrive"] = arriving / all;
   state.counters["cpu_us_to_leave"] = leaving / all;
 }
@@ -276,33 +292,50 @@ BENCHMARK(BM_FlowMassCancel)->Arg(500)->Arg(5'000)->Arg(50'000)->Iterations(1);
 
 // clients that wait for a second of the wall clock: what waiting itself costs.
 void BM_FlowIdleWait(benchmark::State& state) {
-  const auto clients = static_cast<int>(state.range(0));
-  const std::vector<std::string> flows = flow_names(1000);
   double spent = 0;
   for (auto _ : state) {
-    Pool pool(1, bands(1));
-    pool.running = 1;
-    async::EventLoop loop;
-    Load load{pool, clients, clients, 1, flows};
-    loop.block_on([&]() -> Task<void> {
-      co_await async::with_scope(loop.executor(), [&](async::Scope& scope) -> Task<void> {
-        for (int i = 0; i < clients; ++i) {
-          scope.spawn("client", load.client());
-        }
-        while (pool.control->waiting() < static_cast<std::size_t>(clients)) {
-          co_await async::sleep(Duration::zero());
-        }
-        const double begin = process_microseconds();
-        const auto since = std::chrono::steady_clock::now();
-        co_await async::sleep(std::chrono::seconds(1));
-        const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - since;
-        spent += (process_microseconds() - begin) / wall.count();
-      });
-    }());
+    Crowd crowd(static_cast<int>(state.range(0)));
+    crowd.wait_while([&]() -> Task<void> {
+      const double begin = process_microseconds();
+      const auto since = std::chrono::steady_clock::now();
+      co_await async::sleep(std::chrono::seconds(1));
+      const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - since;
+      spent += (process_microseconds() - begin) / wall.count();
+    });
   }
   state.counters["cpu_ms_per_s"] = spent / 1000 / static_cast<double>(state.iterations());
 }
 BENCHMARK(BM_FlowIdleWait)->Arg(10)->Arg(1'000)->Arg(10'000)->Iterations(1)->UseRealTime();
+
+// gate, endpoints: a whole request of a picker that has room, without flow control and with it.
+void BM_FlowFullPath(benchmark::State& state) {
+  auto picker =
+      Picker::from_config(state.range(0) != 0 ? "featureGates: [flowControl]\nplugins: [{type: "
+                                                "concurrency-detector}]\nflowControl: "
+                                                "{saturationDetector: {pluginRef: concurrency-detector}}\n"
+                                              : "",
+                          "bench")
+          .value();
+  std::vector<Endpoint> endpoints;
+  for (int i = 0; i < state.range(1); ++i) {
+    endpoints.push_back({.address = {fmt::format("10.0.0.{}", i), 8000}, .name = fmt::format("e{}", i)});
+  }
+  picker->update(std::move(endpoints));
+  async::EventLoop loop;
+  constexpr int kBatch = 1000;
+  const double begin = process_microseconds();
+  for (auto _ : state) {
+    loop.block_on([&]() -> Task<void> {
+      for (int i = 0; i < kBatch; ++i) {
+        auto decision =
+            co_await picker->decide({.id = "r", .model = "m", .body_bytes = 1000}, async::Deadline::never());
+        decision->complete({.status = 200, .usage = {}});
+      }
+    }());
+  }
+  report(state, begin, state.iterations() * kBatch);
+}
+BENCHMARK(BM_FlowFullPath)->ArgNames({"gate", "endpoints"})->ArgsProduct({{0, 1}, {8, 100}})->Iterations(20);
 
 // waiting requests, flows: one look of Prometheus.
 void BM_FlowPage(benchmark::State& state) {
