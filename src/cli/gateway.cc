@@ -12,6 +12,7 @@
 #include "cli/freed_memory.h"
 #include "cli/gateway_settings.h"
 #include "cli/options.h"
+#include "cli/version.h"
 #include "crypto/random.h"
 #include "gateway/file_source.h"
 #include "gateway/kube_source.h"
@@ -268,6 +269,7 @@ Result<int> run_gateway(Arguments arguments) {
   LLMD_TRY(auto tracing_settings, trace::trace_settings(trace::process_environment, "llmd-gateway"));
   keep_freed_memory(16 << 20);
   async::EventLoop loop;
+  tracing_settings.resource.version = kVersion;
   LLMD_TRY(const auto tracing, trace::Tracing::create(loop, std::move(tracing_settings)));
   gateway_options.tracer = tracing->tracer();
   gateway::Gateway gateway(loop, gateway_options);

@@ -54,6 +54,7 @@ Result<int> run_picker(Arguments words) {
   LLMD_TRY(EndpointSource source, source_of(arguments, {options.config_text, options.config_name}));
   async::EventLoop loop;
   LLMD_TRY(const auto tracing, tracing_of(arguments, loop));
+  options.picker.tracer = tracing->tracer();
   std::unique_ptr<kube::Client> client;
   if (source.file.empty()) {
     LLMD_TRY_VOID(check_kubernetes(arguments));

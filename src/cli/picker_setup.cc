@@ -200,6 +200,7 @@ Result<std::unique_ptr<trace::Tracing>> tracing_of(const PickerArguments& argume
     return trace::Tracing::create(loop, {});
   }
   LLMD_TRY(auto settings, trace::trace_settings(trace::process_environment, "llm-d-epp"));
+  settings.resource.version = kVersion;
   return trace::Tracing::create(loop, std::move(settings));
 }
 

@@ -14,6 +14,7 @@
 #include "cli/running.h"
 #include "cli/status_watch.h"
 #include "cli/up_options.h"
+#include "cli/version.h"
 #include "controllers/controllers.h"
 #include "gateway/gateway.h"
 #include "gateway/kube_source.h"
@@ -79,6 +80,7 @@ Result<void> Machine::open() {
   LLMD_TRY_VOID(open_api_server(credentials));
   LLMD_TRY(const auto configuration, options_.gateway.read());
   LLMD_TRY(auto tracing_settings, trace::trace_settings(trace::process_environment, "llmd-gateway"));
+  tracing_settings.resource.version = kVersion;
   LLMD_TRY(tracing_, trace::Tracing::create(loop_, std::move(tracing_settings)));
   gateway_ = std::make_unique<gateway::Gateway>(
       loop_, gateway::apply_configuration({.tracer = tracing_->tracer()}, configuration));
