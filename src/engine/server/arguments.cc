@@ -81,11 +81,16 @@ class Parser {
       if (is_flag(word)) {
         LLMD_TRY_VOID(take_flag(word));
       } else if (options_.model.model.empty()) {
-        options_.model.model = word;
+        options_.model.model = positional_ = word;
       } else {
         return invalid_argument("unexpected argument '{}': MODEL is already '{}'", word,
                                 options_.model.model);
       }
+    }
+    if (!positional_.empty() && positional_ != options_.model.model) {
+      options_.warnings.push_back(
+          fmt::format("--model {} is ignored, as vLLM does: MODEL is {}", options_.model.model, positional_));
+      options_.model.model = positional_;
     }
     return {};
   }
@@ -133,6 +138,7 @@ class Parser {
   ServeOptions& options_;
   const std::span<const std::string> words_;
   std::size_t next_ = 0;
+  std::string positional_;  // MODEL without --model
 };
 
 Result<std::vector<std::string>> config_values(const json::Value& value) {

@@ -35,6 +35,13 @@ TEST(Arguments, TakeTheModelAndFlagsInAnyOrder) {
   EXPECT_EQ(options.scheduler.max_num_seqs, 7);
 }
 
+TEST(Arguments, TheModelInItsPlaceWinsOverTheFlagAsInVllm) {
+  const ServeOptions options = parsed({"m", "--model", "n"});
+  EXPECT_EQ(options.model.model, "m");
+  EXPECT_THAT(options.warnings, ElementsAre("--model n is ignored, as vLLM does: MODEL is m"));
+  EXPECT_TRUE(parsed({"m", "--model", "m"}).warnings.empty());
+}
+
 TEST(Arguments, UnderscoresAreDashesAndListsTakeSeveralWords) {
   const ServeOptions options =
       parsed({"m", "--served_model_name", "a", "publishers/ns/models/a", "--port", "1"});
