@@ -6,11 +6,10 @@
 
 #include "base/strings.h"
 #include "json/path.h"
+#include "openai/signature.h"
 
 namespace llmd::openai {
 namespace {
-
-constexpr std::string_view kSignature = "x-anthropic-billing-header";
 
 std::string_view text_at(const json::Value& object, std::string_view name) {
   return json::string_at(object, name).value_or("");

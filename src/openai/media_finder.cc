@@ -20,6 +20,10 @@ auto item_called(std::string_view text) {
 }  // namespace
 
 bool means_media(std::string_view text) {
+  constexpr std::size_t kShortest = 9;
+  if (text.size() < kShortest || text.size() > kLongestMediaName) {
+    return false;
+  }
   return text == "input_image" || text == "input_file" || item_called(text) != kItems.end();
 }
 
