@@ -3,10 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
-#include "base/file.h"
-#include "cli/command.h"
+#include "cli/testing_program.h"
 #include "json/path.h"
 
 namespace llmd::cli {
@@ -16,36 +13,12 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-class CheckPicker : public testing::Test {
+class CheckPicker : public InFolder {
  protected:
-  CheckPicker() {
-    std::string name = (std::filesystem::temp_directory_path() / "llmd-check-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
+  static Ran check(std::vector<std::string> words) {
+    words.insert(words.begin(), "check");
+    return run(std::move(words));
   }
-  ~CheckPicker() override { std::filesystem::remove_all(folder_); }
-
-  std::string write(const std::string& name, std::string_view text) {
-    EXPECT_TRUE(write_file_atomically(folder_ / name, text));
-    return (folder_ / name).string();
-  }
-  struct Ran {
-    int code = 0;
-    std::string out;
-  };
-  Ran check(std::vector<std::string> words) {
-    words.insert(words.begin(), {"llmd", "check"});
-    std::vector<const char*> argv;
-    for (const std::string& word : words) {
-      argv.push_back(word.c_str());
-    }
-    testing::internal::CaptureStdout();
-    Ran ran{.code = run_program(static_cast<int>(argv.size()), argv.data())};
-    std::fflush(stdout);
-    ran.out = testing::internal::GetCapturedStdout();
-    return ran;
-  }
-
-  std::filesystem::path folder_;
 };
 
 // A service whose scheduler has this configuration, indented as the manifest needs it.

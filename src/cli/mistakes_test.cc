@@ -2,39 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "async/event_loop.h"
-#include "cli/command.h"
+#include "cli/testing_program.h"
 #include "http/grpc_server.h"
 
 namespace llmd::cli {
 namespace {
 
 using testing::HasSubstr;
-
-struct Told {
-  int code = 0;
-  std::string out;
-  std::string error;
-};
-
-Told run(std::vector<std::string> words) {
-  words.insert(words.begin(), "llmd");
-  std::vector<const char*> argv;
-  for (const std::string& word : words) {
-    argv.push_back(word.c_str());
-  }
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  Told told{.code = run_program(static_cast<int>(argv.size()), argv.data())};
-  std::fflush(stdout);
-  std::fflush(stderr);
-  told.out = testing::internal::GetCapturedStdout();
-  told.error = testing::internal::GetCapturedStderr();
-  return told;
-}
 
 struct Mistake {
   std::vector<std::string> words;
@@ -49,9 +24,9 @@ void PrintTo(const Mistake& mistake, std::ostream* out) {
 class WrongWords : public testing::TestWithParam<Mistake> {};
 
 TEST_P(WrongWords, AreNamedAndEndWithTwo) {
-  const Told told = run(GetParam().words);
-  EXPECT_EQ(told.code, 2);
-  EXPECT_THAT(told.error, HasSubstr("llmd " + GetParam().words.front() + ": " + GetParam().told));
+  const Ran ran = run(GetParam().words);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, HasSubstr("llmd " + GetParam().words.front() + ": " + GetParam().told));
 }
 
 const Mistake kMistakes[] = {
@@ -85,24 +60,25 @@ const Mistake kMistakes[] = {
 INSTANTIATE_TEST_SUITE_P(CommandLine, WrongWords, testing::ValuesIn(kMistakes));
 
 TEST(PickerCommandLine, TheLastOfRepeatedFlagsCountsAsInGo) {
-  const Told told =
+  const Ran ran =
       run({"picker", "--v=2", "--v=4", "--config-file=first", "--config-file=second", "--replay=none"});
-  EXPECT_EQ(told.code, 3);
-  EXPECT_THAT(told.error, HasSubstr("open none: No such file"));
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("open none: No such file"));
 }
 
 TEST(PickerCommandLine, HelpHasAShortName) {
-  const Told told = run({"picker", "-h"});
-  EXPECT_EQ(told.code, 0);
-  EXPECT_THAT(told.out, HasSubstr("--grpc-health-port"));
+  const Ran ran = run({"picker", "-h"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("--grpc-health-port"));
 }
 
-TEST(PickerCommandLine, APortInUseIsNamedWithTheFlagsThatChooseAnother) {
+class PickerPorts : public InFolder {};
+
+TEST_F(PickerPorts, OneInUseIsNamedWithTheFlagsThatChooseAnother) {
   async::EventLoop loop;
   http::GrpcServer other(loop, {});
   const std::string port = std::to_string(other.listen({"127.0.0.1", 0}).value().port);
-  const std::string endpoints = testing::TempDir() + "endpoints-" + port + ".yaml";
-  std::ofstream(endpoints) << "endpoints: [{name: a, address: 127.0.0.1, port: 1}]";
+  const std::string endpoints = write("e.yaml", "endpoints: [{name: a, address: 127.0.0.1, port: 1}]");
   for (const auto& [flag, what] : {std::pair<std::string, std::string>{"--grpc-port", "ext_proc"},
                                    {"--grpc-health-port", "health"},
                                    {"--metrics-port", "metrics"}}) {
@@ -110,12 +86,11 @@ TEST(PickerCommandLine, APortInUseIsNamedWithTheFlagsThatChooseAnother) {
                                    "--host=127.0.0.1", "--grpc-port=0",    "--grpc-health-port=0",
                                    "--metrics-port=0"};
     words.insert(words.end(), {flag, port});
-    const Told told = run(words);
-    EXPECT_EQ(told.code, 10) << told.error;
-    EXPECT_THAT(told.error, HasSubstr(what + ": listen on 127.0.0.1:" + port + ": Address already in use"));
-    EXPECT_THAT(told.error, HasSubstr("--grpc-port, --grpc-health-port and --metrics-port choose others"));
+    const Ran ran = run(words);
+    EXPECT_EQ(ran.code, 10) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr(what + ": listen on 127.0.0.1:" + port + ": Address already in use"));
+    EXPECT_THAT(ran.err, HasSubstr("--grpc-port, --grpc-health-port and --metrics-port choose others"));
   }
-  std::filesystem::remove(endpoints);
 }
 
 }  // namespace

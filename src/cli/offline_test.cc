@@ -2,10 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
-#include "base/file.h"
-#include "cli/command.h"
+#include "cli/testing_program.h"
 #include "json/path.h"
 #include "json/yaml.h"
 
@@ -18,43 +15,7 @@ using ::testing::StartsWith;
 
 const std::string kInputs = std::string(LLMD_SOURCE_DIR) + "/src/llmisvc/testdata/inputs/";
 
-struct Ran {
-  int code = 0;
-  std::string out;
-  std::string err;
-};
-
-Ran run(std::vector<std::string> words) {
-  words.insert(words.begin(), "llmd");
-  std::vector<const char*> argv;
-  for (const std::string& word : words) {
-    argv.push_back(word.c_str());
-  }
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  Ran ran;
-  ran.code = run_program(static_cast<int>(argv.size()), argv.data());
-  std::fflush(stdout);
-  ran.out = testing::internal::GetCapturedStdout();
-  ran.err = testing::internal::GetCapturedStderr();
-  return ran;
-}
-
-class Offline : public testing::Test {
- protected:
-  Offline() {
-    std::string name = (std::filesystem::temp_directory_path() / "llmd-offline-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~Offline() override { std::filesystem::remove_all(folder_); }
-
-  std::string write(const std::string& name, std::string_view text) {
-    EXPECT_TRUE(write_file_atomically(folder_ / name, text));
-    return (folder_ / name).string();
-  }
-
-  std::filesystem::path folder_;
-};
+class Offline : public InFolder {};
 
 std::string service(std::string_view name, std::string_view spec) {
   return fmt::format(
