@@ -88,8 +88,8 @@ struct GatewayConfiguration {
 
 // The document of this kind in YAML or JSON. Mistakes carry file, line and path; unknown fields are mistakes.
 Result<GatewayConfiguration> parse_gateway_configuration(std::string_view text, std::string_view source_name);
-// The files that it names (certificates of data sources) can be used. For the start of a gateway: whoever only
-// checks the document need not have its files.
+// The files that it names (certificates of data sources) can be used. For the start of a gateway: whoever
+// only checks the document need not have its files.
 Result<void> check_files(const GatewayConfiguration& configuration);
 
 }  // namespace llmd::gateway
