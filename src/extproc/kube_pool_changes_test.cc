@@ -259,6 +259,15 @@ TEST(PoolPorts, WhatStaysKeepsItsRequestsAndNumbers) {
   EXPECT_EQ(picker.endpoints()->endpoints[0]->running(), 1);
 }
 
+TEST(PoolPorts, WhatIsNoPortKeepsItsPlaceAndMakesNoEndpoint) {
+  std::vector<std::string> found;
+  for (const picker::Endpoint& endpoint :
+       endpoints_with(R"([{"number": 70000}, {"number": 0}, {"number": -1}, {}, 5, {"number": 8000}])")) {
+    found.push_back(endpoint.name + "=" + endpoint.address.to_string());
+  }
+  EXPECT_EQ(found, std::vector<std::string>{"a-rank-5=10.0.0.1:8000"});
+}
+
 TEST(PoolEndpoints, SayWhatIsKnownOfTheirPod) {
   const auto full =
       object(R"({"metadata": {"name": "p", "namespace": "team", "labels": {"app": "red", "x": "y"}},
