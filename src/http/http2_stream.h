@@ -55,7 +55,7 @@ class Http2Stream {
 
   std::int32_t id() const { return id_; }
   RequestHead take_request() { return std::move(request_); }  // server side; once
-  bool oversized() const { return oversized_; }            // the head was larger than allowed and is cut
+  bool oversized() const { return oversized_; }               // the head was larger than allowed and is cut
 
   // Server side: the head of the answer. Names are written in lower case; fields that belong to HTTP/1
   // connections are left out. `end`: nothing follows.
