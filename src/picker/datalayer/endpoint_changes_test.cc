@@ -16,14 +16,20 @@ constexpr std::string_view kReadsEverything = R"(plugins:
 - type: lora-affinity-scorer
 - type: prefix-cache-scorer
 - type: model-owner-filter
+- {type: label-selector-filter, parameters: {matchExpressions: [{key: tier, operator: In, values: [gold, silver]}]}}
+- {type: header-label-affinity-scorer, parameters: {headerName: x-tier, labelKey: tier}}
 - {type: core-metrics-extractor, parameters: {customMetrics: [{attributeKey: depth, metricSpec: depth}]}}
 - {type: endpoint-attribute-scorer, parameters: {attributeKey: depth, algorithm: {type: linear_lower_is_better}}}
 )";
 
-std::vector<Endpoint> endpoints(int first, int count) {
+// Every second one is known by its UID; all change their labels from round to round.
+std::vector<Endpoint> endpoints(int first, int count, int round = 0) {
   std::vector<Endpoint> all;
   for (int i = first; i < first + count; ++i) {
-    all.push_back({.address = {"10.0.0." + std::to_string(i), 8000}, .name = "e" + std::to_string(i)});
+    all.push_back({.address = {"10.0.0." + std::to_string(i), 8000},
+                   .name = "e" + std::to_string(i),
+                   .labels = {{"tier", round % 3 == 0 ? "gold" : "silver"}},
+                   .uid = i % 2 == 0 ? "" : "u" + std::to_string(i)});
   }
   return all;
 }
@@ -59,7 +65,7 @@ TEST(EndpointChanges, OfEveryKindMayHappenAtOnceAndNothingIsLeftBehind) {
     });
   }
   for (int round = 0; round < 300 || picked < 1000; ++round) {
-    picker->update(endpoints(round % 5, round % 11));
+    picker->update(endpoints(round % 5, round % 11, round));
     const auto now = picker->endpoints()->endpoints;
     ever.insert(ever.end(), now.begin(), now.end());
   }
