@@ -154,6 +154,22 @@ TEST_F(CallsTest, ThatMakeNoSenseAreRefusedAndCompressedOnesPassUnread) {
   EXPECT_EQ(json::int_at(explained(), "promptTokens"), 0);
 }
 
+TEST_F(CallsTest, OtherMethodsOfTheServicesPassUnread) {
+  struct Row {
+    std::string_view parser;
+    std::string_view path;
+  };
+  for (const Row& row : {Row{"vllmgrpc-parser", "/vllm.grpc.engine.VllmEngine/GetModelInfo"},
+                         Row{"vllmgrpc-parser", "/vllm.grpc.engine.VllmEngine/Abort"},
+                         Row{"vertexai-parser", "/google.cloud.aiplatform.v1.PredictionService/Explain"}}) {
+    serve_parser(row.parser);
+    EXPECT_TRUE(chosen(call(row.path, framed("\x0a\xff")).request_headers().response())) << row.path;
+    EXPECT_EQ(json::int_at(explained(), "promptTokens"), 0);
+  }
+  serve_parser("vllmgrpc-parser");
+  EXPECT_TRUE(call("/another.Service/Method", framed("")).has_immediate_response()) << "nobody's";
+}
+
 TEST_F(CallsTest, AnswersOfVllmAreCounted) {
   const auto chunk = [](std::uint64_t so_far) {
     return framed(message_of([&](WireWriter& out) {

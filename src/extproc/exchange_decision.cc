@@ -99,7 +99,7 @@ bool Exchange::understand_body() {
   if (parser->dialect.json && !is_json_) {
     return refuse_body();
   }
-  if (!parser->dialect.json && !is_json_ && !read_call(parser->dialect.type)) {
+  if (!parser->dialect.json && !is_json_ && parser->reads(path()) && !read_call(parser->dialect.type)) {
     return false;
   }
   if (parser->dialect.model && !has_model()) {

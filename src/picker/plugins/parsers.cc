@@ -23,10 +23,22 @@ constexpr Dialect kDialects[] = {
     {.type = "anthropic-parser", .paths = kAnthropic},
     {.type = "vllmhttp-parser", .paths = kVllmHttp},
     {.type = "sglanghttp-parser", .paths = kSglang, .whole_path = true, .model = false},
-    {.type = "vertexai-parser", .paths = kVertexAi, .json = false, .model = false, .http1 = false},
-    {.type = "vllmgrpc-parser", .paths = kVllmGrpc, .json = false, .model = false, .http1 = false},
+    {.type = "vertexai-parser",
+     .paths = kVertexAi,
+     .service = "PredictionService/",
+     .json = false,
+     .model = false,
+     .http1 = false},
+    {.type = "vllmgrpc-parser",
+     .paths = kVllmGrpc,
+     .service = "VllmEngine/",
+     .json = false,
+     .model = false,
+     .http1 = false},
     {.type = kPassthrough, .paths = {}, .json = false, .model = false},
 };
+
+constexpr std::size_t kWeakest = 1;  // claim: any other one counts more
 
 const Dialect& dialect_of(std::string_view type) {
   return *std::ranges::find(kDialects, type, &Dialect::type);
@@ -41,7 +53,12 @@ std::size_t Parser::claim(std::string_view path) const {
       longest = std::max(longest, end.size());
     }
   }
-  return longest;
+  const bool of_service = !dialect.service.empty() && path.contains(dialect.service);
+  return longest == 0 && of_service ? kWeakest : longest;
+}
+
+bool Parser::reads(std::string_view path) const {
+  return claim(path) > kWeakest;
 }
 
 bool Parser::speaks(std::string_view app_protocol) const {

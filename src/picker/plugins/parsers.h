@@ -14,6 +14,7 @@ namespace llmd::picker {
 struct Dialect {
   std::string_view type;
   std::span<const std::string_view> paths;  // it claims what ends so; none: it takes what nobody claims
+  std::string_view service = {};            // other methods of this gRPC service pass unread
   bool whole_path = false;                  // it claims these paths themselves
   bool json = true;                         // a body is one JSON object
   bool model = true;                        // that names a model
@@ -25,6 +26,8 @@ class Parser : virtual public Plugin {
   explicit Parser(const Dialect& known) : dialect(known) {}
   // Bytes of the path (without query and last slash) that it claims; 0: it does not.
   std::size_t claim(std::string_view path) const;
+  // Whether bodies of this path, which it claims, are looked at.
+  bool reads(std::string_view path) const;
   bool takes_the_rest() const { return dialect.paths.empty(); }
   // Of InferencePools, such as "http" and "kubernetes.io/h2c"; empty means http.
   bool speaks(std::string_view app_protocol) const;

@@ -62,7 +62,7 @@ TEST(Parsers, AListHasNoOthers) {
       {"[{pluginRef: sglanghttp-parser}, {pluginRef: vllmhttp-parser}]", "/inference/v1/generate",
        "vllmhttp-parser"},
       {"[{pluginRef: vllmgrpc-parser}]", "/vllm.grpc.engine.VllmEngine/Generate", "vllmgrpc-parser"},
-      {"[{pluginRef: vllmgrpc-parser}]", "/vllm.grpc.engine.VllmEngine/Abort", ""},
+      {"[{pluginRef: vllmgrpc-parser}]", "/vllm.grpc.engine.VllmEngine/Abort", "vllmgrpc-parser"},
       {"[{pluginRef: vertexai-parser}]", "/google.cloud.aiplatform.v1.PredictionService/RawPredict",
        "vertexai-parser"},
       {"[{pluginRef: vertexai-parser}]", "/google.cloud.aiplatform.v1.PredictionService/StreamRawPredict",
