@@ -77,11 +77,12 @@ class LaneThread {
   std::thread thread_;
 };
 
-DirectoryOptions directory_options(const GatewayConfiguration& configuration) {
+DirectoryOptions directory_options(const GatewayConfiguration& configuration, const trace::Tracer* tracer) {
   return {.probe_interval = configuration.unified.probeInterval,
           .probe_timeout = configuration.unified.probeTimeout,
           .default_owner = configuration.unified.defaultOwner,
-          .pools = configuration.pools};
+          .pools = configuration.pools,
+          .tracer = tracer};
 }
 
 }  // namespace
@@ -90,7 +91,7 @@ struct Gateway::State {
   State(async::EventLoop& used, GatewayOptions options)
       : loop(used),
         shared(options),
-        directory(loop, directory_options(shared.traffic.configuration)),
+        directory(loop, directory_options(shared.traffic.configuration, shared.traffic.tracer)),
         lane(loop, shared) {
     shared.directory = &directory;
     directory.on_find_picker([this](const std::string& key) -> std::shared_ptr<const picker::Picker> {
@@ -142,8 +143,9 @@ struct Gateway::State {
   }
 
   std::shared_ptr<picker::Picker> make_picker(const Backend& backend) const {
-    return backend.pool && !backend.external ? pool_picker(shared.traffic.configuration.pools)
-                                             : std::make_shared<picker::Picker>();
+    return backend.pool && !backend.external
+               ? pool_picker(shared.traffic.configuration.pools, shared.traffic.tracer)
+               : std::make_shared<picker::Picker>();
   }
 
   // Pools of a configuration that may decide by numbers, of routes and of the unified API alone; our own

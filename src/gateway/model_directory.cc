@@ -132,7 +132,7 @@ std::shared_ptr<const picker::Picker> ModelDirectory::State::picker_of(const Mod
   }
   auto& own = pickers[target.key];
   if (!own) {
-    own = target.via == Via::Pool && !target.external ? pool_picker(options.pools)
+    own = target.via == Via::Pool && !target.external ? pool_picker(options.pools, options.tracer)
                                                       : std::make_shared<picker::Picker>();
   }
   set_priorities(*own, target.priorities);

@@ -18,6 +18,10 @@
 #include "gateway/manual_routes.h"
 #include "gateway/model_catalog.h"
 
+namespace llmd::trace {
+class Tracer;
+}
+
 namespace llmd::gateway {
 
 struct DirectoryOptions {
@@ -26,6 +30,7 @@ struct DirectoryOptions {
   std::size_t parallel_probes = 16;
   std::string default_owner;
   PoolsConfiguration pools;
+  const trace::Tracer* tracer = nullptr;  // of pools' pickers; outlives them
 };
 
 class ModelDirectory {

@@ -71,15 +71,16 @@ int priority_of(std::string_view objective, const std::map<std::string, int, std
   return found == priorities.end() ? 0 : found->second;
 }
 
-Result<std::shared_ptr<picker::Picker>> make_pool_picker(const PoolsConfiguration& pools) {
+Result<std::shared_ptr<picker::Picker>> make_pool_picker(const PoolsConfiguration& pools,
+                                                         const trace::Tracer* tracer) {
   const std::string text = pools.pickerConfig.empty() ? std::string(kPoolConfiguration)
                                                       : json::write(json::Value(pools.pickerConfig));
-  LLMD_TRY(auto made, picker::Picker::from_config(text, "pools.pickerConfig"));
+  LLMD_TRY(auto made, picker::Picker::from_config(text, "pools.pickerConfig", {.tracer = tracer}));
   return std::shared_ptr<picker::Picker>(std::move(made));
 }
 
-std::shared_ptr<picker::Picker> pool_picker(const PoolsConfiguration& pools) {
-  auto made = make_pool_picker(pools);
+std::shared_ptr<picker::Picker> pool_picker(const PoolsConfiguration& pools, const trace::Tracer* tracer) {
+  auto made = make_pool_picker(pools, tracer);
   LLMD_ASSERT(made.has_value(), "the configuration was checked when it was read");
   return std::move(*made);
 }

@@ -31,8 +31,9 @@ void set_priorities(const picker::Picker& picker,
 // As pools.pickerConfig says. Without it: prefers endpoints that have seen the beginning of the prompt,
 // unless they are busier than others; nothing is scraped then, both are known from what this gateway has
 // sent.
-Result<std::shared_ptr<picker::Picker>> make_pool_picker(const PoolsConfiguration& pools);
+Result<std::shared_ptr<picker::Picker>> make_pool_picker(const PoolsConfiguration& pools,
+                                                         const trace::Tracer* tracer = nullptr);
 // The same with a configuration that has been checked.
-std::shared_ptr<picker::Picker> pool_picker(const PoolsConfiguration& pools);
+std::shared_ptr<picker::Picker> pool_picker(const PoolsConfiguration& pools, const trace::Tracer* tracer);
 
 }  // namespace llmd::gateway

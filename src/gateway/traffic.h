@@ -38,7 +38,7 @@ class Visit;
 
 class Traffic {
  public:
-  // `tracer` may be null; outlives the requests.
+  // `tracer` may be null; outlives the requests and the pickers.
   explicit Traffic(GatewayConfiguration configuration, const trace::Tracer* tracer = nullptr);
   // Opens what the configuration names. Before the first request.
   Result<void> open();
