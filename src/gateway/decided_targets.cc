@@ -2,10 +2,42 @@
 
 #include <algorithm>
 
+#include "async/event_loop.h"
+
 namespace llmd::gateway {
 
 DecidedTargets::DecidedTargets(Shared& shared, std::string_view whose)
     : shared_(shared), whose_(whose), budget_(shared.retry_budget) {}
+
+void DecidedTargets::prepare(http::RequestHead& head) {
+  tell_endpoint(decision_, head);
+  offer_for_eviction();
+}
+
+void DecidedTargets::be_evictable(proxy::Revocation& relay, Executor executor) {
+  evictable_ = std::make_shared<Evictable>(*this, relay, executor);
+}
+
+void DecidedTargets::offer_for_eviction() {
+  if (!evictable_ || decision_.memory.priority >= 0) {
+    return;
+  }
+  // Under flow control's lock, so it is only passed on.
+  decision_.on_evicted([weak = std::weak_ptr(evictable_), executor = evictable_->executor] {
+    async::post_to(executor, [weak] {
+      if (const auto alive = weak.lock()) {
+        alive->targets.evicted();
+      }
+    });
+  });
+}
+
+void DecidedTargets::evicted() {
+  if (decision_.lease) {
+    decision_.complete({.cause = picker::EndCause::Evicted, .status = 429, .usage = {}});
+    evictable_->relay.revoke(resource_exhausted("request evicted by flow control"));
+  }
+}
 
 Result<void> DecidedTargets::give_up() {
   shared_.outliers.failed(decision_.endpoint().address);
@@ -39,6 +71,7 @@ void DecidedTargets::settled(bool rival_serves, bool other_failed) {
   shared_.metrics.hedges.with({rival_serves ? "second" : "first"})->add();
   if (rival_serves) {
     std::swap(decision_, rival_);
+    offer_for_eviction();
   }
   if (other_failed) {
     shared_.outliers.failed(rival_.endpoint().address);

@@ -3,6 +3,7 @@
 // request's place in the retry budget. Private to gateway.
 #pragma once
 
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -15,11 +16,14 @@ namespace llmd::gateway {
 
 class DecidedTargets : public proxy::Targets, public proxy::Rivals {
  public:
-  void prepare(http::RequestHead& head) override { tell_endpoint(decision_, head); }
+  void prepare(http::RequestHead& head) override;
   void answered(http::ResponseHead& head) override { tell_answer(decision_, head); }
   void first_byte() override { decision_.first_token(); }
   Result<net::Address> rival(http::RequestHead& head) override;
   void settled(bool rival_serves, bool other_failed) override;
+  // Flow control may take the request back for one of a higher priority while it is relayed on the loop of
+  // `executor`: its room is given back at once, and `relay` is revoked.
+  void be_evictable(proxy::Revocation& relay, Executor executor);
   // The request is over: what became of it is remembered of its endpoint.
   void note(const proxy::RelayOutcome& outcome, const Answer& answer);
 
@@ -38,8 +42,18 @@ class DecidedTargets : public proxy::Targets, public proxy::Rivals {
   std::vector<picker::EndpointPtr> tried_;
 
  private:
+  // What flow control may call while this lives.
+  struct Evictable {
+    DecidedTargets& targets;
+    proxy::Revocation& relay;
+    const Executor executor;
+  };
+  void offer_for_eviction();
+  void evicted();
+
   RetryBudget::Request budget_;
-  picker::Decision rival_;  // while both run
+  picker::Decision rival_;                // while both run
+  std::shared_ptr<Evictable> evictable_;  // null: it is not
 };
 
 }  // namespace llmd::gateway

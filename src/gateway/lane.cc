@@ -241,12 +241,12 @@ Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routi
                                               proxy::RelayRequest request) {
   Answer& exchange = visit.answer();
   const GatewayOptions& options = shared_.options;
-  const proxy::RelayOptions relaying{.connect = options.connect_timeout,
-                                     .first_byte = options.first_byte_timeout,
-                                     .idle = options.idle_timeout,
-                                     .total = job.total,
-                                     .attempt = job.rule.attempt_timeout,
-                                     .attempts = options.attempts};
+  proxy::RelayOptions relaying{.connect = options.connect_timeout,
+                               .first_byte = options.first_byte_timeout,
+                               .idle = options.idle_timeout,
+                               .total = job.total,
+                               .attempt = job.rule.attempt_timeout,
+                               .attempts = options.attempts};
   const std::string& key = job.backend.key;
   const Backend& chosen = routing.table.backends.find(key)->second;
   http::Headers trailers;
@@ -273,6 +273,12 @@ Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routi
   wanted.priority = priority_of(wanted.objective, chosen.priorities);
   ServiceTargets targets(shared_, changed_, picker, wanted, key);
   targets.end_by(job.total);
+  proxy::Revocation revocation;
+  const bool is_tunnel = proxy::asks_for_upgrade(exchange.request()) && !chosen.protocol.http2;
+  if (!is_tunnel) {
+    targets.be_evictable(revocation, loop_.executor());
+    relaying.revocation = &revocation;
+  }
   http::Client& upstream = upstreams_.of(chosen.protocol);
   std::optional<proxy::HedgedClient> hedged;
   if (options.hedge_after > Duration::zero()) {
@@ -280,10 +286,9 @@ Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routi
   }
   http::Client& client = hedged ? static_cast<http::Client&>(*hedged) : upstream;
   auto relayed =
-      proxy::asks_for_upgrade(exchange.request()) && !chosen.protocol.http2
-          ? proxy::tunnel(exchange, upstreams_.http1_of(chosen.protocol), visit.trace().traced(targets),
-                          std::move(request), relaying)
-          : proxy::relay(exchange, client, visit.trace().traced(targets), std::move(request), relaying);
+      is_tunnel ? proxy::tunnel(exchange, upstreams_.http1_of(chosen.protocol), visit.trace().traced(targets),
+                                std::move(request), relaying)
+                : proxy::relay(exchange, client, visit.trace().traced(targets), std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
   targets.note(outcome, exchange);
   co_return outcome;

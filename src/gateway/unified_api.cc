@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "async/event_loop.h"
 #include "base/strings.h"
 #include "gateway/held_body.h"
 #include "gateway/picker_request.h"
@@ -223,17 +224,23 @@ Task<void> UnifiedApi::forward(Visit& visit, const UnifiedSelector& selector, co
 Task<proxy::RelayOutcome> UnifiedApi::relay(Visit& visit, UnifiedTargets& targets,
                                             proxy::RelayRequest request, std::string_view scheme) {
   const GatewayOptions& options = shared_.options;
-  const proxy::RelayOptions relaying{.connect = options.connect_timeout,
-                                     .first_byte = options.first_byte_timeout,
-                                     .idle = options.idle_timeout,
-                                     .total = shared_.end_of(visit.answer().began()),
-                                     .attempts = options.attempts};
+  proxy::RelayOptions relaying{.connect = options.connect_timeout,
+                               .first_byte = options.first_byte_timeout,
+                               .idle = options.idle_timeout,
+                               .total = shared_.end_of(visit.answer().began()),
+                               .attempts = options.attempts};
   if (co_await targets.asks_elsewhere()) {
     auto outcome = co_await external_.relay(visit, targets.elsewhere(), scheme, request, relaying);
     if (outcome) {
       co_return std::move(*outcome);
     }
     targets.fail_open();
+  }
+  proxy::Revocation revocation;
+  const bool is_tunnel = proxy::asks_for_upgrade(visit.answer().request());
+  if (!is_tunnel) {
+    targets.be_evictable(revocation, co_await async::current_executor());
+    relaying.revocation = &revocation;
   }
   ChosenClient upstream(upstreams_, targets);
   std::optional<proxy::HedgedClient> hedged;
@@ -242,9 +249,8 @@ Task<proxy::RelayOutcome> UnifiedApi::relay(Visit& visit, UnifiedTargets& target
   }
   http::Client& client = hedged ? static_cast<http::Client&>(*hedged) : upstream;
   proxy::Targets& traced = visit.trace().traced(targets);
-  auto relayed = proxy::asks_for_upgrade(visit.answer().request())
-                     ? proxy::tunnel(visit.answer(), upstream, traced, std::move(request), relaying)
-                     : proxy::relay(visit.answer(), client, traced, std::move(request), relaying);
+  auto relayed = is_tunnel ? proxy::tunnel(visit.answer(), upstream, traced, std::move(request), relaying)
+                           : proxy::relay(visit.answer(), client, traced, std::move(request), relaying);
   auto outcome = co_await std::move(relayed);
   targets.note(outcome, visit.answer());
   co_return outcome;

@@ -22,9 +22,17 @@ class Relaying {
       gone_ = true;
       abort_.abort();
     });
+    if (options_.revocation != nullptr) {
+      options_.revocation->attach([this] { abort_.abort(); });
+    }
   }
   Relaying(const Relaying&) = delete;
-  ~Relaying() { exchange_.on_client_gone(nullptr); }
+  ~Relaying() {
+    exchange_.on_client_gone(nullptr);
+    if (options_.revocation != nullptr) {
+      options_.revocation->attach(nullptr);
+    }
+  }
 
   Task<RelayOutcome> run();
 
@@ -36,6 +44,7 @@ class Relaying {
   Task<Result<void>> forward_rest(http::BodyReader& body);
   Task<void> end_broken_stream(const Error& error);
   bool may_retry(const Error& error) const;
+  bool is_revoked() const { return options_.revocation != nullptr && options_.revocation->reason(); }
   void note_end_of(std::string_view piece);
 
   http::Exchange& exchange_;
@@ -53,7 +62,7 @@ class Relaying {
 };
 
 bool Relaying::may_retry(const Error& error) const {
-  if (gone_ || exchange_.started() || options_.total.expired()) {
+  if (gone_ || is_revoked() || exchange_.started() || options_.total.expired()) {
     return false;
   }
   // A server that took the request and is slow would be slow elsewhere, too; one that cannot be reached is no
@@ -78,6 +87,10 @@ Task<RelayOutcome> Relaying::run() {
     if (tried) {
       outcome_.complete = true;
       co_return outcome_;
+    }
+    if (is_revoked()) {
+      failure = options_.revocation->reason();
+      break;
     }
     failure = with_deadline_named(std::move(tried).error(), end);
     const std::string name = target->to_string();
@@ -117,6 +130,9 @@ Error Relaying::with_deadline_named(Error error, async::Deadline attempt_end) co
 Task<Result<void>> Relaying::try_one(const net::Address& address, async::Deadline end) {
   if (gone_) {
     co_return cancelled("the client has left");
+  }
+  if (is_revoked()) {
+    co_return std::unexpected(*options_.revocation->reason());
   }
   abort_ = {};
   answered_ = false;

@@ -8,6 +8,8 @@
 //     byte, idle, attempt or total, by name.
 //   after it: server-sent events end with `data: {"error":...}` and `data: [DONE]`; anything else is cut off.
 //   the client leaves: the upstream connection is closed at once.
+//   somebody else wants the room (Revocation): as if the upstream had failed with that error, and no other is
+//     tried.
 // The answer's head is held back until the first event, so that an upstream that dies in between is still
 // replaced. Pieces go on as they come; only a stream of more than 2,000 of them a second waits, at most 4 ms,
 // so that several travel together.
@@ -23,6 +25,26 @@
 
 namespace llmd::proxy {
 
+// Lets somebody else end a relay. On the relay's loop; outlives it.
+class Revocation {
+ public:
+  // Once; later ones are ignored.
+  void revoke(Error reason) {
+    if (!reason_) {
+      reason_ = std::move(reason);
+      if (stop_) {
+        stop_();
+      }
+    }
+  }
+  const std::optional<Error>& reason() const { return reason_; }
+  void attach(std::function<void()> stop) { stop_ = std::move(stop); }  // by the relay
+
+ private:
+  std::optional<Error> reason_;
+  std::function<void()> stop_;
+};
+
 struct RelayOptions {
   Duration connect = std::chrono::seconds(5);
   Duration first_byte = std::chrono::seconds(300);
@@ -30,6 +52,7 @@ struct RelayOptions {
   async::Deadline total = async::Deadline::never();
   std::optional<Duration> attempt = {};  // of each try, from the connection to the last byte
   int attempts = 3;
+  Revocation* revocation = nullptr;  // null: nobody ends it
 };
 
 // Who may serve the request, in the order of preference. Implemented by those who choose.

@@ -23,11 +23,12 @@ ONE_AT_A_TIME = {
     "plugins": [{"type": "concurrency-detector", "parameters": {"maxConcurrency": 1}}],
     "saturationDetector": {"pluginRef": "concurrency-detector"},
 }
+EVICTING = {**ONE_AT_A_TIME, "flowControl": {"enableEviction": True}}
 MODEL = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "vllm"}]}
 
 
 class Engine(Echo):
-    """Lists the model m; what is asked of /held is answered when the test says so."""
+    """Lists the model m; what is asked of /held is answered when the test says so, a stream's second event too."""
 
     def do_GET(self):
         text = json.dumps(MODEL).encode()
@@ -42,7 +43,20 @@ class Engine(Echo):
             self.server.order.append(self.headers.get("x-name"))
             self.server.arrived.release()
             self.server.go_on.acquire(timeout=PATIENCE)
+        if self.path == "/streamed":
+            self.begin_events()
+            self.server.arrived.release()
+            self.server.go_on.acquire(timeout=PATIENCE)
+            return
         self.answer()
+
+    def begin_events(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"data: first\n\n")
+        self.wfile.flush()
 
 
 def pod(name, address, role):
@@ -71,7 +85,7 @@ class Pools(unittest.TestCase):
 
     def start(self, config, *objects, trusted=True, routed=True):
         port = self.upstream.port
-        rules = [rule(prefix("/r"), backends=[POOL_REF]), rule(prefix("/held"), backends=[POOL_REF])]
+        rules = [rule(prefix(path), backends=[POOL_REF]) for path in ("/r", "/held", "/streamed")]
         made = Gateway([gateway(), pool(port), pod("decode-0", "127.0.0.1", "decode"), *objects,
                         *([route("r", *rules)] if routed else [])],
                        config={"pools": {"pickerConfig": config}, "trustedListeners": ["*"] if trusted else []})
@@ -139,6 +153,43 @@ class Pools(unittest.TestCase):
     def test_objectives_from_outside_are_not_believed(self):
         made = self.start(ONE_AT_A_TIME, objective("low", -1), objective("high", 10), trusted=False)
         self.assertEqual(self.order_of(made), ["first", "low", "high"])
+
+    def evicted(self, made, path):
+        """A request that may be shed runs when one with a priority comes; what its client gets."""
+        answers = {}
+
+        def ask(name, path):
+            client = threading.Thread(target=lambda: answers.update({name: made.ask(
+                path, method="POST", body=json.dumps({"model": "m", "prompt": name, "stream": path == "/streamed"}),
+                headers={"x-name": name, "x-gateway-inference-objective": name})}))
+            client.start()
+            return client
+
+        low = ask("low", path)
+        self.assertTrue(self.upstream.server.arrived.acquire(timeout=PATIENCE))
+        high = ask("high", "/held")
+        low.join(PATIENCE)
+        self.assertTrue(self.upstream.server.arrived.acquire(timeout=PATIENCE), "the place is free")
+        self.upstream.server.go_on.release(2)
+        high.join(PATIENCE)
+        self.assertEqual(answers["high"].status, 200)
+        return answers["low"]
+
+    def test_a_request_that_may_be_shed_makes_room_when_that_is_wanted(self):
+        for routed in (True, False):
+            with self.subTest(routed=routed):
+                made = self.start(EVICTING, objective("low", -1), objective("high", 10), routed=routed)
+                answer = self.evicted(made, "/held")
+                self.assertEqual(answer.status, 429)
+                self.assertIn("evicted by flow control", json.loads(answer.body)["error"]["message"])
+
+    def test_a_stream_that_makes_room_ends_with_an_error(self):
+        made = self.start(EVICTING, objective("low", -1), objective("high", 10))
+        answer = self.evicted(made, "/streamed")
+        events = answer.body.decode().split("\n\n")
+        self.assertEqual(events[0], "data: first")
+        self.assertEqual(json.loads(events[1].removeprefix("data: "))["error"]["code"], 429)
+        self.assertEqual(events[2], "data: [DONE]")
 
     def test_a_mistake_in_the_configuration_is_named(self):
         with self.assertRaisesRegex(AssertionError, "pickerConfig.*no-such-plugin"):
