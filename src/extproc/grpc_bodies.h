@@ -1,10 +1,8 @@
 // Requests and answers that are gRPC messages, for pools whose engines speak gRPC.
 //
-//   vllm.grpc.engine.VllmEngine   Generate, Embed: one prompt, as text or as tokens; the request names no
-//   model
-//   ...PredictionService          ChatCompletions, RawPredict, StreamRawPredict of Vertex AI: a
-//   google.api.HttpBody
-//                                 around a request as OpenAI's API has it
+//   vllm.grpc.engine.VllmEngine   Generate, Embed: one prompt, as text or as tokens, and no model
+//   ...PredictionService          ChatCompletions, RawPredict, StreamRawPredict of Vertex AI: a request as
+//                                 OpenAI's API has it in a google.api.HttpBody
 //
 // Only the first message of a call is looked at, and only what routing needs; a compressed one is not read.
 // What it says is written as a body that openai::RequestScan reads, so that the same prompt counts the same
