@@ -14,19 +14,23 @@ void DecidedTargets::prepare(http::RequestHead& head) {
   offer_for_eviction();
 }
 
-void DecidedTargets::be_evictable(proxy::Revocation& relay, Executor executor) {
-  evictable_ = std::make_shared<Evictable>(*this, relay, executor);
+proxy::Revocation& DecidedTargets::be_evictable(Executor executor) {
+  executor_ = executor;
+  return revocation_;
 }
 
 void DecidedTargets::offer_for_eviction() {
-  if (!evictable_ || decision_.memory.priority >= 0) {
+  if (!executor_ || decision_.memory.priority >= 0) {
     return;
   }
+  if (!self_) {
+    self_ = std::make_shared<DecidedTargets*>(this);
+  }
   // Under flow control's lock, so it is only passed on.
-  decision_.on_evicted([weak = std::weak_ptr(evictable_), executor = evictable_->executor] {
+  decision_.on_evicted([weak = std::weak_ptr(self_), executor = *executor_] {
     async::post_to(executor, [weak] {
       if (const auto alive = weak.lock()) {
-        alive->targets.evicted();
+        (*alive)->evicted();
       }
     });
   });
@@ -35,7 +39,7 @@ void DecidedTargets::offer_for_eviction() {
 void DecidedTargets::evicted() {
   if (decision_.lease) {
     decision_.complete({.cause = picker::EndCause::Evicted, .status = 429, .usage = {}});
-    evictable_->relay.revoke(resource_exhausted("request evicted by flow control"));
+    revocation_.revoke(resource_exhausted("request evicted by flow control"));
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -22,8 +23,8 @@ class DecidedTargets : public proxy::Targets, public proxy::Rivals {
   Result<net::Address> rival(http::RequestHead& head) override;
   void settled(bool rival_serves, bool other_failed) override;
   // Flow control may take the request back for one of a higher priority while it is relayed on the loop of
-  // `executor`: its room is given back at once, and `relay` is revoked.
-  void be_evictable(proxy::Revocation& relay, Executor executor);
+  // `executor`: its room is given back at once, and what is returned here revokes the relay.
+  proxy::Revocation& be_evictable(Executor executor);
   // The request is over: what became of it is remembered of its endpoint.
   void note(const proxy::RelayOutcome& outcome, const Answer& answer);
 
@@ -42,18 +43,14 @@ class DecidedTargets : public proxy::Targets, public proxy::Rivals {
   std::vector<picker::EndpointPtr> tried_;
 
  private:
-  // What flow control may call while this lives.
-  struct Evictable {
-    DecidedTargets& targets;
-    proxy::Revocation& relay;
-    const Executor executor;
-  };
   void offer_for_eviction();
   void evicted();
 
   RetryBudget::Request budget_;
-  picker::Decision rival_;                // while both run
-  std::shared_ptr<Evictable> evictable_;  // null: it is not
+  picker::Decision rival_;  // while both run
+  proxy::Revocation revocation_;
+  std::optional<Executor> executor_;       // absent: it is not evictable
+  std::shared_ptr<DecidedTargets*> self_;  // what flow control may call while it lives; null: was not offered
 };
 
 }  // namespace llmd::gateway

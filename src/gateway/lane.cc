@@ -273,11 +273,9 @@ Task<proxy::RelayOutcome> Lane::relay_request(Visit& visit, const Routing& routi
   wanted.priority = priority_of(wanted.objective, chosen.priorities);
   ServiceTargets targets(shared_, changed_, picker, wanted, key);
   targets.end_by(job.total);
-  proxy::Revocation revocation;
   const bool is_tunnel = proxy::asks_for_upgrade(exchange.request()) && !chosen.protocol.http2;
   if (!is_tunnel) {
-    targets.be_evictable(revocation, loop_.executor());
-    relaying.revocation = &revocation;
+    relaying.revocation = &targets.be_evictable(loop_.executor());
   }
   http::Client& upstream = upstreams_.of(chosen.protocol);
   std::optional<proxy::HedgedClient> hedged;

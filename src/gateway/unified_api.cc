@@ -236,11 +236,9 @@ Task<proxy::RelayOutcome> UnifiedApi::relay(Visit& visit, UnifiedTargets& target
     }
     targets.fail_open();
   }
-  proxy::Revocation revocation;
   const bool is_tunnel = proxy::asks_for_upgrade(visit.answer().request());
   if (!is_tunnel) {
-    targets.be_evictable(revocation, co_await async::current_executor());
-    relaying.revocation = &revocation;
+    relaying.revocation = &targets.be_evictable(co_await async::current_executor());
   }
   ChosenClient upstream(upstreams_, targets);
   std::optional<proxy::HedgedClient> hedged;
