@@ -3,15 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "openai/testing_scan.h"
+
 namespace llmd::gateway {
 namespace {
 
-openai::RequestScan scanned(std::string_view body) {
-  openai::RequestScan scan;
-  scan.feed(body);
-  scan.finish();
-  return scan;
-}
+using openai::scanned;
 
 TEST(PickerRequestTest, KnowsImagesVideosAndSounds) {
   const std::string body =

@@ -4,20 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "crypto/encode.h"
+#include "openai/testing_scan.h"
 
 namespace llmd::openai {
 namespace {
 
 using testing::ElementsAre;
-
-RequestScan scanned(std::string_view body, std::size_t step = SIZE_MAX) {
-  RequestScan scan;
-  for (; !body.empty(); body.remove_prefix(std::min(step, body.size()))) {
-    scan.feed(body.substr(0, step));
-  }
-  scan.finish();
-  return scan;
-}
 
 std::string with_content(std::string_view parts) {
   return R"({"model":"m","messages":[{"role":"user","content":[)" + std::string(parts) + "]}]}";

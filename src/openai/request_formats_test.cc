@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "openai/media_items.h"
-#include "openai/request_scan.h"
+#include "openai/testing_scan.h"
 
 namespace llmd::openai {
 namespace {
@@ -11,15 +11,6 @@ namespace {
 using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::IsEmpty;
-
-RequestScan scanned(std::string_view body, std::size_t step = SIZE_MAX) {
-  RequestScan scan;
-  for (; !body.empty(); body.remove_prefix(std::min(step, body.size()))) {
-    scan.feed(body.substr(0, step));
-  }
-  scan.finish();
-  return scan;
-}
 
 // Units that both begin with.
 std::size_t common(std::string_view one, std::string_view other) {

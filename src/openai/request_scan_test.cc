@@ -2,20 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "openai/request_scan.h"
+#include "openai/testing_scan.h"
 
 namespace llmd::openai {
 namespace {
-
-RequestScan scanned(std::string_view body, std::size_t step = SIZE_MAX) {
-  RequestScan scan;
-  while (!body.empty()) {
-    scan.feed(body.substr(0, step));
-    body.remove_prefix(std::min(step, body.size()));
-  }
-  scan.finish();
-  return scan;
-}
 
 std::string conversation(std::initializer_list<std::string> turns) {
   std::string body = R"({"model":"m","messages":[)";
